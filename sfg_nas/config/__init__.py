@@ -1,0 +1,64 @@
+"""Study file -> frozen models; every error at once, with line numbers and "did you mean"."""
+
+from __future__ import annotations
+
+from sfg_nas.config.load import (
+    check_study,
+    load_study_config,
+    override,
+    parse_overrides,
+    schema_keys,
+)
+from sfg_nas.config.models import (
+    BackboneConfig,
+    DataConfig,
+    PrunerConfig,
+    ReferencesConfig,
+    RetrainConfig,
+    SamplerConfig,
+    SearchConfig,
+    SharingConfig,
+    StartConfig,
+    StudyConfig,
+    TaskConfig,
+    TemperatureConfig,
+    TrainingConfig,
+)
+from sfg_nas.config.problems import Problem, config_error, describe, did_you_mean
+from sfg_nas.config.reader import Document, Scalar, Value, parse_yaml, read_yaml
+from sfg_nas.config.rules import Names
+from sfg_nas.config.write import dump_study, smoke, study_schema
+
+__all__ = [
+    "BackboneConfig",
+    "DataConfig",
+    "Document",
+    "Names",
+    "Problem",
+    "PrunerConfig",
+    "ReferencesConfig",
+    "RetrainConfig",
+    "SamplerConfig",
+    "Scalar",
+    "SearchConfig",
+    "SharingConfig",
+    "StartConfig",
+    "StudyConfig",
+    "TaskConfig",
+    "TemperatureConfig",
+    "TrainingConfig",
+    "Value",
+    "check_study",
+    "config_error",
+    "describe",
+    "did_you_mean",
+    "dump_study",
+    "load_study_config",
+    "override",
+    "parse_overrides",
+    "parse_yaml",
+    "read_yaml",
+    "schema_keys",
+    "smoke",
+    "study_schema",
+]

@@ -1,0 +1,123 @@
+"""Rules over several sections, and against the names that other stages offer.
+
+They look at the raw mapping, so that they speak up even where another section is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from sfg_nas.config.problems import describe, did_you_mean
+from sfg_nas.config.reader import KeyPath, Value
+
+Finding = tuple[KeyPath, str, str, str]
+"""Key path, rule, found, do."""
+
+_COMMON_DATA_KEYS = frozenset({"kind", "size", "augment", "fraction", "seed"})
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the other stages offer; an empty member means unknown and is not checked.
+
+    Attributes:
+        backbones: Names of the backbones.
+        datasets: The options of each data set beside the common ones; None: any.
+        tasks: The tasks of each data set; None: known only once its table is read.
+        augmentations: Names of the random changes of training images.
+    """
+
+    backbones: tuple[str, ...] = ()
+    datasets: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
+    tasks: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
+    augmentations: tuple[str, ...] = ()
+
+
+def broken_rules(raw: Mapping[str, Value], names: Names) -> Iterator[Finding]:
+    """Yield what is wrong between sections, or names something that does not exist.
+
+    Args:
+        raw: The study file's mapping, of any types.
+        names: What the other stages offer.
+    """
+    yield from _backbone(raw, names)
+    yield from _data(raw, names)
+    yield from _tasks(raw, names)
+    yield from _groups(raw, names)
+
+
+def _section(raw: Mapping[str, Value], name: str) -> dict[str, Value]:
+    value = raw.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _backbone(raw: Mapping[str, Value], names: Names) -> Iterator[Finding]:
+    kind = _section(raw, "backbone").get("kind")
+    if isinstance(kind, str) and names.backbones and kind not in names.backbones:
+        do = did_you_mean(kind, names.backbones, what="backbones")
+        yield ("backbone", "kind"), "a backbone that exists is needed", describe(kind), do
+
+
+def _data(raw: Mapping[str, Value], names: Names) -> Iterator[Finding]:
+    data = _section(raw, "data")
+    kind = data.get("kind")
+    if not isinstance(kind, str) or not names.datasets:
+        return
+    if kind not in names.datasets:
+        do = did_you_mean(kind, names.datasets, what="data sets")
+        yield ("data", "kind"), "a data set that exists is needed", describe(kind), do
+        return
+    options = names.datasets[kind]
+    if options is not None:
+        for key in data:
+            if key not in _COMMON_DATA_KEYS and key not in options:
+                do = did_you_mean(key, {*_COMMON_DATA_KEYS, *options}, what="keys")
+                yield ("data", key), f"`{kind}` has no such key", f"`{key}`", do
+    augment = data.get("augment")
+    if names.augmentations and isinstance(augment, list):
+        for position, name in enumerate(augment):
+            if isinstance(name, str) and name not in names.augmentations:
+                do = did_you_mean(name, names.augmentations, what="augmentations")
+                rule = "an augmentation that exists is needed"
+                yield ("data", "augment", position), rule, describe(name), do
+
+
+def _tasks(raw: Mapping[str, Value], names: Names) -> Iterator[Finding]:
+    offered = _offered_tasks(raw, names)
+    if offered is None:
+        return
+    for task in _section(raw, "tasks"):
+        if task not in offered:
+            do = did_you_mean(task, offered, what="tasks")
+            kind = _section(raw, "data").get("kind")
+            yield ("tasks", task), f"a task of the data set `{kind}` is needed", f"`{task}`", do
+
+
+def _groups(raw: Mapping[str, Value], names: Names) -> Iterator[Finding]:
+    groups = _section(raw, "sharing").get("groups")
+    chosen = tuple(_section(raw, "tasks")) or _offered_tasks(raw, names)
+    if chosen is None or not isinstance(groups, list):
+        return
+    named = set(chosen) if "all" in groups else set()
+    for i, row in enumerate(groups):
+        for j, task in enumerate(row if isinstance(row, list) else []):
+            named.add(str(task))
+            if isinstance(task, str) and task not in chosen:
+                do = did_you_mean(task, chosen, what="tasks")
+                yield (
+                    ("sharing", "groups", i, j),
+                    "a task of this study is needed",
+                    describe(task),
+                    do,
+                )
+    left = [task for task in chosen if task not in named]
+    if left:
+        rule = "each task must be in some group"
+        found = f"no group with {', '.join(left)}"
+        yield ("sharing", "groups"), rule, found, "add a group that contains it, or `all`"
+
+
+def _offered_tasks(raw: Mapping[str, Value], names: Names) -> tuple[str, ...] | None:
+    kind = _section(raw, "data").get("kind")
+    return names.tasks.get(kind) if isinstance(kind, str) else None

@@ -1,0 +1,73 @@
+"""A study back to YAML, smaller for a quick try, and the schema for editors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import yaml
+from pydantic import JsonValue
+
+from sfg_nas.config.load import override
+from sfg_nas.config.models import StudyConfig
+from sfg_nas.config.reader import read_scalar
+
+
+def dump_study(study: StudyConfig) -> str:
+    """Return a study as YAML that `load_study_config` reads back to an equal study.
+
+    Args:
+        study: A checked study.
+    """
+    return yaml.dump(
+        study.model_dump(mode="json"),
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=100,
+        default_flow_style=False,
+    )
+
+
+def smoke(study: StudyConfig) -> StudyConfig:
+    """Return the same study at the least size that still runs every stage.
+
+    Args:
+        study: A checked study.
+    """
+    changes: Mapping[str, str | int | float | None] = {
+        "data.fraction": min(study.data.fraction, 0.05),
+        "training.epochs": 1,
+        "training.warmup_epochs": 0,
+        "search.trials": 2,
+        "search.sampler.startup": 1,
+        "retrain.epochs": 1,
+        "retrain.seeds": 1,
+        "references.epochs": 1,
+    }
+    return override(study, dict(changes))
+
+
+def study_schema() -> dict[str, JsonValue]:
+    """Return the JSON Schema of study files, for completion in editors."""
+    schema: dict[str, JsonValue] = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **StudyConfig.model_json_schema(),
+    }
+    schema["title"] = "sfg_nas study"
+    return schema
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text in quotes wherever our reader would take the bare word for something else."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        del data
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    style = None if isinstance(read_scalar(value), str) else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
