@@ -1,0 +1,36 @@
+"""What a learned network is compared with, each built from the same backbone."""
+
+from collections.abc import Callable, Sequence
+
+from torch import nn
+
+from sfg_nas.baselines.constant import constant_mask, equal_shares
+from sfg_nas.baselines.network import (
+    MultiTaskNetwork,
+    SingleTaskNetworks,
+    hard_sharing,
+    make_heads,
+    single_task,
+)
+from sfg_nas.tasks import Task
+
+Baseline = Callable[[Callable[[], nn.Module], Sequence[Task], Sequence[int]], nn.Module]
+
+BASELINES: dict[str, Baseline] = {
+    "single-task": single_task,
+    "hard-sharing": hard_sharing,
+    "constant-mask": constant_mask,
+}
+"""Name to what makes the network from (backbone factory, tasks, image shape); weights come from torch's random state."""
+
+__all__ = [
+    "BASELINES",
+    "Baseline",
+    "MultiTaskNetwork",
+    "SingleTaskNetworks",
+    "constant_mask",
+    "equal_shares",
+    "hard_sharing",
+    "make_heads",
+    "single_task",
+]

@@ -1,0 +1,93 @@
+"""Plain networks for several tasks: one trunk for all (hard sharing), and one network for each task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sfg_nas.tasks import Task
+
+
+class MultiTaskNetwork(nn.Module):
+    """One trunk whose features all heads read: hard sharing (Caruana 1997)."""
+
+    def __init__(self, backbone: nn.Module, heads: Mapping[str, nn.Module]) -> None:
+        """Keep the parts.
+
+        Args:
+            backbone: Maps images [N, C, H, W] to features.
+            heads: Task to a module that maps the features to the task's output.
+        """
+        super().__init__()
+        self.backbone = backbone
+        self.heads = nn.ModuleDict(heads)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Return the output of each task for images [N, C, H, W]."""
+        features = self.backbone(images)
+        return {task: head(features) for task, head in self.heads.items()}
+
+
+class SingleTaskNetworks(nn.Module):
+    """One whole network for each task, side by side in one module; no parameter is shared."""
+
+    def __init__(self, networks: Mapping[str, MultiTaskNetwork]) -> None:
+        """Keep the networks.
+
+        Args:
+            networks: Task to a network with that task's head.
+        """
+        super().__init__()
+        self.networks = nn.ModuleDict(networks)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Return the output of each task for images [N, C, H, W]."""
+        return {task: network(images)[task] for task, network in self.networks.items()}
+
+
+def make_heads(
+    backbone: nn.Module, tasks: Sequence[Task], image_shape: Sequence[int]
+) -> dict[str, nn.Module]:
+    """Return a new head for each task that fits a backbone's features.
+
+    Args:
+        backbone: Maps images [N, C, H, W] to features.
+        tasks: The tasks.
+        image_shape: C, H, W.
+    """
+    training = backbone.training
+    backbone.eval()
+    with torch.no_grad():
+        features = backbone(torch.zeros(1, *image_shape))
+    backbone.train(training)
+    return {task.name: task.make_head(features.shape[1:]) for task in tasks}
+
+
+def hard_sharing(
+    backbone: Callable[[], nn.Module], tasks: Sequence[Task], image_shape: Sequence[int]
+) -> MultiTaskNetwork:
+    """Return a new network with one trunk for all tasks.
+
+    Args:
+        backbone: Makes a backbone with new weights from torch's global random state.
+        tasks: The tasks.
+        image_shape: C, H, W.
+    """
+    trunk = backbone()
+    return MultiTaskNetwork(trunk, make_heads(trunk, tasks, image_shape))
+
+
+def single_task(
+    backbone: Callable[[], nn.Module], tasks: Sequence[Task], image_shape: Sequence[int]
+) -> SingleTaskNetworks:
+    """Return new networks, one for each task.
+
+    Args:
+        backbone: Makes a backbone with new weights from torch's global random state.
+        tasks: The tasks.
+        image_shape: C, H, W.
+    """
+    networks = {task.name: hard_sharing(backbone, [task], image_shape) for task in tasks}
+    return SingleTaskNetworks(networks)

@@ -1,0 +1,48 @@
+"""The one training loop, evaluation, norm recalibration and checkpoints without pickle."""
+
+from sfg_nas.training.checkpoint import load_module, load_tensors, save_module, save_tensors
+from sfg_nas.training.evaluation import evaluate, predict
+from sfg_nas.training.files import write_atomically, write_json, write_rows, write_text
+from sfg_nas.training.loop import History, fit
+from sfg_nas.training.method import (
+    Loss,
+    Method,
+    ParameterGroup,
+    SupervisedMethod,
+    task_losses,
+)
+from sfg_nas.training.norms import norm_state, recalibrate_norms, restore_norm_state
+from sfg_nas.training.seeds import derive_seed, fenced_random_state
+from sfg_nas.training.settings import Settings, learning_rate_factor
+from sfg_nas.training.state import make_fabric
+from sfg_nas.training.supernet import SearchSettings, SupernetMethod
+
+__all__ = [
+    "History",
+    "Loss",
+    "Method",
+    "ParameterGroup",
+    "SearchSettings",
+    "Settings",
+    "SupernetMethod",
+    "SupervisedMethod",
+    "derive_seed",
+    "evaluate",
+    "fenced_random_state",
+    "fit",
+    "learning_rate_factor",
+    "load_module",
+    "load_tensors",
+    "make_fabric",
+    "norm_state",
+    "predict",
+    "recalibrate_norms",
+    "restore_norm_state",
+    "save_module",
+    "save_tensors",
+    "task_losses",
+    "write_atomically",
+    "write_json",
+    "write_rows",
+    "write_text",
+]

@@ -1,0 +1,242 @@
+"""The one training loop, on Lightning Fabric: supernets, fixed networks and baselines all go through `fit`."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from sfg_nas.data import ImageSet
+from sfg_nas.errors import TrainingError, explain
+from sfg_nas.training.checkpoint import load_tensors, save_tensors, section
+from sfg_nas.training.method import Method
+from sfg_nas.training.seeds import derive_seed, fenced_random_state
+from sfg_nas.training.settings import Settings, learning_rate_factor
+from sfg_nas.training.state import TrainingState
+
+SCORE = "score"
+"""The column that early stopping and `keep_best` look at; higher is better."""
+
+Row = dict[str, float]
+
+
+@dataclass(frozen=True)
+class History:
+    """What happened so far.
+
+    Attributes:
+        rows: One row of metrics for each finished epoch.
+        best_epoch: The epoch (from 1) with the best score, or None without a score.
+        stopped_early: Whether patience ran out.
+    """
+
+    rows: tuple[Row, ...]
+    best_epoch: int | None = None
+    stopped_early: bool = False
+
+
+def fit(
+    method: Method,
+    train: ImageSet,
+    settings: Settings,
+    *,
+    fabric: Fabric,
+    seed: int,
+    validate: Callable[[], Mapping[str, float]] | None = None,
+    checkpoint: Path | None = None,
+    on_epoch: Callable[[History], None] | None = None,
+) -> History:
+    """Train a method's module in place and return the metrics of its epochs.
+
+    With the same arguments the result is the same, bit for bit on a CPU, whether the run was interrupted between any
+    two epochs or not. The last images of an epoch that do not fill a batch are left out of that epoch.
+
+    Args:
+        method: What is trained.
+        train: The training images; the order of each epoch depends on `seed` and the epoch only.
+        settings: Epochs, optimiser, schedule.
+        fabric: Device, precision and number of devices; already launched where it has several.
+        seed: Of the order of the images, their augmentation, and dropout.
+        validate: Called after each epoch; its values join the epoch's row.
+        checkpoint: Where to leave a checkpoint after each epoch, and to go on from if it is there.
+        on_epoch: Called after each epoch's checkpoint, and once more when a run goes on from one, so it must bear
+            being called twice for an epoch; it may raise to end the run.
+
+    Raises:
+        TrainingError: If a loss is not finite, if there is no image to train with, or if the checkpoint is damaged or
+            belongs to a run with other settings.
+    """
+    loop = _Loop(method, train, settings, fabric, seed)
+    with fenced_random_state(derive_seed(seed, "torch"), fabric.device):
+        if checkpoint is not None and checkpoint.exists():
+            loop.restore(checkpoint)
+            if on_epoch is not None:
+                on_epoch(loop.history())
+        while not loop.finished:
+            loop.run_epoch(validate)
+            if checkpoint is not None:
+                loop.save(checkpoint)
+            if on_epoch is not None:
+                on_epoch(loop.history())
+        loop.finish()
+    return loop.history()
+
+
+class _Loop:
+    """The state of one run between its epochs."""
+
+    def __init__(
+        self, method: Method, train: ImageSet, settings: Settings, fabric: Fabric, seed: int
+    ) -> None:
+        if len(train) == 0:
+            raise TrainingError(
+                explain(
+                    where="training data",
+                    rule="at least one image is needed",
+                    found="none",
+                    do="raise data.fraction or check the split",
+                )
+            )
+        self._method, self._train, self._settings = method, train, settings
+        self._fabric, self._seed = fabric, seed
+        self._steps_per_epoch = max(len(train) // settings.batch_size, 1)
+        self._state = TrainingState(method, settings, fabric)
+        self._rows: list[Row] = []
+        self._best: tuple[int, float] | None = None
+        self._best_tensors: dict[str, Tensor] = {}
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done or patience ran out."""
+        return len(self._rows) >= self._settings.epochs or self._out_of_patience
+
+    @property
+    def _out_of_patience(self) -> bool:
+        patience = self._settings.patience
+        if patience is None or self._best is None:
+            return False
+        return len(self._rows) - self._best[0] >= patience
+
+    def history(self) -> History:
+        """Return the rows so far."""
+        best = self._best[0] if self._best else None
+        early = self._out_of_patience and len(self._rows) < self._settings.epochs
+        return History(tuple(dict(row) for row in self._rows), best, early)
+
+    def run_epoch(self, validate: Callable[[], Mapping[str, float]] | None) -> None:
+        """Train for one epoch, validate, and add the row."""
+        start = time.perf_counter()
+        epoch = len(self._rows)
+        self._method.module.train()
+        sums: dict[str, Tensor] = {}
+        for index, (images, targets) in enumerate(self._batches(epoch)):
+            for name, value in self._step(epoch, index, images, targets).items():
+                sums[name] = sums[name] + value if name in sums else value
+        row: Row = {"epoch": epoch + 1, "step": (epoch + 1) * self._steps_per_epoch}
+        row |= {name: float(value) / self._steps_per_epoch for name, value in sums.items()}
+        row |= self._state.learning_rates() | dict(self._method.epoch_values())
+        row |= dict(validate()) if validate is not None else {}
+        row["seconds"] = time.perf_counter() - start
+        self._rows.append(row)
+        self._note_best(row)
+
+    def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Mapping[str, Tensor]]]:
+        return iter(
+            self._train.batches(
+                self._settings.batch_size,
+                seed=self._seed,
+                epoch=epoch,
+                augment=self._settings.augment or None,
+                device=str(self._fabric.device),
+                drop_last=len(self._train) >= self._settings.batch_size,
+            )
+        )
+
+    def _step(
+        self, epoch: int, index: int, images: Tensor, targets: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        step = epoch * self._steps_per_epoch + index
+        self._method.before_step(step / (self._settings.epochs * self._steps_per_epoch))
+        factor = learning_rate_factor(self._settings, step, self._steps_per_epoch)
+        images, targets = _share_of_device(images, targets, self._fabric)
+        loss = self._method.loss(self._state.network, images, targets)
+        if not bool(torch.isfinite(loss.total)):
+            raise _not_finite(epoch, step, loss.parts)
+        self._state.descend(loss.total, factor)
+        return {"loss": loss.total.detach()} | {k: v.detach() for k, v in loss.parts.items()}
+
+    def _note_best(self, row: Row) -> None:
+        if SCORE not in row or (self._best is not None and row[SCORE] <= self._best[1]):
+            return
+        self._best = (len(self._rows), row[SCORE])
+        if self._settings.keep_best:
+            state = self._method.module.state_dict()
+            self._best_tensors = {name: value.detach().clone() for name, value in state.items()}
+
+    def finish(self) -> None:
+        """Put the best weights in place where that was asked for."""
+        if self._best_tensors:
+            self._method.module.load_state_dict(self._best_tensors)
+
+    def _identity(self) -> str:
+        what = {**asdict(self._settings), "seed": self._seed, "images": len(self._train)}
+        return json.dumps(what, sort_keys=True)
+
+    def save(self, path: Path) -> None:
+        """Write all that the next epoch depends on; the first of several devices does it."""
+        if self._fabric.global_rank == 0:
+            tensors = self._state.tensors()
+            tensors |= {f"best.{name}": value for name, value in self._best_tensors.items()}
+            values = {"run": self._identity(), "rows": self._rows, "best": self._best}
+            save_tensors(path, tensors, values | {"precision": self._state.precision_values()})
+        self._fabric.barrier()
+
+    def restore(self, path: Path) -> None:
+        """Take back what `save` wrote."""
+        snapshot = load_tensors(path)
+        if snapshot.values.get("run") != self._identity():
+            raise TrainingError(
+                explain(
+                    where=str(path),
+                    rule="a checkpoint is continued with the settings that it was written with",
+                    found=f"{snapshot.values.get('run')} where {self._identity()} is asked for",
+                    do="restore the settings, or remove the file to start anew",
+                )
+            )
+        self._state.load(snapshot)
+        self._best_tensors = section(snapshot.tensors, "best")
+        rows, best = snapshot.values["rows"], snapshot.values["best"]
+        assert isinstance(rows, list)
+        self._rows = rows
+        self._best = (int(best[0]), float(best[1])) if isinstance(best, list) else None
+
+
+def _share_of_device(
+    images: Tensor, targets: Mapping[str, Tensor], fabric: Fabric
+) -> tuple[Tensor, Mapping[str, Tensor]]:
+    """Return every n-th example of a batch, where n devices work on it together."""
+    rank, world = fabric.global_rank, fabric.world_size
+    if world == 1:
+        return images, targets
+    return images[rank::world], {name: value[rank::world] for name, value in targets.items()}
+
+
+def _not_finite(epoch: int, step: int, parts: Mapping[str, Tensor]) -> TrainingError:
+    bad = [name for name, value in parts.items() if not bool(torch.isfinite(value))]
+    tasks = ", ".join(name.removeprefix("loss/") for name in bad) or "their sum"
+    return TrainingError(
+        explain(
+            where=f"training: epoch {epoch + 1}, step {step}",
+            rule="every loss must be finite",
+            found=f"a loss that is not, of {tasks}",
+            do="lower the learning rate, set training.clip, or check this task's targets",
+        )
+    )
+
+
