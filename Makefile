@@ -1,0 +1,53 @@
+# make demo   set everything up, then search, export and retrain on the built-in digits
+# make test   set everything up, then run the tests
+# make lint types   what CI checks besides
+#
+# Variables: PYTHON (an interpreter >= 3.11), VENV (default .venv), RUNS (default runs).
+
+VENV   ?= .venv
+RUNS   ?= runs
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.set-up
+# The first interpreter on the path that is new enough; a macOS `python3` may be 3.9.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
+
+.PHONY: help setup demo test lint types check clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
+
+setup: $(STAMP)
+
+# The stamp comes last: a set-up that was cut off is done again.
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "make setup: Python 3.11 or newer must be on the PATH; none was found; install one or call make PYTHON=/path/to/python3"; exit 2; }
+	@test -x "$(BIN)/python" || "$(PYTHON)" -m venv "$(VENV)" || { rm -rf "$(VENV)"; echo "make setup: $(PYTHON) must be able to make virtual environments; on Debian and Ubuntu: apt-get install python3-venv"; exit 2; }
+	"$(BIN)/python" -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch "$@"
+
+demo: $(STAMP)
+	"$(BIN)/sfg-nas" search studies/digits.yaml --runs "$(RUNS)"
+	"$(BIN)/sfg-nas" export "$(RUNS)/digits" --to "$(RUNS)/digits/export" --format json,graphml,png
+	"$(BIN)/sfg-nas" retrain "$(RUNS)/digits"
+	@echo
+	@echo "The run, with every trial:        $(RUNS)/digits"
+	@echo "The architecture (JSON, GraphML)"
+	@echo "and its drawing (PNG):            $(RUNS)/digits/export"
+	@echo "The retrained networks:           $(RUNS)/digits/retrained"
+
+test: $(STAMP)
+	"$(BIN)/python" -m pytest -q
+
+lint: $(STAMP)
+	"$(BIN)/ruff" check .
+	"$(BIN)/ruff" format --check .
+
+types: $(STAMP)
+	"$(BIN)/mypy"
+
+check: test lint types
+
+clean:
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
