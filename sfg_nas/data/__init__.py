@@ -1,0 +1,79 @@
+"""Data sets: images, the targets of several tasks, and an honest division into three parts."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+
+from sfg_nas.data import digits, multimnist, utkface
+from sfg_nas.data.arrays import bundle_from_arrays
+from sfg_nas.data.augment import AUGMENTATIONS
+from sfg_nas.data.checks import check_name
+from sfg_nas.data.images import DataBundle, ImageSet
+from sfg_nas.data.location import Location, Progress
+from sfg_nas.data.splits import Splits, random_splits
+
+DATASETS: dict[str, Callable[..., DataBundle]] = {
+    "digits": digits.load,
+    "multimnist": multimnist.load,
+    "utkface": utkface.load,
+}
+"""Data sets by the name that a study file gives them; each takes a `Location` and keywords."""
+
+
+def load_data(
+    kind: str,
+    *,
+    root: Path | None = None,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+    **options: object,
+) -> DataBundle:
+    """Return a data set by name.
+
+    Args:
+        kind: A name out of `DATASETS`.
+        root: The folder that holds the data sets; `digits` needs none.
+        cache: The folder for decoded images; None for `~/.cache/sfg_nas`.
+        progress: Called with (images done, images in all) while images are decoded.
+        options: Options of the data set; see its `load`.
+
+    Raises:
+        ConfigError: If the name or an option is unknown or impossible.
+        DataError: If the data is missing, empty or damaged.
+    """
+    load = DATASETS[check_name("data.kind", kind, DATASETS)]
+    known = data_options(kind)
+    for name in options:
+        check_name(f"data.{name}", name, known)
+    return load(Location(root=root, cache=cache, progress=progress), **options)
+
+
+def data_options(kind: str) -> dict[str, object]:
+    """Return the options of a data set with their default values.
+
+    Args:
+        kind: A name out of `DATASETS`.
+
+    Raises:
+        ConfigError: If the name is unknown.
+    """
+    load = DATASETS[check_name("data.kind", kind, DATASETS)]
+    parameters = list(inspect.signature(load).parameters.values())[1:]
+    return {parameter.name: parameter.default for parameter in parameters}
+
+
+__all__ = [
+    "AUGMENTATIONS",
+    "DATASETS",
+    "DataBundle",
+    "ImageSet",
+    "Location",
+    "Progress",
+    "Splits",
+    "bundle_from_arrays",
+    "data_options",
+    "load_data",
+    "random_splits",
+]

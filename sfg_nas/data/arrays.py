@@ -1,0 +1,220 @@
+"""A data set from arrays: checks, measured normalisation and scales, fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from sfg_nas.data.augment import AUGMENTATIONS
+from sfg_nas.data.images import DataBundle, ImageSet, Pixels
+from sfg_nas.data.splits import Splits, random_splits
+from sfg_nas.errors import DataError, explain
+from sfg_nas.tasks import MISSING_CLASS, Task
+
+_CHUNK = 1024
+
+
+def bundle_from_arrays(
+    images: NDArray[np.generic] | Tensor,
+    targets: Mapping[str, ArrayLike | Tensor],
+    tasks: Sequence[Task],
+    *,
+    splits: Splits | None = None,
+    name: str = "arrays",
+    seed: int = 0,
+    augmentations: Sequence[str] = tuple(AUGMENTATIONS),
+) -> DataBundle:
+    """Return a data set made of your own images and labels.
+
+    Args:
+        images: `[N, C, *spatial]`, or `[N, H, W]` for grey, of uint8 or floating numbers.
+        targets: For each task its labels `[N]`: classes (-1 or NaN = missing) or numbers in the
+            task's unit (NaN = missing).
+        tasks: The tasks. A regression's center and scale are measured on the training part unless
+            the task already holds others than 0 and 1.
+        splits: The rows of each part; without it, a seeded 80 : 10 : 10.
+        name: The name of the data set.
+        seed: Seed of the split if none is given.
+        augmentations: The names of the augmentations that leave the labels true.
+
+    Raises:
+        DataError: If shapes, types or labels do not fit.
+    """
+    pixels = _check_images(images, name)
+    return assemble(
+        name,
+        pixels,
+        targets,
+        tasks,
+        splits or random_splits(len(pixels), seed=seed),
+        content=digest(pixels),
+        augmentations=augmentations,
+    )
+
+
+def digest(pixels: Pixels) -> str:
+    """Return the SHA-256 of an array's shape, type and content."""
+    found = hashlib.sha256(str((pixels.shape, str(pixels.dtype))).encode())
+    found.update(np.ascontiguousarray(pixels).data)
+    return found.hexdigest()
+
+
+def assemble(
+    name: str,
+    images: Pixels,
+    targets: Mapping[str, ArrayLike | Tensor],
+    tasks: Sequence[Task],
+    splits: Splits,
+    *,
+    content: str,
+    augmentations: Sequence[str] = tuple(AUGMENTATIONS),
+    warnings: Sequence[str] = (),
+) -> DataBundle:
+    """Return the data set: labels checked, everything measured on the training rows.
+
+    Args:
+        name: The name of the data set.
+        images: `[N, C, *spatial]`, uint8 or float32.
+        targets: For each task its labels `[N]`.
+        tasks: The tasks.
+        splits: The rows of each part.
+        content: A digest of the images' source and of the settings they were made with.
+        augmentations: The names of the augmentations that leave the labels true.
+        warnings: What was left out, for a person to read.
+
+    Raises:
+        DataError: If labels or rows do not fit the images.
+    """
+    labels = {task.name: _check_target(task, targets, len(images), name) for task in tasks}
+    if max(rows.max() for rows in (splits.train, splits.validation, splits.test)) >= len(images):
+        raise DataError(
+            explain(
+                where=f"{name}: splits",
+                rule=f"rows are numbers from 0 to {len(images) - 1}",
+                found="a larger one",
+                do="check the split",
+            )
+        )
+    # Gathering rows of an array with another memory layout would copy the whole array each time.
+    images = np.ascontiguousarray(images)
+    mean, std = measure(images, splits.train)
+
+    def part(rows: NDArray[np.int64]) -> ImageSet:
+        at = torch.from_numpy(rows)
+        own = {task: values[at] for task, values in labels.items()}
+        return ImageSet(images, rows, own, mean, std, tuple(augmentations))
+
+    train = part(splits.train)
+    return DataBundle(
+        name=name,
+        tasks=tuple(_measured(task, train.targets[task.name]) for task in tasks),
+        train=train,
+        validation=part(splits.validation),
+        test=part(splits.test),
+        fingerprint=_fingerprint(content, splits, labels),
+        image_shape=train.image_shape,
+        warnings=tuple(warnings),
+    )
+
+
+def measure(images: Pixels, rows: NDArray[np.int64]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation of each channel over these rows.
+
+    Args:
+        images: `[N, C, *spatial]`.
+        rows: The rows to measure, `[n]`.
+
+    Returns:
+        Two tuples of C numbers in the units of `images`; a constant channel has deviation 1.
+    """
+    axes = (0, *range(2, images.ndim))
+    sums = np.zeros((2, images.shape[1]), dtype=np.float64)
+    for start in range(0, len(rows), _CHUNK):
+        chunk = images[np.sort(rows)[start : start + _CHUNK]]
+        if chunk.dtype == np.uint8:
+            sums += _byte_sums(chunk.astype(np.uint8, copy=False))
+        else:
+            wide = chunk.astype(np.float64)
+            sums += np.stack([wide.sum(axes), np.square(wide).sum(axes)])
+    mean, square = sums / (len(rows) * int(np.prod(images.shape[2:])))
+    std = np.sqrt(np.maximum(square - mean**2, 0))
+    return tuple(mean.tolist()), tuple(np.where(std > 1e-6, std, 1.0).tolist())
+
+
+def _byte_sums(chunk: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the sums of the values and of their squares, `[2, C]`, by counting each byte value."""
+    values = np.arange(256, dtype=np.float64)
+    counts = np.stack(
+        [np.bincount(channel.ravel(), minlength=256) for channel in chunk.swapaxes(0, 1)]
+    )
+    return np.stack([counts @ values, counts @ values**2])
+
+
+def _measured(task: Task, targets: Tensor) -> Task:
+    unmeasured = task.center == 0.0 and task.scale == 1.0
+    return task.measured(targets) if unmeasured else task
+
+
+def _check_images(images: NDArray[np.generic] | Tensor, name: str) -> Pixels:
+    array = images.detach().cpu().numpy() if isinstance(images, Tensor) else np.asarray(images)
+    if array.ndim == 3:
+        array = array[:, None]
+    if array.ndim < 4 or 0 in array.shape:
+        _refuse(f"{name}: images", "a shape [N, C, H, W] without a 0 is needed", array.shape)
+    if array.dtype == np.uint8:
+        return array
+    if not np.issubdtype(array.dtype, np.floating):
+        _refuse(f"{name}: images", "uint8 or floating numbers are needed", array.dtype)
+    floats = array.astype(np.float32, copy=False)
+    if not np.isfinite(floats).all():
+        _refuse(f"{name}: images", "finite pixels are needed", "NaN or infinity")
+    return floats
+
+
+def _check_target(
+    task: Task, targets: Mapping[str, ArrayLike | Tensor], count: int, name: str
+) -> Tensor:
+    where = f"{name}: targets: {task.name}"
+    if task.name not in targets:
+        _refuse(where, "each task needs labels", f"labels of {', '.join(targets) or 'nothing'}")
+    found = targets[task.name]
+    numbers = np.asarray(found.detach().cpu() if isinstance(found, Tensor) else found)
+    if numbers.shape != (count,) or not np.issubdtype(numbers.dtype, np.number):
+        _refuse(
+            where, f"{count} numbers, one per image, are needed", f"{numbers.shape} {numbers.dtype}"
+        )
+    wide = numbers.astype(np.float64)
+    if task.kind == "regression":
+        if np.isinf(wide).any():
+            _refuse(where, "finite numbers, or NaN where missing, are needed", "infinity")
+        return torch.from_numpy(wide.astype(np.float32))
+    classes = np.where(np.isnan(wide), MISSING_CLASS, wide)
+    wrong = (classes != np.round(classes)) | (classes < MISSING_CLASS) | (classes >= task.outputs)
+    if wrong.any():
+        _refuse(
+            where,
+            f"classes from 0 to {task.outputs - 1}, or {MISSING_CLASS} where missing, are needed",
+            sorted(set(classes[wrong].tolist()))[:5],
+        )
+    return torch.from_numpy(classes.astype(np.int64))
+
+
+def _fingerprint(content: str, splits: Splits, labels: Mapping[str, Tensor]) -> str:
+    found = hashlib.sha256(content.encode())
+    for rows in (splits.train, splits.validation, splits.test):
+        found.update(len(rows).to_bytes(8, "little"))
+        found.update(rows.astype("<i8").tobytes())
+    for task, values in sorted(labels.items()):
+        found.update(task.encode())
+        found.update(values.numpy().tobytes())
+    return found.hexdigest()
+
+
+def _refuse(where: str, rule: str, found: object) -> NoReturn:
+    raise DataError(explain(where=where, rule=rule, found=str(found), do="check what you pass in"))

@@ -1,0 +1,194 @@
+"""Photos decoded and resized once, kept as a memory-mapped array."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from sfg_nas.data.duplicates import SIMILARITY, THUMBNAIL, near_duplicates
+from sfg_nas.data.location import Progress
+from sfg_nas.errors import DataError, explain
+
+_FORMAT = 1
+"""Raised when the same photos would be stored in another way."""
+
+
+@dataclass(frozen=True, eq=False)
+class DecodedPhotos:
+    """Photos as stored in the cache, one row per file.
+
+    Attributes:
+        images: `[N, 3, size, size]`, memory-mapped; zeros where a file could not be decoded.
+        groups: `[N]`: near-duplicates have the same number.
+        failed: Why a file could not be decoded, by its name.
+        key: SHA-256 of the names, the sizes and all bytes of the files, and of the settings.
+    """
+
+    images: NDArray[np.uint8]
+    groups: NDArray[np.int64]
+    failed: Mapping[str, str]
+    key: str
+
+
+def decoded_photos(
+    paths: Sequence[Path], *, size: int, cache: Path, progress: Progress | None = None
+) -> DecodedPhotos:
+    """Return the photos as RGB squares, from the cache or, the first time, decoded into it.
+
+    A photo that is not square is cut to its middle. Every byte of the source is read to compute the
+    key, so a changed photo is never served from an old cache.
+
+    Args:
+        paths: The files; their names must differ.
+        size: Side of the squares in pixels.
+        cache: The folder of all caches; it is made if need be.
+        progress: Called with (photos done, photos in all) while photos are decoded.
+
+    Raises:
+        DataError: If the cache cannot be written.
+    """
+    key = content_key(paths, f"format {_FORMAT} size {size} similarity {SIMILARITY}")
+    folder = cache / key[:32]
+    found = _read(folder, (len(paths), 3, size, size), key)
+    if found is not None:
+        return found
+    try:
+        _write(folder, paths, size, key, progress)
+    except OSError as error:
+        raise _unusable(cache, str(error)) from error
+    written = _read(folder, (len(paths), 3, size, size), key)
+    if written is None:
+        raise _unusable(cache, f"{folder.name} cannot be read back")
+    return written
+
+
+def content_key(paths: Sequence[Path], settings: str) -> str:
+    """Return the SHA-256 of the names, sizes and bytes of files, and of settings.
+
+    The folder that the files lie in and the order of `paths` do not count.
+    """
+    with ThreadPoolExecutor(_workers()) as pool:
+        digests = list(pool.map(_file_digest, paths))
+    found = hashlib.sha256(settings.encode())
+    for path, digest in sorted(zip(paths, digests, strict=True), key=lambda pair: pair[0].name):
+        found.update(f"\0{path.name}\0{digest}".encode(errors="surrogateescape"))
+    return found.hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return f"unreadable: {error.strerror}"
+    return f"{len(content)} {hashlib.sha256(content).hexdigest()}"
+
+
+def _read(folder: Path, shape: tuple[int, ...], key: str) -> DecodedPhotos | None:
+    """Return what the folder holds, or None if it is not there, damaged or another's."""
+    try:
+        notes = json.loads((folder / "source.json").read_text(encoding="utf-8"))
+        images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+        groups = np.load(folder / "groups.npy", allow_pickle=False)
+        failed = {str(name): str(reason) for name, reason in notes["failed"].items()}
+    except (OSError, EOFError, ValueError, KeyError, AttributeError, TypeError):
+        return None
+    if notes["key"] != key or images.shape != shape or groups.shape != shape[:1]:
+        return None
+    return DecodedPhotos(images, groups, failed, key)
+
+
+def _write(
+    folder: Path, paths: Sequence[Path], size: int, key: str, progress: Progress | None
+) -> None:
+    """Decode into a folder of another name that takes its own when it is complete."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
+    try:
+        images = np.lib.format.open_memmap(
+            partial / "images.npy", mode="w+", dtype=np.uint8, shape=(len(paths), 3, size, size)
+        )
+        groups, failed = _decode_all(paths, images, progress)
+        images.flush()
+        np.save(partial / "groups.npy", groups)
+        notes = {"key": key, "size": size, "pillow": PIL.__version__, "failed": failed}
+        (partial / "source.json").write_text(json.dumps(notes, indent=1), encoding="utf-8")
+        if folder.exists() and _read(folder, images.shape, key) is None:
+            shutil.rmtree(folder)
+        # Another process may have been faster; its cache is as good as this one.
+        with contextlib.suppress(FileExistsError):
+            _rename(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _rename(partial: Path, folder: Path) -> None:
+    try:
+        partial.rename(folder)
+    except OSError as error:
+        if folder.is_dir():
+            raise FileExistsError(folder) from error
+        raise
+
+
+def _decode_all(
+    paths: Sequence[Path], images: NDArray[np.uint8], progress: Progress | None
+) -> tuple[NDArray[np.int64], dict[str, str]]:
+    thumbnails = np.zeros((len(paths), THUMBNAIL, THUMBNAIL), dtype=np.uint8)
+
+    def decode(row: int) -> str | None:
+        try:
+            images[row], thumbnails[row] = _decode(paths[row], images.shape[-1])
+        except Exception as error:  # noqa: BLE001  (Pillow's decoders raise many kinds)
+            images[row] = 0
+            return f"{type(error).__name__}: {error}"
+        return None
+
+    failed: dict[str, str] = {}
+    pool = ThreadPoolExecutor(_workers())
+    try:
+        for row, reason in enumerate(pool.map(decode, range(len(paths)))):
+            if reason is not None:
+                failed[paths[row].name] = reason
+            if progress is not None:
+                progress(row + 1, len(paths))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return near_duplicates(thumbnails), failed
+
+
+def _decode(path: Path, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return one photo, `[3, size, size]`, and its grey thumbnail."""
+    with Image.open(path) as file:
+        image = ImageOps.exif_transpose(file.convert("RGB"))
+    small = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
+    # From the full photo, so that groups do not depend on the size chosen.
+    grey = ImageOps.fit(image.convert("L"), (THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    return np.asarray(small).transpose(2, 0, 1), np.asarray(grey)
+
+
+def _workers() -> int:
+    return min(16, os.cpu_count() or 1)
+
+
+def _unusable(cache: Path, found: str) -> DataError:
+    return DataError(
+        explain(
+            where=str(cache),
+            rule="decoded photos are kept in this folder",
+            found=found,
+            do="free some space or choose a folder that can be written",
+        )
+    )

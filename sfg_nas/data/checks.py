@@ -1,0 +1,61 @@
+"""Checks of options that come from a study file or a caller."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from sfg_nas.errors import ConfigError, explain
+
+
+def check_integer(where: str, value: object, low: int) -> int:
+    """Return `value` if it is an integer of at least `low`.
+
+    Raises:
+        ConfigError: If it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise ConfigError(
+            explain(
+                where=where,
+                rule=f"an integer of at least {low} is needed",
+                found=repr(value),
+                do="change the value",
+            )
+        )
+    return value
+
+
+def check_share(where: str, value: object, *, whole: bool) -> float:
+    """Return `value` if it is a share of a whole: above 0 and below 1, or 1 itself if `whole`.
+
+    Raises:
+        ConfigError: If it is not.
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not (0 < float(value) < 1 or (whole and value == 1)):  # type: ignore[arg-type]
+        raise ConfigError(
+            explain(
+                where=where,
+                rule="a number above 0 and " + ("at most 1" if whole else "below 1") + " is needed",
+                found=repr(value),
+                do="change the value",
+            )
+        )
+    return float(value)  # type: ignore[arg-type]
+
+
+def check_name(where: str, name: str, known: Iterable[str]) -> str:
+    """Return `name` if it is one of `known`.
+
+    Raises:
+        ConfigError: If it is not; the message lists the known names and the closest one.
+    """
+    names = sorted(known)
+    if name in names:
+        return name
+    close = difflib.get_close_matches(str(name), names, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else "use one of these names"
+    raise ConfigError(
+        explain(where=where, rule=f"one of {', '.join(names)} is needed", found=repr(name), do=hint)
+    )

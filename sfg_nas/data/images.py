@@ -1,0 +1,214 @@
+"""Images with targets, and the batches of an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sfg_nas.data.augment import AUGMENTATIONS, Augmentation
+from sfg_nas.data.checks import check_integer, check_name, check_share
+from sfg_nas.errors import ConfigError, explain
+from sfg_nas.tasks import Task
+
+Batch = tuple[Tensor, dict[str, Tensor]]
+Pixels = NDArray[np.uint8] | NDArray[np.float32]
+
+_ORDER, _AUGMENT = 0, 1
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """One part of a data set: rows of an image array that may be shared with other parts.
+
+    Attributes:
+        images: All images, `[N, C, *spatial]`, uint8 or float32, often memory-mapped.
+        indices: The rows that belong to this part, `[n]`.
+        targets: For each task the labels of these rows, `[n]`: int64 classes (-1 = missing) or
+            float32 numbers in the task's unit (NaN = missing).
+        mean: Mean of each channel over the training part, in the units of `images`.
+        std: Standard deviation of each channel, likewise.
+        augmentations: The names of the augmentations that leave the labels true.
+    """
+
+    images: Pixels
+    indices: NDArray[np.int64]
+    targets: Mapping[str, Tensor]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    augmentations: tuple[str, ...] = tuple(AUGMENTATIONS)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Give the shape of one image, `(C, *spatial)`."""
+        return tuple(self.images.shape[1:])
+
+    def batches(
+        self,
+        batch_size: int,
+        *,
+        seed: int | None = None,
+        epoch: int = 0,
+        augment: Sequence[str] | None = None,
+        device: torch.device | str = "cpu",
+        drop_last: bool = False,
+    ) -> Iterator[Batch]:
+        """Return the batches of one epoch.
+
+        The order and the augmentation depend on `(seed, epoch)` only, so an epoch can be run again
+        bit for bit; the batch size does not change what happens to an image at a given place.
+
+        Args:
+            batch_size: Images in a batch; the last may be smaller.
+            seed: Seed of order and augmentation; None keeps the stored order.
+            epoch: Number of the epoch.
+            augment: Names out of `AUGMENTATIONS`, applied in this order.
+            device: Where the batches go. Pixels travel as they are stored, usually as uint8.
+            drop_last: Leave out a last batch that is smaller.
+
+        Returns:
+            An iterator of images `[B, C, *spatial]`, float32, normalised to mean 0 and standard
+            deviation 1 over the training part, and for each task its labels `[B]`.
+
+        Raises:
+            ConfigError: If a number is impossible, an augmentation is unknown or would make labels
+                of this data set wrong, or one is asked for without a seed.
+        """
+        check_integer("batches: batch_size", batch_size, 1)
+        check_integer("batches: epoch", epoch, 0)
+        count = len(self) - len(self) % batch_size if drop_last else len(self)
+        if seed is None:
+            if augment:
+                raise ConfigError(
+                    explain(
+                        where="batches: augment",
+                        rule="augmentation needs a seed",
+                        found=f"augment={list(augment)}, seed=None",
+                        do="pass seed=0, or no augmentation",
+                    )
+                )
+            order = np.arange(len(self))
+        else:
+            check_integer("batches: seed", seed, 0)
+            order = np.random.default_rng([seed, epoch, _ORDER]).permutation(len(self))
+        plan = self._augmentation_plan(augment or (), seed or 0, epoch)
+        return self._iterate(
+            [order[i : i + batch_size] for i in range(0, count, batch_size)], plan, device
+        )
+
+    def _augmentation_plan(
+        self, names: Sequence[str], seed: int, epoch: int
+    ) -> list[tuple[Augmentation, Tensor]]:
+        plan = []
+        for place, name in enumerate(names):
+            check_name("batches: augment", name, AUGMENTATIONS)
+            if name not in self.augmentations:
+                raise ConfigError(
+                    explain(
+                        where="batches: augment",
+                        rule="only augmentations that keep the labels of this data set true are "
+                        f"allowed ({', '.join(self.augmentations) or 'none'})",
+                        found=repr(name),
+                        do=f"leave {name!r} out",
+                    )
+                )
+            rng = np.random.default_rng([seed, epoch, _AUGMENT, place])
+            draws = AUGMENTATIONS[name].draw(rng, len(self), self.image_shape[1:])
+            plan.append((AUGMENTATIONS[name], torch.from_numpy(draws)))
+        return plan
+
+    def _iterate(
+        self,
+        order: Sequence[NDArray[np.int64]],
+        plan: Sequence[tuple[Augmentation, Tensor]],
+        device: torch.device | str,
+    ) -> Iterator[Batch]:
+        shape = (1, -1, *[1] * (self.images.ndim - 2))
+        mean = torch.tensor(self.mean, device=device).view(shape)
+        factor = 1 / torch.tensor(self.std, device=device).view(shape)
+        start = 0
+        for places in order:
+            pixels = torch.from_numpy(np.take(self.images, self.indices[places], axis=0)).to(device)
+            for augmentation, draws in plan:
+                chosen = draws[start : start + len(places)].to(device)
+                pixels = augmentation.apply(pixels, chosen)
+            # `sub` makes the float copy; the multiplication may then work in place.
+            images = pixels.to(torch.float32).sub(mean).mul_(factor)
+            at = torch.from_numpy(places)
+            yield images, {task: labels[at].to(device) for task, labels in self.targets.items()}
+            start += len(places)
+
+    def subset(self, fraction: float, seed: int = 0) -> Self:
+        """Return a seeded part of this part; a smaller fraction lies within a larger one.
+
+        Args:
+            fraction: The share to keep, above 0 and at most 1; at least one image stays.
+            seed: Seed of the choice.
+
+        Raises:
+            ConfigError: If the fraction is impossible.
+        """
+        check_share("subset: fraction", fraction, whole=True)
+        kept = np.random.default_rng(seed).permutation(len(self))
+        return self.take(np.sort(kept[: max(1, round(fraction * len(self)))]))
+
+    def take(self, places: NDArray[np.int64]) -> Self:
+        """Return the images at these places (positions within this part, not rows of `images`)."""
+        at = torch.from_numpy(places)
+        targets = {task: labels[at] for task, labels in self.targets.items()}
+        return replace(self, indices=self.indices[places], targets=targets)
+
+
+@dataclass(frozen=True, eq=False)
+class DataBundle:
+    """A data set with its three parts.
+
+    Attributes:
+        name: The name of the data set.
+        tasks: The tasks; a regression's center and scale are measured on `train`.
+        train: For weights and assignments.
+        validation: For every choice.
+        test: For the final report; nothing is chosen by it.
+        fingerprint: SHA-256 of the content, the settings, the split and the labels.
+        image_shape: The shape of one image, `(C, *spatial)`.
+        warnings: What was left out or looks wrong, for a person to read.
+    """
+
+    name: str
+    tasks: tuple[Task, ...]
+    train: ImageSet
+    validation: ImageSet
+    test: ImageSet
+    fingerprint: str
+    image_shape: tuple[int, ...]
+    warnings: tuple[str, ...] = ()
+
+    def with_tasks(self, weights: Mapping[str, float]) -> Self:
+        """Return the data set with these tasks only, in this order, with these loss weights.
+
+        Args:
+            weights: The weight of each task to keep, by name.
+
+        Raises:
+            ConfigError: If a task is unknown, none is left or a weight is impossible.
+        """
+        known = {task.name: task for task in self.tasks}
+        if not weights:
+            check_name(f"{self.name}: tasks", "", known)
+        tasks = tuple(
+            replace(known[check_name(f"{self.name}: tasks", name, known)], weight=weight)
+            for name, weight in weights.items()
+        )
+        train, validation, test = (
+            replace(part, targets={task: part.targets[task] for task in weights})
+            for part in (self.train, self.validation, self.test)
+        )
+        return replace(self, tasks=tasks, train=train, validation=validation, test=test)
