@@ -102,13 +102,13 @@ def assemble(
             )
         )
     # Gathering rows of an array with another memory layout would copy the whole array each time.
-    images = np.ascontiguousarray(images)
-    mean, std = measure(images, splits.train)
+    pixels: Pixels = np.require(images, requirements="C")
+    mean, std = measure(pixels, splits.train)
 
     def part(rows: NDArray[np.int64]) -> ImageSet:
         at = torch.from_numpy(rows)
         own = {task: values[at] for task, values in labels.items()}
-        return ImageSet(images, rows, own, mean, std, tuple(augmentations))
+        return ImageSet(pixels, rows, own, mean, std, tuple(augmentations))
 
     train = part(splits.train)
     return DataBundle(

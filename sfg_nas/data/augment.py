@@ -36,8 +36,9 @@ class Flip:
 
     def apply(self, images: Tensor, draws: Tensor) -> Tensor:
         """Return the images `[B, C, *spatial]`, some of them with the last axis reversed."""
-        chosen = draws.to(torch.bool).view(-1, *[1] * (images.dim() - 1))
-        return torch.where(chosen, images.flip(-1), images)
+        both = torch.cat([images, images.flip(-1)])
+        # Choosing whole images is several times faster than `torch.where` on bytes.
+        return both[torch.arange(len(images), device=images.device) + len(images) * draws[:, 0]]
 
 
 class Crop:
@@ -55,15 +56,15 @@ class Crop:
 
     def apply(self, images: Tensor, draws: Tensor) -> Tensor:
         """Return the images `[B, C, *spatial]`, each shifted by its own row of `draws`."""
-        for axis in range(2, images.dim()):
-            side = images.shape[axis]
-            places = torch.arange(side, device=images.device) + draws[:, axis - 2, None]
+        count, channels, *size = images.shape
+        pixels = torch.zeros(count, 1, dtype=torch.int64, device=images.device)
+        for axis, side in enumerate(size):
+            places = torch.arange(side, device=images.device) + draws[:, axis, None]
             # Reflection without repeating the border pixel: -1 -> 1 and side -> side - 2.
             places = (side - 1) - (places.abs() - (side - 1)).abs()
-            shape = [len(images)] + [1] * (images.dim() - 1)
-            shape[axis] = side
-            images = images.gather(axis, places.view(shape).expand_as(images))
-        return images
+            pixels = (pixels.unsqueeze(2) * side + places.unsqueeze(1)).flatten(1)
+        chosen = pixels.unsqueeze(1).expand(-1, channels, -1)
+        return images.flatten(2).gather(2, chosen).view_as(images)
 
 
 AUGMENTATIONS: dict[str, Augmentation] = {"flip": Flip(), "crop": Crop()}

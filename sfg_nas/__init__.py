@@ -1,0 +1,1 @@
+"""Neural architecture search over what tasks share, by Stochastic Filter Groups."""

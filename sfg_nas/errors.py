@@ -1,0 +1,43 @@
+"""The package's own errors, named by the kind of misuse, and the four-part message they carry."""
+
+from __future__ import annotations
+
+
+class SfgNasError(Exception):
+    """Base of every error that `sfg_nas` raises on purpose."""
+
+
+class ConfigError(SfgNasError):
+    """A study file, a search space or a command-line argument is wrong."""
+
+
+class DataError(SfgNasError):
+    """A data set is missing, empty or damaged."""
+
+
+class ConversionError(SfgNasError):
+    """A network holds an operation that cannot be turned into a searchable one."""
+
+
+class ArchitectureError(SfgNasError):
+    """An allocation, an architecture, or a file that should hold one, breaks its rules."""
+
+
+class TrainingError(SfgNasError):
+    """Training ran and failed, for example with a loss that is not finite."""
+
+
+def explain(*, where: str, rule: str, found: str, do: str) -> str:
+    """Return one message that says where, the rule, what was found and what to do.
+
+    Args:
+        where: The file and key, module path or argument that is concerned.
+        rule: What must hold.
+        found: What was found instead.
+        do: What the reader can do about it.
+
+    Example:
+        >>> explain(where="study.yaml: depth", rule="depth > 0 must hold", found="0", do="set 1")
+        'study.yaml: depth: depth > 0 must hold; found 0; set 1'
+    """
+    return f"{where}: {rule}; found {found}; {do}"

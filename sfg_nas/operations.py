@@ -1,0 +1,189 @@
+"""The closed vocabulary of operations: what each does to channels, and how it is run.
+
+A traced network, an architecture and a fixed network all speak of operations by these names. An
+operation is an ATen operator (https://docs.pytorch.org/docs/stable/torch.compiler_ir.html); its
+`kind` says what it may mix, which is all that the reading rule needs to know. Nothing outside
+this table is ever run, so an architecture file cannot name a function of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch._ops import OpOverload
+
+Setting = None | bool | int | float | str | list["Setting"]
+
+
+class Kind(Enum):
+    """What an operation does with channels."""
+
+    CONV = "conv"  # reads the channels of its input, gives filters
+    CONV_TRANSPOSE = "conv_transpose"
+    LINEAR = "linear"
+    CHANNEL_NORM = "channel_norm"  # statistics of one channel at a time
+    MIXING_NORM = "mixing_norm"  # statistics over several channels
+    POINTWISE = "pointwise"  # position by position, with broadcasting
+    WINDOW = "window"  # over the last dimensions, channel by channel
+    REDUCE = "reduce"  # over the dimensions `dim`
+    ALONG = "along"  # along one dimension, same shape
+    MOVEMENT = "movement"  # only moves values
+    MIX = "mix"  # anything may reach anything
+
+
+_POINTWISE = """
+relu relu6 leaky_relu prelu elu selu celu gelu silu mish hardswish hardsigmoid hardtanh sigmoid tanh
+softplus hardshrink softshrink log_sigmoid threshold exp expm1 log log1p sqrt rsqrt square abs neg
+sign sin cos erf floor round reciprocal clamp clamp_min clamp_max dropout feature_dropout
+alpha_dropout feature_alpha_dropout rrelu
+add.Tensor add.Scalar sub.Tensor sub.Scalar rsub.Scalar rsub.Tensor mul.Tensor mul.Scalar div.Tensor
+div.Scalar maximum minimum pow.Tensor_Scalar pow.Tensor_Tensor where.self addcmul addcdiv lerp.Tensor
+lerp.Scalar to.dtype to.dtype_layout zeros_like ones_like gt.Scalar lt.Scalar ge.Scalar
+le.Scalar eq.Scalar ne.Scalar max.other min.other exp2 tan atan
+clamp.Tensor nan_to_num
+"""
+_WINDOW = """
+1:max_pool1d 2:max_pool2d 3:max_pool3d 1:avg_pool1d 2:avg_pool2d 3:avg_pool3d 1:adaptive_avg_pool1d
+2:adaptive_avg_pool2d 3:adaptive_avg_pool3d 2:upsample_nearest2d.vec 3:upsample_nearest3d.vec
+1:upsample_nearest1d.vec 2:upsample_bilinear2d.vec 2:upsample_bicubic2d.vec
+3:upsample_trilinear3d.vec 1:upsample_linear1d.vec 2:_upsample_nearest_exact2d.vec
+2:reflection_pad2d 2:replication_pad2d 1:reflection_pad1d 1:replication_pad1d 3:replication_pad3d
+3:reflection_pad3d 2:adaptive_max_pool2d 3:adaptive_max_pool3d 1:adaptive_max_pool1d
+2:_upsample_bilinear2d_aa.vec
+"""
+_REDUCE = """
+mean.dim sum.dim_IntList amax amin var.correction std.correction var.dim std.dim linalg_vector_norm
+norm.ScalarOpt_dim logsumexp prod.dim_int mean sum max.dim min.dim norm.Scalar amin amax
+"""
+_ALONG = "softmax.int log_softmax.int cumsum cumprod"
+_MOVEMENT = """
+view reshape flatten.using_ints unflatten.int permute transpose.int t squeeze squeeze.dim squeeze.dims
+unsqueeze expand expand_as view_as reshape_as chunk split.Tensor split.sizes split_with_sizes
+tensor_split.sections slice.Tensor select.int narrow cat concat stack pixel_shuffle pixel_unshuffle
+flip roll channel_shuffle constant_pad_nd pad movedim.int movedim.intlist swapaxes repeat unbind.int mT
+index_select repeat_interleave.self_int hstack unsafe_chunk unsafe_split.Tensor
+native_channel_shuffle swapdims contiguous clone detach alias
+"""
+_MIX = "matmul bmm mm einsum baddbmm addmm scaled_dot_product_attention grid_sampler"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One entry of the vocabulary.
+
+    Attributes:
+        name: The name used in architectures, for example `relu` or `mean.dim`.
+        kind: What the operation does with channels.
+        spatial: Number of trailing dimensions a window operation runs over, else 0.
+    """
+
+    name: str
+    kind: Kind
+    spatial: int = 0
+
+    @property
+    def call(self) -> OpOverload:
+        """The ATen operator that runs it."""
+        return _overload(self.name)
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """Names of the operator's arguments, in order."""
+        return tuple(a.name for a in self.call._schema.arguments)
+
+
+@cache
+def _overload(name: str) -> OpOverload:
+    import torch
+
+    packet, _, overload = name.partition(".")
+    found: OpOverload = getattr(getattr(torch.ops.aten, packet), overload or "default")
+    return found
+
+
+@cache
+def vocabulary() -> Mapping[str, Operation]:
+    """Return every known operation by name."""
+    table = {
+        name: Operation(name, kind)
+        for kind, text in (
+            (Kind.POINTWISE, _POINTWISE),
+            (Kind.REDUCE, _REDUCE),
+            (Kind.ALONG, _ALONG),
+            (Kind.MOVEMENT, _MOVEMENT),
+            (Kind.MIX, _MIX),
+            (Kind.CHANNEL_NORM, "batch_norm instance_norm"),
+            (Kind.MIXING_NORM, "layer_norm group_norm"),
+            (Kind.LINEAR, "linear"),
+        )
+        for name in text.split()
+    }
+    for entry in _WINDOW.split():
+        spatial, _, name = entry.partition(":")
+        table[name] = Operation(name, Kind.WINDOW, int(spatial))
+    for n in (1, 2, 3):
+        for name in (f"conv{n}d", f"conv{n}d.padding"):
+            table[name] = Operation(name, Kind.CONV, n)
+        name = f"conv_transpose{n}d" + (".input" if n > 1 else "")
+        table[name] = Operation(name, Kind.CONV_TRANSPOSE, n)
+    return table
+
+
+def canonical_name(target: OpOverload) -> str:
+    """Return the vocabulary's name of an ATen operator; in-place variants lose their underscore."""
+    packet, _, overload = str(target).removeprefix("aten.").partition(".")
+    if packet.endswith("_") and not packet.startswith("__"):
+        packet = packet[:-1]
+    return packet if overload in ("default", "") else f"{packet}.{overload}"
+
+
+def run_operation(
+    operation: Operation,
+    tensors: Mapping[str, Tensor | list[Tensor]],
+    settings: Mapping[str, Setting],
+    *,
+    training: bool = False,
+) -> Tensor | list[Tensor]:
+    """Return what an operation gives for its tensors and settings.
+
+    Args:
+        operation: The entry of the vocabulary.
+        tensors: Tensor arguments by the operator's argument names.
+        settings: The other arguments by name; what is left out takes the operator's default.
+        training: Whether dropout drops and norms use the statistics of the batch.
+    """
+    arguments: list[object] = []
+    keywords: dict[str, object] = {}
+    for argument in operation.call._schema.arguments:
+        name = argument.name
+        value: object
+        if name in tensors:
+            value = tensors[name]
+        elif name in ("train", "training") and operation.kind is not Kind.MOVEMENT:
+            value = training
+        elif name in settings:
+            value = _from_setting(settings[name])
+        elif argument.has_default_value():
+            value = argument.default_value
+        else:
+            value = None
+        if argument.kwarg_only:
+            keywords[name] = value
+        else:
+            arguments.append(value)
+    result: Tensor | list[Tensor] = operation.call(*arguments, **keywords)
+    return result
+
+
+def _from_setting(value: Setting) -> object:
+    if isinstance(value, str) and value.startswith("torch."):
+        import torch
+
+        return getattr(torch, value.removeprefix("torch."), value)
+    return value

@@ -1,0 +1,26 @@
+"""Learning what tasks share: tracing, relaxed assignments, the supernet and its objective."""
+
+from sfg_nas.sharing.assignments import ESTIMATORS, Estimator
+from sfg_nas.sharing.convert import convert, random_allocation
+from sfg_nas.sharing.objective import Objective, objective
+from sfg_nas.sharing.schedules import SHAPES, Temperature
+from sfg_nas.sharing.start import STARTS, Start
+from sfg_nas.sharing.supernet import RELAXATIONS, Relaxation, Supernet
+from sfg_nas.sharing.trace import BackboneWithHeads
+
+__all__ = [
+    "ESTIMATORS",
+    "RELAXATIONS",
+    "SHAPES",
+    "STARTS",
+    "BackboneWithHeads",
+    "Estimator",
+    "Objective",
+    "Relaxation",
+    "Start",
+    "Supernet",
+    "Temperature",
+    "convert",
+    "objective",
+    "random_allocation",
+]

@@ -1,0 +1,121 @@
+"""Relaxed assignments: which group each filter belongs to, as probabilities and as samples."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Estimator = Literal["straight-through", "soft"]
+ESTIMATORS: tuple[Estimator, ...] = ("straight-through", "soft")
+_TINY = 1e-8
+
+
+class Assignments(nn.Module):
+    """One row of group probabilities per variable (a set of tied units).
+
+    Masks are drawn by Gumbel-softmax (Jang et al. 2017; Maddison et al. 2017), as in Bragman et
+    al. 2019, equation 8: softmax((log p + gumbel) / tau). The noise of draw n depends only on the
+    seed and n, and is made on the CPU, so that a search is the same on every device and resumes
+    exactly.
+
+    Attributes:
+        filter_logits: Unnormalised log-probabilities `[V, G]`.
+        layer_logits: A term per layer `[L, G]`, so that a layer can move as one; or None.
+        hard: Fixed group per variable `[V]` once hardened, else None.
+        temperature: Temperature tau of the Gumbel-softmax, > 0.
+        draws: Number of masks drawn so far.
+    """
+
+    def __init__(
+        self,
+        start: Tensor,
+        owners: int,
+        *,
+        layer_of: Tensor | None = None,
+        estimator: Estimator = "straight-through",
+        seed: int = 0,
+    ) -> None:
+        """Start from given probabilities.
+
+        Args:
+            start: Probabilities `[V, G]`, rows summing to 1.
+            owners: E, the number of extended owners; the first G of them are the groups.
+            layer_of: Layer index of each variable `[V]` to add a term per layer, else None.
+            estimator: `straight-through` (one-hot forward, relaxed backward) or `soft`.
+            seed: Seed of the noise.
+        """
+        super().__init__()
+        self.estimator = estimator
+        self.temperature = 1.0
+        self.seed = seed
+        self.draws = 0
+        self.filter_logits = nn.Parameter(start.clamp_min(_TINY).log())
+        self.layer_logits: nn.Parameter | None = None
+        if layer_of is not None:
+            layers = int(layer_of.max()) + 1 if len(layer_of) else 0
+            self.layer_logits = nn.Parameter(torch.zeros(layers, start.shape[1]))
+        self.register_buffer("layer_of", layer_of, persistent=False)
+        self.register_buffer("fixed_rows", torch.eye(owners), persistent=False)
+        self.hard: Tensor | None = None
+        self.layer_of: Tensor | None
+        self.fixed_rows: Tensor
+
+    @property
+    def logits(self) -> Tensor:
+        """Unnormalised log-probabilities `[V, G]`."""
+        if self.layer_logits is None or self.layer_of is None:
+            return self.filter_logits
+        return self.filter_logits + self.layer_logits[self.layer_of]
+
+    def probabilities(self) -> Tensor:
+        """Return p, `[V, G]`."""
+        return self.logits.softmax(1)
+
+    def entropy(self) -> Tensor:
+        """Return the entropy of every variable's distribution in nats, `[V]`."""
+        log_p = self.logits.log_softmax(1)
+        return -(log_p.exp() * log_p).sum(1)
+
+    def sample(self) -> Tensor:
+        """Return a new draw of masks `[V + E, E]` (see `table`)."""
+        log_p = self.logits.log_softmax(1)
+        noise = self._gumbel(log_p.shape).to(log_p)
+        soft = ((log_p + noise) / self.temperature).softmax(1)
+        if self.estimator == "soft":
+            return self.table(soft)
+        index = soft.argmax(1, keepdim=True)
+        hard = torch.zeros_like(soft).scatter_(1, index, 1.0)
+        # the difference is exactly zero in value: forward stays one-hot, bit for bit
+        return self.table(hard + (soft - soft.detach()))
+
+    def current(self, *, sample: bool) -> Tensor:
+        """Return the masks to use now: hardened, sampled, or the probabilities themselves."""
+        if self.hard is not None:
+            return self.table(self._one_hot(self.hard))
+        return self.sample() if sample else self.table(self.probabilities())
+
+    def table(self, rows: Tensor) -> Tensor:
+        """Return masks of all variables and fixed owners, `[V + E, E]`.
+
+        Args:
+            rows: Masks of the variables `[V, G]`. The image and the heads, whose owners are fixed,
+                follow as the rows of an identity matrix.
+        """
+        owners = self.fixed_rows.shape[0]
+        wide = nn.functional.pad(rows, (0, owners - rows.shape[1]))
+        return torch.cat([wide, self.fixed_rows.to(rows.dtype)])
+
+    def _one_hot(self, index: Tensor) -> Tensor:
+        groups = self.filter_logits.shape[1]
+        index = index.to(self.filter_logits.device)
+        return nn.functional.one_hot(index, groups).to(self.filter_logits.dtype)
+
+    def _gumbel(self, shape: torch.Size) -> Tensor:
+        text = f"{self.seed}:{self.draws}".encode()
+        seed = int.from_bytes(hashlib.blake2b(text, digest_size=4).digest(), "little")
+        self.draws += 1
+        generator = torch.Generator().manual_seed(seed)
+        return -torch.empty(shape).exponential_(generator=generator).log()

@@ -1,0 +1,87 @@
+"""The connection form: weights masked by A = m_k^T R m_j, everything else the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
+
+from sfg_nas.sharing.wiring import ReadingLayer
+
+TableSource = Callable[[], Tensor]
+
+
+class ConnectionMask(nn.Module):
+    """Multiplies a filter bank by what its filters may read.
+
+    A[k, j] = m_k^T R m_j, with R[g, h] = 1 if h contains g (design of the connection form; the
+    hard case equals the streams of Bragman et al. 2019, figure 2). Registered as a parametrization
+    of the user's weight.
+    """
+
+    def __init__(self, layer: ReadingLayer, reads: Tensor, table: TableSource) -> None:
+        """Prepare the mask of one layer.
+
+        Args:
+            layer: The filter bank.
+            reads: Reading rule `[E, E]`.
+            table: Returns the current masks `[V + E, E]`.
+        """
+        super().__init__()
+        self.register_buffer("filters", layer.filters, persistent=False)
+        self.register_buffer("channels", layer.channels, persistent=False)
+        self.register_buffer("reads", reads, persistent=False)
+        self.transposed = layer.transposed
+        self.repeat = layer.repeat
+        self.table = table
+        self.filters: Tensor
+        self.channels: Tensor
+        self.reads: Tensor
+
+    def connections(self) -> Tensor:
+        """Return A, `[F, C]` (`[C, F]` for a transposed convolution)."""
+        table = self.table()
+        readers = table[self.filters] @ self.reads.to(table.dtype)
+        sources = table[self.channels]
+        return sources @ readers.T if self.transposed else readers @ sources.T
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return the masked weight, the shape of `weight`."""
+        allowed = self.connections().to(weight.dtype)
+        if self.repeat > 1:
+            rows = weight.reshape(*allowed.shape, self.repeat)
+            return (rows * allowed.unsqueeze(-1)).view_as(weight)
+        return masked(weight, allowed)
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        """Return the weight to store when a new one is assigned: itself."""
+        return weight
+
+
+class _Masked(torch.autograd.Function):
+    """W * A for A `[F, C]`, W `[F, C, ...]`, with a backward that makes no large temporary."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, weight: Tensor, allowed: Tensor) -> Tensor:  # type: ignore[override]
+        ctx.save_for_backward(weight, allowed)
+        return weight * allowed.view(*allowed.shape, *[1] * (weight.dim() - 2))
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:  # type: ignore[override]
+        weight, allowed = ctx.saved_tensors  # type: ignore[attr-defined]
+        needs_weight, needs_allowed = ctx.needs_input_grad  # type: ignore[attr-defined]
+        for_weight = for_allowed = None
+        if needs_allowed:
+            product = grad * weight
+            for_allowed = product if weight.dim() == 2 else product.flatten(2).sum(2)
+        if needs_weight:
+            for_weight = grad * allowed.view(*allowed.shape, *[1] * (weight.dim() - 2))
+        return for_weight, for_allowed
+
+
+def masked(weight: Tensor, allowed: Tensor) -> Tensor:
+    """Return `weight` `[F, C, ...]` times `allowed` `[F, C]`, broadcast over the kernel."""
+    result: Tensor = _Masked.apply(weight, allowed)  # type: ignore[no-untyped-call]
+    return result

@@ -1,0 +1,112 @@
+"""From a user's network to a supernet."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from sfg_nas.allocation import Allocation
+from sfg_nas.errors import ConversionError, explain
+from sfg_nas.groups import Groups, GroupSpec
+from sfg_nas.sharing.assignments import Assignments, Estimator
+from sfg_nas.sharing.channels import follow_channels
+from sfg_nas.sharing.start import Start, StartKind
+from sfg_nas.sharing.supernet import Relaxation, Supernet
+from sfg_nas.sharing.trace import BackboneWithHeads, trace
+from sfg_nas.sharing.wiring import Wiring, wire
+
+
+def convert(
+    backbone: nn.Module,
+    heads: Mapping[str, nn.Module],
+    example_input: Tensor,
+    groups: GroupSpec | Groups = "specialists",
+    *,
+    relaxation: Relaxation = "connections",
+    estimator: Estimator = "straight-through",
+    start: StartKind | Start = "thirds",
+    hierarchical: bool = False,
+    seed: int = 0,
+) -> Supernet:
+    """Return a supernet made of copies of a backbone and its heads.
+
+    Args:
+        backbone: Any module whose operations are in the vocabulary; it is not changed.
+        heads: Task name to a module on the backbone's output that returns one tensor.
+        example_input: `[N, C, H, W]` (one to three spatial dimensions); values do not matter.
+        groups: `specialists` (one group per task and one of all), `lattice` (every subset), or a
+            list such as `[["age"], ["gender", "race"], "all"]`.
+        relaxation: `connections` (one masked convolution per layer) or `streams` (the paper's
+            form: one convolution per layer and group).
+        estimator: `straight-through` or `soft`.
+        start: Where the probabilities start.
+        hierarchical: Whether a term per layer is added to each filter's logits.
+        seed: Seed of the start and of the mask noise.
+
+    Raises:
+        ConversionError: An operation's channels cannot be followed; names module and operation.
+        ConfigError: Groups or start are wrong.
+    """
+    parsed = Groups.parse(tuple(heads), groups)
+    if not isinstance(start, Start):
+        start = Start(kind=start)
+    network = copy.deepcopy(BackboneWithHeads(backbone, heads))
+    wiring = _wiring(network, example_input, parsed)
+    layers = {name: rows.tolist() for name, rows in wiring.layers.items()}
+    probabilities = start.probabilities(parsed, layers, wiring.variables, seed)
+    assignments = Assignments(
+        probabilities,
+        len(parsed.extended),
+        layer_of=_layer_of(wiring) if hierarchical else None,
+        estimator=estimator,
+        seed=seed,
+    )
+    return Supernet(network, wiring, assignments, relaxation=relaxation).to(example_input.device)
+
+
+def _wiring(network: BackboneWithHeads, example: Tensor, groups: Groups) -> Wiring:
+    traced = trace(network, example)
+    channels = follow_channels(traced, groups)
+    state = {name: value.detach() for name, value in network.state_dict(keep_vars=True).items()}
+    weights = {key: traced.static_value(key, state) for key in channels.weights}
+    wiring = wire(channels, groups, weights)
+    if not wiring.layers:
+        raise ConversionError(
+            explain(
+                where="convert: backbone",
+                rule="at least one convolution or linear layer must be free to choose its group",
+                found=f"none among {len(traced.ops)} operations",
+                do="give a backbone with filters that are not all tied to the image",
+            )
+        )
+    return wiring
+
+
+def _layer_of(wiring: Wiring) -> Tensor:
+    """Return the first layer in which each variable appears, `[V]`."""
+    layer_of = torch.full((wiring.variables,), -1, dtype=torch.long)
+    for index, rows in reversed([*enumerate(wiring.layers.values())]):
+        layer_of[rows] = index
+    return layer_of
+
+
+def random_allocation(supernet: Supernet, seed: int = 0) -> Allocation:
+    """Return an allocation drawn uniformly, in which every head can be reached by the image.
+
+    Args:
+        supernet: The supernet whose layers are allocated.
+        seed: Seed of the draw.
+    """
+    wiring = supernet.wiring
+    generator = torch.Generator().manual_seed(seed)
+    draw = torch.randint(len(wiring.groups), (wiring.variables,), generator=generator)
+    if wiring.groups.everyone in wiring.groups.sets:
+        everyone = wiring.groups.sets.index(wiring.groups.everyone)
+        for rows in wiring.layers.values():  # one shared filter per layer keeps every path open
+            if not bool((draw[rows] == everyone).any()):
+                pick = torch.randint(len(rows), (1,), generator=generator)
+                draw[rows[pick]] = everyone
+    return wiring.allocation(draw)

@@ -1,0 +1,109 @@
+"""Put the masks of the connection form into a user's network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from sfg_nas.operations import Kind
+from sfg_nas.sharing.connections import ConnectionMask
+from sfg_nas.sharing.intercept import Replacement, intercept
+from sfg_nas.sharing.norms import affine, norm_axes, norm_segments, read_norm
+from sfg_nas.sharing.trace import BackboneWithHeads, TracedOp, is_kind
+from sfg_nas.sharing.wiring import ReadingLayer, Wiring
+
+_READING = (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)
+
+
+def install_masks(network: BackboneWithHeads, wiring: Wiring, table: Callable[[], Tensor]) -> None:
+    """Mask the weights of every reading layer, and intercept what masks cannot reach."""
+    reads = torch.from_numpy(wiring.groups.reads).float()
+    owners: dict[int, int] = {}
+    for parameter in (p for m in network.modules() for p in m._parameters.values()):
+        owners[id(parameter)] = owners.get(id(parameter), 0) + 1
+    computed: dict[str, Replacement] = {}
+    for layer in wiring.reading:
+        if layer.grouped:
+            continue
+        mask = ConnectionMask(layer, reads, table)
+        target = wiring.network.static_target(layer.weight)
+        module, attribute = _locate(network, target)
+        if module is not None and owners[id(getattr(module, attribute))] == 1:
+            parametrize.register_parametrization(module, attribute, mask, unsafe=True)
+        else:
+            computed.update(dict.fromkeys(layer.ops, _masked_call(layer, mask)))
+    norms = {
+        op.name: _norm_call(op, wiring, table)
+        for op in wiring.network.ops
+        if is_kind(op, Kind.MIXING_NORM) and _mixes(op, wiring)
+    }
+    if computed:
+        _intercept_all(network, wiring, "conv", computed)
+    if norms:
+        _intercept_all(network, wiring, "norm", norms)
+
+
+def _locate(network: nn.Module, target: str | None) -> tuple[nn.Module | None, str]:
+    if target is None:
+        return None, ""
+    path, _, attribute = target.rpartition(".")
+    module = network.get_submodule(path)
+    found = attribute in module._parameters and not parametrize.is_parametrized(module, attribute)
+    return (module if found else None), attribute
+
+
+def _intercept_all(
+    network: nn.Module, wiring: Wiring, family: str, chosen: Mapping[str, Replacement]
+) -> None:
+    kinds = (Kind.MIXING_NORM,) if family == "norm" else _READING
+    calls: dict[str, list[Replacement | None]] = {}
+    for op in wiring.network.ops:
+        if is_kind(op, *kinds):
+            calls.setdefault(op.path, []).append(chosen.get(op.name))
+    for path, replacements in calls.items():
+        intercept(network.get_submodule(path), {family: replacements})
+
+
+def _masked_call(layer: ReadingLayer, mask: ConnectionMask) -> Replacement:
+    def call(
+        original: Callable[..., Tensor], x: Tensor, weight: Tensor, *args: object, **kwargs: object
+    ) -> Tensor:
+        return original(x, mask(weight), *args, **kwargs)
+
+    return call
+
+
+def _mixes(op: TracedOp, wiring: Wiring) -> bool:
+    """Return whether a norm takes statistics over channels that may have different owners."""
+    axis, rows = wiring.rows[op.operands["input"][0]]
+    return axis is not None and len(rows.unique()) > 1 and norm_axes(op, axis) is not None
+
+
+def _norm_call(op: TracedOp, wiring: Wiring, table: Callable[[], Tensor]) -> Replacement:
+    axis, rows = wiring.rows[op.operands["input"][0]]
+    assert axis is not None
+    over = norm_axes(op, axis)
+    assert over is not None
+    segments = norm_segments(op, len(rows))
+    reads = torch.from_numpy(wiring.groups.reads).float()
+
+    def call(
+        original: Callable[..., Tensor],
+        x: Tensor,
+        shape: object,
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+        eps: float = 1e-5,
+        *rest: object,
+    ) -> Tensor:
+        own = table()[rows.to(x.device)]
+        readers = reads.to(own) @ own.T
+        y = read_norm(
+            x, axis=axis, over=over, segments=segments.to(own), readers=readers, own=own, eps=eps
+        )
+        return affine(y, weight, bias, axis if op.operation == "group_norm" else None)
+
+    return call

@@ -1,0 +1,87 @@
+"""Norms that mix channels, restricted to what each channel's owner may read."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from sfg_nas.sharing.trace import TracedOp
+
+
+def read_norm(
+    x: Tensor,
+    *,
+    axis: int,
+    over: tuple[int, ...],
+    segments: Tensor,
+    readers: Tensor,
+    own: Tensor,
+    eps: float,
+) -> Tensor:
+    """Normalise each channel by the statistics of the channels its owner may read.
+
+    Layer norm (Ba et al. 2016) and group norm (Wu & He 2018) take their mean and variance over
+    several channels. Here channel c of owner g takes them over the channels of its segment that
+    belong to owners h with h >= g; with everything shared this is the plain norm.
+
+    Args:
+        x: Values `[N, ..., C, ...]`.
+        axis: The channel axis of `x`.
+        over: Axes, besides the channel axis, over which statistics are taken.
+        segments: One-hot segment (norm group) of every channel `[C, S]`.
+        readers: What each of the E owners may read of each channel `[E, C]`, in [0, 1].
+        own: Assignment of each channel `[C, E]`, rows summing to 1.
+        eps: Added to the variance.
+
+    Returns:
+        Normalised values, the shape of `x`, before any affine map.
+    """
+    shift = x.mean(dim=(*over, axis), keepdim=True).detach()  # keeps E[x^2] - E[x]^2 accurate
+    centred = x - shift
+    first = _channels_last(centred.mean(dim=over, keepdim=True) if over else centred, axis)
+    second = _channels_last(
+        centred.square().mean(dim=over, keepdim=True) if over else centred.square(), axis
+    )
+    weight = readers.unsqueeze(1) * segments.T.unsqueeze(0)  # [E, S, C]
+    weight = weight / weight.sum(-1, keepdim=True).clamp_min(1e-12)
+    mean = torch.einsum("...c,esc->...es", first, weight)
+    variance = torch.einsum("...c,esc->...es", second, weight) - mean.square()
+    scale = (variance.clamp_min(0) + eps).rsqrt()
+    pick = own.unsqueeze(2) * segments.unsqueeze(1)  # [C, E, S]
+    mean_c = torch.einsum("...es,ces->...c", mean, pick).movedim(-1, axis)
+    scale_c = torch.einsum("...es,ces->...c", scale, pick).movedim(-1, axis)
+    return (centred - mean_c) * scale_c
+
+
+def _channels_last(x: Tensor, axis: int) -> Tensor:
+    return x.movedim(axis, -1)
+
+
+def norm_axes(op: TracedOp, axis: int) -> tuple[int, ...] | None:
+    """Return the axes besides the channel axis a mixing norm runs over, None if per channel."""
+    dims = len(op.shape)
+    if op.operation == "group_norm":
+        return tuple(range(2, dims))
+    shape = op.settings["normalized_shape"]
+    assert isinstance(shape, list)
+    over = range(dims - len(shape), dims)
+    return tuple(d for d in over if d != axis) if axis in over else None
+
+
+def norm_segments(op: TracedOp, channels: int) -> Tensor:
+    """Return the one-hot norm group of every channel `[C, S]`."""
+    count = op.settings["num_groups"] if op.operation == "group_norm" else 1
+    assert isinstance(count, int)
+    index = torch.arange(channels) * count // channels
+    return nn.functional.one_hot(index, count).float()
+
+
+def affine(y: Tensor, weight: Tensor | None, bias: Tensor | None, axis: int | None) -> Tensor:
+    """Return y * weight + bias; `axis` is the channel axis of 1-D parameters, None to broadcast."""
+    for parameter, multiply in ((weight, True), (bias, False)):
+        if parameter is not None:
+            value = parameter
+            if axis is not None:
+                value = parameter.view([-1] + [1] * (y.dim() - 1 - axis))
+            y = y * value if multiply else y + value
+    return y

@@ -1,0 +1,125 @@
+"""Where the assignment probabilities start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from sfg_nas.errors import ConfigError, explain
+from sfg_nas.groups import Groups
+
+StartKind = Literal["thirds", "dirichlet", "vertices", "near-shared", "branched"]
+STARTS: tuple[StartKind, ...] = ("thirds", "dirichlet", "vertices", "near-shared", "branched")
+
+
+@dataclass(frozen=True)
+class Start:
+    """The probabilities p before the first step.
+
+    Attributes:
+        kind: `thirds` (uniform over the G groups; 1/3 each for two tasks), `dirichlet` (a draw per
+            filter), `vertices` (each filter near one group, by `proportions`), `near-shared`
+            (`confidence` on the largest group), or `branched` (near-shared before layer `split`,
+            from there on each task's own group, filters divided evenly).
+        confidence: Probability of the favoured group, between 1/G and 1.
+        concentration: Parameter of the symmetric Dirichlet distribution.
+        proportions: Share of filters per group for `vertices`; None means equal shares.
+        split: First specialised layer for `branched`, counted from 0; None means the middle.
+    """
+
+    kind: StartKind = "thirds"
+    confidence: float = 0.9
+    concentration: float = 1.0
+    proportions: tuple[float, ...] | None = None
+    split: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ConfigError: The kind is unknown or a number is out of its range.
+        """
+        if self.kind not in STARTS:
+            raise _error("kind", f"the start is one of {list(STARTS)}", repr(self.kind))
+        if not 0 < self.confidence < 1:
+            raise _error("confidence", "`0 < confidence < 1` must hold", str(self.confidence))
+        if self.concentration <= 0:
+            raise _error("concentration", "`concentration > 0` must hold", str(self.concentration))
+
+    def probabilities(
+        self, groups: Groups, layers: Mapping[str, Sequence[int]], count: int, seed: int
+    ) -> Tensor:
+        """Return the starting probabilities of all variables, `[V, G]`.
+
+        Args:
+            groups: The G groups.
+            layers: Searchable layers in order: name to the variable of each filter.
+            count: V, the number of variables.
+            seed: Seed of the random draws.
+
+        Raises:
+            ConfigError: `proportions` does not fit the groups, `split` the layers, or a task that
+                `branched` must separate has no group of its own.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        if self.kind == "thirds":
+            return torch.full((count, len(groups)), 1 / len(groups))
+        if self.kind == "dirichlet":
+            alpha = torch.full((count, len(groups)), self.concentration)
+            gamma = torch._standard_gamma(alpha, generator=generator).clamp_min(1e-6)
+            return gamma / gamma.sum(1, keepdim=True)
+        if self.kind == "near-shared":
+            return self._near(torch.full((count,), _largest(groups)), len(groups))
+        if self.kind == "vertices":
+            return self._near(self._vertices(groups, count, generator), len(groups))
+        return self._near(self._branched(groups, layers, count), len(groups))
+
+    def _near(self, favoured: Tensor, groups: int) -> Tensor:
+        """Return `confidence` on the favoured group `[V]` and the rest shared equally."""
+        if groups == 1:
+            return torch.ones(len(favoured), 1)
+        rest = (1 - self.confidence) / (groups - 1)
+        table = torch.full((len(favoured), groups), rest)
+        table[torch.arange(len(favoured)), favoured] = self.confidence
+        return table
+
+    def _vertices(self, groups: Groups, count: int, generator: torch.Generator) -> Tensor:
+        shares = self.proportions or (1.0,) * len(groups)
+        if len(shares) != len(groups) or min(shares) < 0 or sum(shares) <= 0:
+            rule = f"one share >= 0 for each of the {len(groups)} groups {list(groups.names)}"
+            raise _error("proportions", rule, str(shares))
+        bounds = torch.tensor(shares, dtype=torch.float64).cumsum(0) / sum(shares)
+        places = (torch.randperm(count, generator=generator) + 0.5) / count
+        return torch.searchsorted(bounds, places.double()).clamp_max(len(groups) - 1)
+
+    def _branched(
+        self, groups: Groups, layers: Mapping[str, Sequence[int]], count: int
+    ) -> Tensor:
+        split = len(layers) // 2 if self.split is None else self.split
+        if not 0 <= split <= len(layers):
+            rule = f"`0 <= split <= {len(layers)}` (the number of searchable layers) must hold"
+            raise _error("split", rule, str(split))
+        own = [frozenset({t}) for t in range(len(groups.tasks))]
+        if any(group not in groups.sets for group in own):
+            raise _error("kind", "`branched` needs a group for each single task", str(groups.names))
+        favoured = torch.full((count,), _largest(groups))
+        settled: set[int] = set()
+        for depth, filters in enumerate(layers.values()):
+            fresh = [v for v in dict.fromkeys(filters) if v not in settled]
+            settled.update(fresh)
+            if depth >= split:
+                for i, v in enumerate(fresh):
+                    favoured[v] = groups.sets.index(own[i * len(own) // len(fresh)])
+        return favoured
+
+
+def _largest(groups: Groups) -> int:
+    return max(range(len(groups)), key=lambda g: len(groups.sets[g]))
+
+
+def _error(key: str, rule: str, found: str) -> ConfigError:
+    return ConfigError(explain(where=f"start.{key}", rule=rule, found=found, do="correct it"))

@@ -1,0 +1,250 @@
+"""The paper's form: every layer computed once per group, streams mixed by the masks.
+
+Bragman et al. 2019, section 3.2: layer l applies all its filters to the stream of each group h,
+giving y_h, and the stream of group g that the next layer reads is the sum over h >= g of
+m[:, h] * y_h. It is kept as the reference that the connection form is tested and timed against.
+One deviation: y_h is mixed where it is read (by the next filters), so that with relaxed masks a
+pooling stands before the sum; with hard masks the order makes no difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from sfg_nas.operations import Kind, run_operation, vocabulary
+from sfg_nas.sharing.norms import affine, norm_axes, norm_segments
+from sfg_nas.sharing.trace import BackboneWithHeads, TracedOp, is_kind
+from sfg_nas.sharing.wiring import Wiring
+
+Streams = dict[int, Tensor]  # extended owner -> all channels as if they belonged to it
+
+
+class StreamNorm(nn.Module):
+    """A batch or instance norm with parameters and statistics of its own for every stream."""
+
+    def __init__(self, values: Mapping[str, Tensor], parameters: frozenset[str], owners: int) -> None:
+        """Copy the norm's values once per stream.
+
+        Args:
+            values: Tensors `[C]` by argument name (weight, bias, running_mean, running_var).
+            parameters: Names of those that are trained.
+            owners: E, the number of streams.
+        """
+        super().__init__()
+        self.names = tuple(values)
+        for name, value in values.items():
+            copies = value.detach().unsqueeze(0).repeat(owners, 1)
+            if name in parameters:
+                self.register_parameter(name, nn.Parameter(copies))
+            else:
+                self.register_buffer(name, copies)
+
+    def of(self, owner: int) -> dict[str, Tensor]:
+        """Return the values `[C]` of one stream (views, so that statistics are updated)."""
+        return {name: getattr(self, name)[owner] for name in self.names}
+
+
+class StreamRunner(nn.Module):
+    """Runs a traced network stream by stream."""
+
+    def __init__(self, network: BackboneWithHeads, wiring: Wiring) -> None:
+        """Prepare per-stream norms; weights stay those of `network`."""
+        super().__init__()
+        self.wiring = wiring
+        self._network = [network]  # a list, so that it is not registered a second time
+        self.reads = wiring.groups.reads
+        state = dict(network.state_dict())
+        trained = {name for name, _ in network.named_parameters()}
+        self.norms = nn.ModuleList()
+        self.norm_of: dict[str, int] = {}
+        for op in wiring.network.ops:
+            if is_kind(op, Kind.CHANNEL_NORM) and op.statics:
+                self.norm_of[op.name] = len(self.norms)
+                self.norms.append(self._norm(op, state, trained))
+
+    def _norm(self, op: TracedOp, state: Mapping[str, Tensor], trained: set[str]) -> StreamNorm:
+        traced = self.wiring.network
+        values = {name: traced.static_value(key, state) for name, key in op.statics.items()}
+        names = frozenset(n for n, key in op.statics.items() if traced.static_target(key) in trained)
+        return StreamNorm(values, names, len(self.wiring.groups.extended))
+
+    def forward(self, x: Tensor, table: Tensor, *, training: bool) -> dict[str, Tensor]:
+        """Return every task's output.
+
+        Args:
+            x: A batch `[N, C, H, W]`.
+            table: Masks `[V + E, E]`.
+            training: Whether norms and dropout run in training mode.
+        """
+        network = self._network[0]
+        state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+        streams: dict[str, Streams] = {}
+        for op in self.wiring.network.ops:
+            if op.operation == "input":
+                streams[op.name] = {self.wiring.groups.owner_of_image(): x}
+            elif op.operation == "read":
+                owner = self.wiring.groups.owner_of_head(op.head or 0)
+                streams[op.name] = {owner: self._read(op.operands["self"][0], owner, streams, table)}
+            else:
+                streams[op.name] = self._run(op, streams, table, state, training)
+        outputs = zip(self.wiring.groups.tasks, self.wiring.network.outputs, strict=True)
+        return {
+            task: _stream(streams[name], self.wiring.groups.owner_of_head(t))
+            for t, (task, name) in enumerate(outputs)
+        }
+
+    def _run(
+        self,
+        op: TracedOp,
+        streams: Mapping[str, Streams],
+        table: Tensor,
+        state: Mapping[str, Tensor],
+        training: bool,
+    ) -> Streams:
+        traced = self.wiring.network
+        operation = vocabulary()[op.operation]
+        reading = is_kind(op, Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)
+        reading = reading and op.settings.get("groups", 1) == 1
+        result: Streams = {}
+        for owner in self._owners(op, streams):
+            tensors: dict[str, Tensor | list[Tensor]] = {}
+            for name, sources in op.operands.items():
+                if reading:
+                    tensors[name] = self._read(sources[0], owner, streams, table)
+                    continue
+                found = [_stream(streams[s], owner) for s in sources]
+                several = op.operation in ("cat", "concat", "stack", "hstack")
+                tensors[name] = found if several else found[0]
+            if op.name in self.norm_of:
+                norm = self.norms[self.norm_of[op.name]]
+                assert isinstance(norm, StreamNorm)
+                tensors.update(norm.of(owner))
+            else:
+                for name, key in op.statics.items():
+                    tensors[name] = traced.static_value(key, state)
+            if is_kind(op, Kind.MIXING_NORM):
+                result[owner] = self._mixing_norm(op, owner, streams, table, tensors)
+                continue
+            value = run_operation(operation, tensors, op.settings, training=training)
+            value = value if op.item is None else value[op.item]
+            assert isinstance(value, Tensor)
+            result[owner] = value
+        return result
+
+    def _owners(self, op: TracedOp, streams: Mapping[str, Streams]) -> list[int]:
+        """Return the owners for which a stream of this operation's output is needed."""
+        if op.head is not None and is_kind(op, Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR):
+            return [self.wiring.groups.owner_of_head(op.head)]
+        if op.name not in self.wiring.rows:
+            return sorted({owner for s in op.sources for owner in streams[s]})
+        rows = self.wiring.rows[op.name][1]
+        free = bool((rows < self.wiring.variables).any())
+        fixed = {int(r) - self.wiring.variables for r in rows.unique() if r >= self.wiring.variables}
+        return sorted(fixed | (set(range(len(self.wiring.groups))) if free else set()))
+
+    def _read(
+        self, source: str, owner: int, streams: Mapping[str, Streams], table: Tensor
+    ) -> Tensor:
+        """Return the stream that `owner` reads: the sum over h >= owner of m[:, h] * y_h."""
+        parts = [
+            tensor * self._mask(source, h, table, tensor)
+            for h, tensor in streams[source].items()
+            if self.reads[owner, h]
+        ]
+        if not parts:
+            return torch.zeros_like(next(iter(streams[source].values())))
+        return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
+
+    def _mask(self, source: str, owner: int, table: Tensor, like: Tensor) -> Tensor:
+        axis, rows = self.wiring.rows[source]
+        column = table[rows.to(table.device), owner].to(like.dtype)
+        view = [1] * like.dim()
+        if axis is not None:
+            view[axis] = len(column)
+        return column.view(view)
+
+    def _mixing_norm(
+        self,
+        op: TracedOp,
+        owner: int,
+        streams: Mapping[str, Streams],
+        table: Tensor,
+        tensors: Mapping[str, Tensor | list[Tensor]],
+    ) -> Tensor:
+        """Normalise one stream by what its group may read."""
+        source = op.operands["input"][0]
+        axis, rows = self.wiring.rows[source]
+        own = tensors["input"]
+        weight, bias = tensors.get("weight"), tensors.get("bias")
+        assert isinstance(own, Tensor)
+        over = norm_axes(op, axis) if axis is not None else None
+        affine_axis = axis if op.operation == "group_norm" else None
+        eps = op.settings.get("eps", 1e-5)
+        assert isinstance(eps, float)
+        assert not isinstance(weight, list)
+        assert not isinstance(bias, list)
+        if axis is None or over is None:
+            result = run_operation(vocabulary()[op.operation], tensors, op.settings)
+            assert isinstance(result, Tensor)
+            return result
+        segments = norm_segments(op, len(rows)).to(own)
+        shift = own.mean(dim=(*over, axis), keepdim=True).detach()
+        weights = own.new_zeros(len(rows))
+        first = torch.zeros_like(own)
+        second = torch.zeros_like(own)
+        for h, tensor in streams[source].items():
+            if self.reads[owner, h]:
+                mask = self._mask(source, h, table, tensor)
+                weights = weights + mask.reshape(-1).expand(len(rows))
+                first = first + mask * (tensor - shift)
+                second = second + mask * (tensor - shift).square()
+        normal = _moments_norm(own - shift, first, second, weights, segments, axis, over, eps)
+        return affine(normal, weight, bias, affine_axis)
+
+    def norm_values(self, hard: Tensor) -> dict[str, Tensor]:
+        """Return each norm's values by static key with every channel's from its owner's stream.
+
+        Args:
+            hard: Masks `[V + E, E]` of a hard allocation.
+        """
+        found: dict[str, Tensor] = {}
+        for op in self.wiring.network.ops:
+            if op.name not in self.norm_of or op.name not in self.wiring.rows:
+                continue
+            owner = hard[self.wiring.rows[op.name][1]].argmax(1)
+            norm = self.norms[self.norm_of[op.name]]
+            for name, key in op.statics.items():
+                copies: Tensor = getattr(norm, name)
+                found[key] = copies[owner.expand(copies.shape[1]), torch.arange(copies.shape[1])]
+        return found
+
+
+def _stream(streams: Streams, owner: int) -> Tensor:
+    """Return the stream of an owner; channels it never owns may come from any stream."""
+    return streams[owner] if owner in streams else next(iter(streams.values()))
+
+
+def _moments_norm(  # noqa: PLR0913 - the moments belong together
+    own: Tensor,
+    first: Tensor,
+    second: Tensor,
+    weights: Tensor,
+    segments: Tensor,
+    axis: int,
+    over: tuple[int, ...],
+    eps: float,
+) -> Tensor:
+    """Normalise `own` by moments given as weighted values per channel."""
+
+    def pooled(values: Tensor) -> Tensor:
+        values = values.mean(dim=over, keepdim=True) if over else values
+        per_segment = values.movedim(axis, -1) @ segments
+        count = (weights @ segments).clamp_min(1e-12)
+        return ((per_segment / count) @ segments.T).movedim(-1, axis)
+
+    mean = pooled(first)
+    variance = (pooled(second) - mean.square()).clamp_min(0)
+    return (own - mean) * (variance + eps).rsqrt()

@@ -1,0 +1,269 @@
+"""The supernet: the user's own network whose filters learn which tasks they serve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from sfg_nas.allocation import Allocation
+from sfg_nas.errors import ConfigError, explain
+from sfg_nas.groups import Groups
+from sfg_nas.sharing.assignments import Assignments
+from sfg_nas.sharing.cost import ExpectedCost
+from sfg_nas.sharing.install import install_masks
+from sfg_nas.sharing.streams import StreamRunner
+from sfg_nas.sharing.trace import BackboneWithHeads
+from sfg_nas.sharing.wiring import Wiring
+
+Relaxation = Literal["connections", "streams"]
+RELAXATIONS: tuple[Relaxation, ...] = ("connections", "streams")
+PredictMode = Literal["hard", "sampled", "relaxed"]
+
+
+class _TableHolder:
+    """The masks of the forward pass that is under way, shared by all layers of one supernet."""
+
+    def __init__(self, assignments: Assignments) -> None:
+        self.assignments = assignments
+        self.table: Tensor | None = None
+
+    def __call__(self) -> Tensor:
+        if self.table is None:
+            return self.assignments.current(sample=False)
+        return self.table
+
+
+class Supernet(nn.Module):
+    """A backbone with heads whose filters carry relaxed assignments to groups of tasks.
+
+    In training mode each forward pass draws new masks; in evaluation mode the probabilities
+    themselves weight the connections. After `harden` both use the fixed allocation.
+
+    Attributes:
+        network: The user's backbone and heads (copies), with masked weights.
+        assignments: Probabilities of the groups, one row per set of tied filters.
+        wiring: Which filters are tied and who reads whom.
+        relaxation: `connections` or `streams`.
+    """
+
+    def __init__(
+        self,
+        network: BackboneWithHeads,
+        wiring: Wiring,
+        assignments: Assignments,
+        *,
+        relaxation: Relaxation = "connections",
+    ) -> None:
+        """Take over a network; use `convert` to make a supernet from your own modules."""
+        super().__init__()
+        self.network = network
+        self.wiring = wiring
+        self.assignments = assignments
+        self.relaxation = relaxation
+        self._holder = _TableHolder(assignments)
+        self._cost = ExpectedCost(wiring)
+        self._streams: StreamRunner | None = None
+        if relaxation == "streams":
+            self._streams = StreamRunner(network, wiring)
+        else:
+            install_masks(network, wiring, self._holder)
+
+    @property
+    def groups(self) -> Groups:
+        """The groups a filter may belong to."""
+        return self.wiring.groups
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks."""
+        return self.wiring.groups.tasks
+
+    @property
+    def temperature(self) -> float:
+        """Temperature of the Gumbel-softmax, > 0."""
+        return self.assignments.temperature
+
+    @temperature.setter
+    def temperature(self, value: float) -> None:
+        if not value > 0:
+            rule, found = "`temperature > 0` must hold", str(value)
+            where = "supernet.temperature"
+            raise ConfigError(explain(where=where, rule=rule, found=found, do="raise it"))
+        self.assignments.temperature = float(value)
+
+    @property
+    def hardened(self) -> bool:
+        """Whether a fixed allocation is in force."""
+        return self.assignments.hard is not None
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Return every task's output for a batch `[N, C, H, W]`."""
+        return self._run(x, self.assignments.current(sample=self.training))
+
+    def _run(self, x: Tensor, table: Tensor) -> dict[str, Tensor]:
+        if self._streams is not None:
+            return self._streams(x, table, training=self.training)
+        self._holder.table = table
+        try:
+            features = self.network.backbone(x)
+            return {
+                task: head(self._read(features, t, table) if t in self.wiring.gated else features)
+                for t, (task, head) in enumerate(
+                    zip(self.tasks, self.network.heads, strict=True)
+                )
+            }
+        finally:
+            self._holder.table = None
+
+    def _read(self, features: object, task: int, table: Tensor) -> object:
+        """Return the features in which channels that a task may not read are zero."""
+        leaves, spec = tree_flatten(features)
+        gated = []
+        for leaf, name in zip(leaves, self.wiring.network.features, strict=True):
+            if name is None or not isinstance(leaf, Tensor):
+                gated.append(leaf)
+                continue
+            axis, rows = self.wiring.rows[name]
+            gate = gate_of(task, table[rows.to(table.device)], self.groups)
+            view = [1] * leaf.dim()
+            if axis is not None:
+                view[axis] = len(gate)
+            gated.append(leaf * gate.to(leaf.dtype).view(view))
+        return tree_unflatten(gated, spec)
+
+    @torch.no_grad()
+    def predict(
+        self, x: Tensor, *, mode: PredictMode = "hard", draws: int = 1
+    ) -> dict[str, Tensor]:
+        """Return outputs in evaluation mode, `[K, N, ...]` per task.
+
+        Args:
+            x: A batch `[N, C, H, W]`.
+            mode: `hard` (the most probable or the hardened allocation), `sampled` (Monte-Carlo over
+                masks), or `relaxed` (the probabilities as weights). K is 1 except for `sampled`.
+            draws: K, the number of mask samples.
+
+        Raises:
+            ConfigError: The mode is unknown.
+        """
+        was_training = self.training
+        self.eval()
+        try:
+            tables = [self._table(mode) for _ in range(draws if mode == "sampled" else 1)]
+            outputs = [self._run(x, table) for table in tables]
+        finally:
+            self.train(was_training)
+        return {task: torch.stack([out[task] for out in outputs]) for task in self.tasks}
+
+    def _table(self, mode: PredictMode) -> Tensor:
+        assignments = self.assignments
+        if mode == "sampled":
+            return assignments.sample()
+        if mode == "relaxed":
+            return assignments.table(assignments.probabilities())
+        if mode == "hard":
+            best = assignments.hard if self.hardened else assignments.logits.argmax(1)
+            assert best is not None
+            return assignments.table(assignments._one_hot(best))
+        rule = "the mode is `hard`, `sampled` or `relaxed`"
+        raise ConfigError(explain(where="predict", rule=rule, found=repr(mode), do="choose one"))
+
+    def probabilities(self) -> dict[str, Tensor]:
+        """Return p of every searchable layer, `[F, G]`, without gradient."""
+        table = self.assignments.probabilities().detach()
+        return {name: table[rows] for name, rows in self.wiring.layers.items()}
+
+    def allocation(self) -> Allocation:
+        """Return the most probable allocation (ties go to the first group)."""
+        return self.wiring.allocation(self.assignments.logits.detach().argmax(1).cpu())
+
+    def harden(self, allocation: Allocation) -> Supernet:
+        """Fix every filter's group and return this supernet.
+
+        Raises:
+            ArchitectureError: The allocation does not fit this supernet.
+        """
+        self.assignments.hard = self.wiring.variables_of(allocation)
+        return self
+
+    def relax(self) -> Supernet:
+        """Return to relaxed assignments and return this supernet."""
+        self.assignments.hard = None
+        return self
+
+    def allocation_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters that decide the sharing."""
+        return list(self.assignments.parameters())
+
+    def weight_parameters(self) -> list[nn.Parameter]:
+        """Return all other parameters."""
+        own = {id(p) for p in self.assignments.parameters()}
+        return [p for p in self.parameters() if id(p) not in own]
+
+    def entropy(self) -> Tensor:
+        """Return the sum of H(p) over layers and filters in nats, a scalar."""
+        rows = self.assignments.entropy()
+        return sum((rows[r].sum() for r in self.wiring.layers.values()), rows.new_zeros(()))
+
+    def weight_penalty(self) -> Tensor:
+        """Return the sum of squared weights of all searchable layers, a scalar (before masks)."""
+        state = dict(self.network.named_parameters())
+        total = self.assignments.filter_logits.new_zeros(())
+        for layer in self.wiring.reading:
+            target = self.wiring.network.static_target(layer.weight)
+            if layer.name in self.wiring.layers and target is not None:
+                total = total + state[stored_name(target, state)].square().sum()
+        return total
+
+    def expected_macs(self) -> Tensor:
+        """Return E[MACs] per example under the probabilities, a differentiable scalar."""
+        return self._cost(self.assignments.table(self.assignments.probabilities()))
+
+    def expected_cost(self) -> Tensor:
+        """Return E[MACs] / MACs(all shared), a differentiable scalar."""
+        return self.expected_macs() / self._cost.shared_macs
+
+    @property
+    def shared_macs(self) -> int:
+        """MACs per example when everything is shared."""
+        return self._cost.shared_macs
+
+    def generator_state(self) -> Tensor:
+        """Return the state of the mask noise `[2]` for a checkpoint: seed and draws so far."""
+        return torch.tensor([self.assignments.seed, self.assignments.draws], dtype=torch.int64)
+
+    def set_generator_state(self, state: Tensor) -> None:
+        """Continue the mask noise from a state of `generator_state`."""
+        self.assignments.seed, self.assignments.draws = (int(v) for v in state.tolist())
+
+    def effective_state(self) -> dict[str, Tensor]:
+        """Return the plain network's state dict: the weights without masks or wrapping."""
+        state = dict(self.network.state_dict())
+        return {plain_name(name): value for name, value in state.items() if plain_name(name)}
+
+
+def gate_of(task: int, rows: Tensor, groups: Groups) -> Tensor:
+    """Return how much a task's head may read of each channel `[C]` with masks `[C, E]`."""
+    reads = torch.from_numpy(groups.reads[groups.owner_of_head(task)])
+    return rows @ reads.to(rows)
+
+
+def stored_name(target: str, state: Mapping[str, object]) -> str:
+    """Return the name under which a parametrized network stores a parameter."""
+    if target in state:
+        return target
+    module, _, attribute = target.rpartition(".")
+    return f"{module}.parametrizations.{attribute}.original".lstrip(".")
+
+
+def plain_name(name: str) -> str:
+    """Return a parameter's name in the unwrapped network, empty for the masks' own buffers."""
+    if ".parametrizations." not in f".{name}":
+        return name
+    module, _, rest = f".{name}".partition(".parametrizations.")
+    attribute, _, kind = rest.partition(".")
+    return f"{module}.{attribute}".lstrip(".") if kind == "original" else ""

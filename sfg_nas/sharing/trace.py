@@ -1,0 +1,436 @@
+"""From any `nn.Module` to a list of known operations, by way of `torch.export`.
+
+The ATen graph of one example input has no Python control flow left, its parameters keep their
+names, and its operators are few: all that is needed to follow every channel through the network.
+The graph is taken in evaluation mode; the supernet itself still runs the user's own module.
+"""
+
+from __future__ import annotations
+
+import copy
+import operator
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, fx, nn
+from torch.export import Dim, ExportedProgram, export
+from torch.utils._pytree import tree_leaves
+
+from sfg_nas.errors import ConversionError, explain
+from sfg_nas.operations import Kind, Setting, canonical_name, vocabulary
+
+BATCH = 2  # of the example: torch.export treats 0 and 1 as special sizes
+_AS_SHAPE = {"expand_as": ("expand", "size"), "view_as": ("view", "size"), "reshape_as": ("reshape", "shape")}
+
+
+class BackboneWithHeads(nn.Module):
+    """A backbone and one head per task, as one module.
+
+    Attributes:
+        tasks: Names of the T tasks.
+        backbone: Any module from `[N, C, H, W]` (or other) to whatever the heads read.
+        heads: T modules on the backbone's output, in the order of `tasks`.
+    """
+
+    def __init__(self, backbone: nn.Module, heads: Mapping[str, nn.Module]) -> None:
+        """Hold the given modules (not copies of them)."""
+        super().__init__()
+        self.tasks = tuple(heads)
+        self.backbone = backbone
+        self.heads = nn.ModuleList(heads.values())
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Return every task's output for a batch `x`, `[N, ...]`."""
+        features = self.backbone(x)
+        return {task: head(features) for task, head in zip(self.tasks, self.heads, strict=True)}
+
+
+@dataclass(frozen=True)
+class TracedOp:
+    """One operation of the traced network.
+
+    Attributes:
+        name: Unique name: the module's path, with the operation where a path is not enough.
+        operation: Name in the vocabulary, or `input`, `read`.
+        path: Path of the module that runs it.
+        operands: Activations it reads: argument name to names of operations (several in a list
+            argument such as that of `cat`).
+        statics: Argument name to the key of a parameter, buffer or value computed from them.
+        settings: The other arguments.
+        item: Which result of an operation with several, else None.
+        shape: Output shape on the example, batch included.
+        head: Index of the task whose head runs it, None in the backbone.
+    """
+
+    name: str
+    operation: str
+    path: str
+    operands: Mapping[str, tuple[str, ...]]
+    statics: Mapping[str, str]
+    settings: Mapping[str, Setting]
+    item: int | None
+    shape: tuple[int, ...]
+    head: int | None
+
+    @property
+    def sources(self) -> Iterator[str]:
+        """Names of all operations it reads."""
+        return (name for names in self.operands.values() for name in names)
+
+
+@dataclass(frozen=True)
+class TracedNetwork:
+    """The operations of a network in execution order.
+
+    Attributes:
+        tasks: Names of the T tasks.
+        ops: The operations; the first is `input`.
+        features: Name of the operation behind each leaf of the backbone's output, None for a leaf
+            that is no activation.
+        outputs: Name of the operation that gives each task's output.
+        statics: Exported graph nodes whose values come from parameters alone, by key.
+        constants: Tensors that are neither parameters nor buffers of the module.
+    """
+
+    tasks: tuple[str, ...]
+    ops: tuple[TracedOp, ...]
+    features: tuple[str | None, ...]
+    outputs: tuple[str, ...]
+    statics: Mapping[str, fx.Node | str] = field(repr=False)
+    constants: Mapping[str, Tensor] = field(repr=False)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> TracedNetwork:
+        """Return itself: a trace never changes, and graph nodes do not copy."""
+        return self
+
+    def static_target(self, key: str) -> str | None:
+        """Return the state-dict key behind a static value, None if it is computed."""
+        source = self.statics[key]
+        return source if isinstance(source, str) else None
+
+    def static_value(self, key: str, state: Mapping[str, Tensor]) -> Tensor:
+        """Return a static value under the given parameters and buffers.
+
+        Args:
+            key: A value of `TracedOp.statics`.
+            state: Tensors by state-dict key of the `BackboneWithHeads`.
+        """
+        source = self.statics[key]
+        if isinstance(source, str):
+            return state[source] if source in state else self.constants[source]
+
+        def value(argument: object) -> object:
+            if isinstance(argument, fx.Node):
+                return self.static_value(argument.name, state)
+            return argument
+
+        arguments = fx.map_arg(source.args, lambda n: value(n))
+        keywords = fx.map_arg(source.kwargs, lambda n: value(n))
+        result: Tensor = source.target(*arguments, **keywords)  # type: ignore[operator]
+        return result
+
+
+def trace(network: BackboneWithHeads, example: Tensor) -> TracedNetwork:
+    """Return the operations that a network runs on an example.
+
+    Args:
+        network: Backbone and heads; left as it is.
+        example: An input `[N, C, H, W]` (or with one or three spatial dimensions); only its
+            shape without the batch and its type matter.
+
+    Raises:
+        ConversionError: The network cannot be exported, or holds an unknown operation.
+    """
+    program = _export(network, example)
+    return _Reader(program, network).read()
+
+
+class _WithFeatures(nn.Module):
+    """Gives the features beside the outputs, under the module paths of the original."""
+
+    def __init__(self, network: BackboneWithHeads) -> None:
+        super().__init__()
+        self.backbone = network.backbone
+        self.heads = network.heads
+
+    def forward(self, x: Tensor) -> tuple[list[object], list[object]]:
+        features = self.backbone(x)
+        return tree_leaves(features), [head(features) for head in self.heads]
+
+
+def _export(network: BackboneWithHeads, example: Tensor) -> ExportedProgram:
+    twin = _WithFeatures(copy.deepcopy(network).eval())
+    batch = example[:1].detach().expand(BATCH, *example.shape[1:]).contiguous()
+    try:
+        with torch.no_grad():
+            return export(twin, (batch,), dynamic_shapes=({0: Dim.AUTO},), strict=False)
+    except Exception as err:  # noqa: BLE001 - torch.export raises many kinds; all mean the same here
+        lines = str(err).strip().splitlines() or [type(err).__name__]
+        raise ConversionError(
+            explain(
+                where="convert",
+                rule="the backbone and heads must run on the example input and be exportable",
+                found=f"{type(err).__name__}: {lines[0][:300]}",
+                do="check the example's shape; keep data-dependent Python out of `forward`",
+            )
+        ) from err
+
+
+class _Reader:
+    """Turns the nodes of an exported graph into `TracedOp`s."""
+
+    def __init__(self, program: ExportedProgram, network: BackboneWithHeads) -> None:
+        self.program = program
+        self.tasks = network.tasks
+        self.leaves = {name for name, m in network.named_modules() if not [*m.children()]}
+        self.ops: dict[str, TracedOp] = {}
+        self.statics: dict[str, fx.Node | str] = {}
+        self.names: dict[str, str] = {}  # graph node -> name of its operation
+        self.lists: dict[str, TracedOp] = {}  # graph nodes with several results
+
+    def read(self) -> TracedNetwork:
+        signature = self.program.graph_signature
+        targets = {s.arg.name: s.target for s in signature.input_specs if s.target is not None}
+        leaves: list[str | None] = []
+        for node in self.program.graph.nodes:
+            if node.op == "placeholder":
+                self._placeholder(node, targets)
+            elif node.op == "call_function":
+                self._call(node)
+            elif node.op == "output":
+                leaves = self._leaves(node)
+            else:
+                raise _refuse(_path(node), f"{node.op} {node.target}")
+        state = {**self.program.state_dict, **self.program.constants}
+        constants = {k: v for k, v in state.items() if isinstance(v, Tensor)}
+        split = len(leaves) - len(self.tasks)
+        outputs = [name for name in leaves[split:] if name is not None]
+        if split < 0 or len(outputs) != len(self.tasks):
+            raise _bad_heads(len(self.tasks))
+        return TracedNetwork(
+            self.tasks,
+            tuple(self.ops.values()),
+            tuple(leaves[:split]),
+            tuple(outputs),
+            self.statics,
+            constants,
+        )
+
+    def _placeholder(self, node: fx.Node, targets: Mapping[str, str]) -> None:
+        if node.name in targets:
+            self.statics[node.name] = targets[node.name]
+            return
+        shape = _shape(node)
+        self._add(node, TracedOp("input", "input", "", {}, {}, {}, None, shape, None))
+
+    def _call(self, node: fx.Node) -> None:
+        value = node.meta.get("val")
+        if node.target is operator.getitem and isinstance(node.args[0], fx.Node):
+            source = node.args[0].name
+            if source in self.lists:
+                self._item(node, self.lists[source])
+                return
+        if value is None or isinstance(value, int | float | bool | torch.SymInt | torch.SymFloat | torch.SymBool):
+            return
+        activations = [n for n in node.all_input_nodes if n.name in self.names or n.name in self.lists]
+        if not activations:
+            self.statics[node.name] = node
+            return
+        self._operation(node, isinstance(value, Sequence))
+
+    def _operation(self, node: fx.Node, several: bool) -> None:
+        path = _path(node)
+        name = canonical_name(node.target)  # type: ignore[arg-type]
+        if name == "glu":
+            self._glu(node)
+            return
+        drop_other = name in _AS_SHAPE or name == "type_as"
+        if name == "type_as":
+            name = "clone"
+        if name not in vocabulary() and name not in _AS_SHAPE:
+            raise _refuse(path, str(node.target))
+        operands: dict[str, tuple[str, ...]] = {}
+        statics: dict[str, str] = {}
+        settings: dict[str, Setting] = {}
+        for argument, value in _bind(node):
+            if drop_other and argument == "other":
+                continue
+            tensors = self._tensors(value)
+            if tensors is None:
+                settings[argument] = _setting(value)
+            elif all(t in self.names for t in tensors):
+                operands[argument] = tuple(self.names[t] for t in tensors)
+            elif len(tensors) == 1 and tensors[0] in self.statics:
+                statics[argument] = tensors[0]
+            else:
+                raise _refuse(path, f"{node.target} over activations and constants")
+        shape = () if several else _shape(node)
+        if name in _AS_SHAPE:
+            name, size = _AS_SHAPE[name]
+            settings[size] = list(shape)
+        _free_batch(name, settings, shape)
+        op = TracedOp(
+            self._unique(path, name), name, path, operands, statics, settings, None, shape, self._head(path)
+        )
+        if several:
+            self.lists[node.name] = op
+        else:
+            self._add(node, op)
+
+    def _item(self, node: fx.Node, source: TracedOp) -> None:
+        item = node.args[1]
+        if not isinstance(item, int):
+            raise _refuse(source.path, f"item {item!r} of {source.operation}")
+        name = self._unique(source.path, source.operation)
+        self._add(node, replace(source, name=name, item=item, shape=_shape(node)))
+
+    def _glu(self, node: fx.Node) -> None:
+        """Write `glu` as the product of one half and the sigmoid of the other."""
+        source = self.names[node.all_input_nodes[0].name]
+        dim = dict(_bind(node)).get("dim", -1)
+        path, shape = _path(node), _shape(node)
+        axis = int(dim) % len(shape)  # type: ignore[call-overload]
+        halves = []
+        for half in range(2):
+            settings: dict[str, Setting] = {
+                "dim": axis,
+                "start": half * shape[axis],
+                "length": shape[axis],
+            }
+            halves.append(self._step(path, "narrow", {"self": (source,)}, settings, shape))
+        gate = self._step(path, "sigmoid", {"self": (halves[1],)}, {}, shape)
+        self.names[node.name] = self._step(
+            path, "mul.Tensor", {"self": (halves[0],), "other": (gate,)}, {}, shape
+        )
+
+    def _step(
+        self,
+        path: str,
+        operation: str,
+        operands: Mapping[str, tuple[str, ...]],
+        settings: Mapping[str, Setting],
+        shape: tuple[int, ...],
+    ) -> str:
+        name = self._unique(path, operation)
+        self.ops[name] = TracedOp(
+            name, operation, path, operands, {}, settings, None, shape, self._head(path)
+        )
+        return name
+
+    def _tensors(self, value: object) -> list[str] | None:
+        """Return the graph nodes of a tensor argument, None if it is not one."""
+        nodes = [value] if isinstance(value, fx.Node) else value
+        if not isinstance(nodes, list | tuple) or not nodes:
+            return None
+        known = [n.name for n in nodes if isinstance(n, fx.Node) and self._is_tensor(n.name)]
+        return known if len(known) == len(nodes) else None
+
+    def _is_tensor(self, name: str) -> bool:
+        return name in self.names or name in self.statics
+
+    def _leaves(self, node: fx.Node) -> list[str | None]:
+        """Return the operation behind every result of the graph: features, then outputs."""
+        results = node.args[0]
+        assert isinstance(results, list | tuple)
+        return [self.names.get(r.name) if isinstance(r, fx.Node) else None for r in results]
+
+    def _add(self, node: fx.Node, op: TracedOp) -> None:
+        self.ops[op.name] = op
+        self.names[node.name] = op.name
+
+    def _head(self, path: str) -> int | None:
+        match = re.match(r"heads\.(\d+)(\.|$)", path)
+        return int(match.group(1)) if match else None
+
+    def _unique(self, path: str, operation: str) -> str:
+        """Return a name that is not yet taken: the path, or the path and the operation."""
+        shown = public_path(path, self.tasks)
+        leaf = path in self.leaves and shown not in self.ops
+        name = shown if leaf else f"{shown}:{operation.partition('.')[0]}".lstrip(":")
+        count = 2
+        unique = name
+        while unique in self.ops or unique in {op.name for op in self.lists.values()}:
+            unique = f"{name}#{count}"
+            count += 1
+        return unique
+
+
+def public_path(path: str, tasks: Sequence[str]) -> str:
+    """Return a module path as the user knows it: inside the backbone, or `heads.<task>`."""
+    if path == "backbone" or path.startswith("backbone."):
+        return path.removeprefix("backbone").removeprefix(".")
+    match = re.match(r"heads\.(\d+)(.*)", path)
+    return f"heads.{tasks[int(match.group(1))]}{match.group(2)}" if match else path
+
+
+def _free_batch(operation: str, settings: dict[str, Setting], shape: tuple[int, ...]) -> None:
+    """Let the first dimension of a target shape be whatever the batch makes it."""
+    if operation in ("view", "reshape", "expand"):
+        key = "shape" if operation == "reshape" else "size"
+        settings[key] = [-1, *shape[1:]]
+
+
+def _bind(node: fx.Node) -> Iterator[tuple[str, object]]:
+    """Yield the operator's argument names with the node's values."""
+    schema = node.target._schema  # type: ignore[union-attr]
+    for argument, value in zip(schema.arguments, node.args, strict=False):
+        yield argument.name, value
+    yield from node.kwargs.items()
+
+
+def _path(node: fx.Node) -> str:
+    stack = node.meta.get("nn_module_stack") or {}
+    path = next(reversed(stack.values()))[0] if stack else ""
+    return "" if path.startswith("_empty") else re.sub(r"@\d+", "", path)
+
+
+def _shape(node: fx.Node) -> tuple[int, ...]:
+    return tuple(_integer(size) for size in node.meta["val"].shape)
+
+
+def _integer(value: object) -> int:
+    hint = value.node.hint if isinstance(value, torch.SymInt) else value
+    return int(hint)  # type: ignore[call-overload,no-any-return]
+
+
+def _setting(value: object) -> Setting:
+    """Return a plain JSON value for an argument; sizes are those of the example."""
+    if isinstance(value, fx.Node):
+        value = value.meta["val"]
+    if isinstance(value, torch.SymInt):
+        return _integer(value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [_setting(v) for v in value]
+    return str(value)
+
+
+def _bad_heads(tasks: int) -> ConversionError:
+    return ConversionError(
+        explain(
+            where="convert: heads",
+            rule="every head must return one tensor computed from the input",
+            found=f"something else for one of {tasks} tasks",
+            do="let each head return a single tensor",
+        )
+    )
+
+
+def _refuse(path: str, operation: str) -> ConversionError:
+    return ConversionError(
+        explain(
+            where=f"convert: module `{path or 'backbone'}`",
+            rule="every operation on activations must be one whose channels can be followed",
+            found=f"operation `{operation}`",
+            do="replace that module, or keep it out of the backbone (in a head's input, say)",
+        )
+    )
+
+
+def is_kind(op: TracedOp, *kinds: Kind) -> bool:
+    """Return whether an operation is of one of the kinds (never for `input` and `read`)."""
+    known = vocabulary().get(op.operation)
+    return known is not None and known.kind in kinds

@@ -1,0 +1,140 @@
+"""Units, their ties, and where each unit's values lie in a tensor.
+
+A unit is what is given to a group: one filter, one channel of the image, or one channel of a
+head. Units whose values meet position by position (in a residual add, say) are tied and share one
+assignment, kept as a union-find forest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+SEARCHABLE = -1
+
+
+class OwnerConflictError(Exception):
+    """Units of two different fixed owners would be tied. Internal: the analysis reacts to it."""
+
+    def __init__(self, first: int, second: int) -> None:
+        """Remember the two owners (extended group indices, or `SEARCHABLE`)."""
+        super().__init__(first, second)
+        self.owners = (first, second)
+
+
+class Units:
+    """A growing set of units, tied by union-find.
+
+    Attributes:
+        owners: For each root, the extended index of its fixed owner or `SEARCHABLE`.
+        changed: Whether a tie has been added since the flag was last cleared.
+    """
+
+    def __init__(self, heads: frozenset[int]) -> None:
+        """Start empty.
+
+        Args:
+            heads: Extended owner indices of the heads, which must not be tied to others.
+        """
+        self.parent: list[int] = []
+        self.owners: list[int] = []
+        self.heads = heads
+        self.changed = False
+
+    def new(self, count: int, owner: int = SEARCHABLE) -> Tensor:
+        """Return `count` fresh units `[count]`."""
+        first = len(self.parent)
+        self.parent.extend(range(first, first + count))
+        self.owners.extend([owner] * count)
+        return torch.arange(first, first + count)
+
+    def find(self, unit: int) -> int:
+        """Return the root of a unit."""
+        parent = self.parent
+        while parent[unit] != unit:
+            parent[unit] = parent[parent[unit]]
+            unit = parent[unit]
+        return unit
+
+    def roots(self) -> Tensor:
+        """Return the root of every unit, `[U]`."""
+        return torch.tensor([self.find(u) for u in range(len(self.parent))], dtype=torch.long)
+
+    def tie(self, first: Tensor, second: Tensor) -> None:
+        """Tie units of two label tensors position by position, with broadcasting.
+
+        Raises:
+            OwnerConflictError: A head's unit meets one that is not that head's.
+        """
+        if first is second:
+            return
+        a, b = torch.broadcast_tensors(first, second)
+        pairs = torch.stack([a.reshape(-1), b.reshape(-1)])
+        pairs = pairs[:, pairs[0] != pairs[1]]
+        for u, v in torch.unique(pairs, dim=1).T.tolist():
+            self._union(u, v)
+
+    def _union(self, u: int, v: int) -> None:
+        u, v = self.find(u), self.find(v)
+        if u == v:
+            return
+        low, high = min(u, v), max(u, v)
+        one, two = self.owners[low], self.owners[high]
+        if one != two and (one in self.heads or two in self.heads):
+            raise OwnerConflictError(one, two)
+        self.parent[high] = low
+        self.owners[low] = max(one, two)  # a fixed owner (the image's) wins over SEARCHABLE
+        self.changed = True
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which unit each position of a tensor belongs to.
+
+    Attributes:
+        labels: Unit labels, kept at size 1 along every dimension where they do not vary.
+        shape: The tensor's full shape, example batch included.
+    """
+
+    labels: Tensor
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, labels: Tensor) -> Layout:
+        """Return the layout of a full label tensor."""
+        shape = tuple(labels.shape)
+        for dim, size in enumerate(shape):
+            if size > 1:
+                first = labels.narrow(dim, 0, 1)
+                if labels.stride(dim) == 0 or bool((labels == first).all()):
+                    labels = first
+        return cls(labels.clone(), shape)
+
+    @classmethod
+    def along(cls, units: Tensor, axis: int, shape: tuple[int, ...]) -> Layout:
+        """Return the layout in which units `[n]` follow one axis of size n."""
+        view = [1] * len(shape)
+        view[axis] = len(units)
+        return cls.of(units.view(view).expand(shape))
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The dimensions along which labels vary."""
+        return tuple(d for d, size in enumerate(self.labels.shape) if size > 1)
+
+    @property
+    def full(self) -> Tensor:
+        """The labels at the tensor's full shape (a view)."""
+        return self.labels.expand(self.shape)
+
+    def units_along(self, axis: int) -> Tensor:
+        """Return the labels along one axis `[n]`; they must not vary along others."""
+        assert set(self.axes) <= {axis}, (self.axes, axis)
+        return self.labels.reshape(-1).expand(self.shape[axis]).contiguous()
+
+    def under(self, roots: Tensor) -> Layout:
+        """Return the layout with every label replaced by its root."""
+        small = Layout.of(roots[self.labels])
+        return Layout(small.labels, self.shape)

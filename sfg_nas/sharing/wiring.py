@@ -1,0 +1,222 @@
+"""Which row of the assignment table every channel takes, and which layers read which channels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sfg_nas.allocation import Allocation
+from sfg_nas.errors import ArchitectureError, explain
+from sfg_nas.groups import Groups
+from sfg_nas.operations import Kind, vocabulary
+from sfg_nas.sharing.channels import ChannelMap
+from sfg_nas.sharing.trace import BATCH, TracedNetwork, TracedOp, is_kind
+from sfg_nas.sharing.units import SEARCHABLE, Layout
+
+
+@dataclass(frozen=True)
+class ReadingLayer:
+    """A filter bank whose weights are masked by the connections that are allowed.
+
+    Attributes:
+        name: Public name of the layer.
+        weight: Static key of its weight.
+        ops: Names of the operations that use it (several if the module is called again).
+        transposed: Whether the weight is `[C, F, ...]` instead of `[F, C, ...]`.
+        grouped: Whether it is a grouped convolution, whose conv-groups each have one owner.
+        filters: Row of the table for each filter `[F]`.
+        channels: Row of the table for each input channel `[C]`; a run of `repeat` input
+            positions shares a row where a map was flattened.
+        repeat: Length of these runs.
+        macs_per_connection: MACs that one filter spends on one entry of `channels`.
+        fixed_macs: MACs that do not depend on the assignment (grouped convolutions).
+    """
+
+    name: str
+    weight: str
+    ops: tuple[str, ...]
+    transposed: bool
+    grouped: bool
+    filters: Tensor
+    channels: Tensor
+    repeat: int
+    macs_per_connection: int
+    fixed_macs: int
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """Everything about a network that assignments need to know.
+
+    Attributes:
+        network: The traced operations.
+        groups: The groups.
+        variables: V, the number of independent assignments.
+        layers: Searchable layer to the variable of each filter `[F]`.
+        reading: The filter banks that read channels, heads included.
+        rows: Operation to `(axis, rows)`: the channel axis of its output and the table row of each
+            position along it. Absent where labels vary along several axes (inside a shuffle).
+        gated: Heads that read features in which forbidden channels are zero.
+    """
+
+    network: TracedNetwork
+    groups: Groups
+    variables: int
+    layers: Mapping[str, Tensor]
+    reading: tuple[ReadingLayer, ...]
+    rows: Mapping[str, tuple[int | None, Tensor]]
+    gated: frozenset[int]
+
+    def op(self, name: str) -> TracedOp:
+        """Return the operation of a name."""
+        return next(op for op in self.network.ops if op.name == name)
+
+    def allocation(self, groups_of_variables: Tensor) -> Allocation:
+        """Return the allocation for a group index per variable `[V]`."""
+        layers = {
+            name: tuple(groups_of_variables[rows].tolist()) for name, rows in self.layers.items()
+        }
+        return Allocation(self.groups, layers)
+
+    def variables_of(self, allocation: Allocation) -> Tensor:
+        """Return the group index of every variable `[V]` under an allocation.
+
+        Raises:
+            ArchitectureError: The allocation is for other groups, layers or filter counts, or gives
+                tied filters to different groups.
+        """
+        if allocation.groups != self.groups:
+            found = f"groups {allocation.groups.names} of tasks {allocation.groups.tasks}"
+            raise _error("", f"groups {self.groups.names} are expected", found)
+        if set(allocation.layers) != set(self.layers):
+            odd = sorted(set(allocation.layers) ^ set(self.layers))
+            raise _error("", "it must name each searchable layer once", f"a mismatch in {odd[:5]}")
+        result = torch.full((self.variables,), -1, dtype=torch.long)
+        setter: dict[int, str] = {}
+        for name, rows in self.layers.items():
+            given = allocation.layers[name]
+            if len(given) != len(rows):
+                raise _error(name, f"{len(rows)} filters are expected", f"{len(given)}")
+            for row, group in zip(rows.tolist(), given, strict=True):
+                if result[row] not in (-1, group):
+                    rule = f"its filters are tied to those of `{setter[row]}` and share groups"
+                    raise _error(name, rule, "different groups")
+                result[row] = group
+                setter[row] = name
+        return result
+
+
+def wire(channels: ChannelMap, groups: Groups, weights: Mapping[str, Tensor]) -> Wiring:
+    """Return the wiring of a network whose channels have been followed.
+
+    Args:
+        channels: Units and their layouts.
+        groups: The groups.
+        weights: Values of all filter banks by static key, for their shapes.
+    """
+    row_of = _rows(channels, groups)
+    rows: dict[str, tuple[int | None, Tensor]] = {}
+    for name, layout in channels.layouts.items():
+        if len(layout.axes) < 2:
+            rows[name] = _rows_along(layout, row_of)
+    variables = len(_searchable(channels))
+    layers = {name: row_of[units] for name, units in channels.layers.items()}
+    # a layer with filters tied to the image belongs to all tasks: nothing to search there
+    layers = {name: r for name, r in layers.items() if bool((r < variables).all())}
+    reading = tuple(
+        _reading_layer(channels, key, weights[key], row_of) for key in channels.weights
+    )
+    return Wiring(channels.network, groups, variables, layers, reading, rows, channels.gated)
+
+
+def _searchable(channels: ChannelMap) -> list[int]:
+    """Return the roots of layers none of whose filters has a fixed owner, in order."""
+    found: dict[int, None] = {}
+    for units in channels.layers.values():
+        roots = channels.roots[units]
+        if bool((channels.owners[roots] == SEARCHABLE).all()):
+            found.update(dict.fromkeys(roots.tolist()))
+    return list(found)
+
+
+def _rows(channels: ChannelMap, groups: Groups) -> Tensor:
+    """Return the table row of every unit `[U]`."""
+    searchable = _searchable(channels)
+    count = len(searchable)
+    image = count + groups.owner_of_image()
+    owners = channels.owners
+    of_root = torch.where(owners == SEARCHABLE, image, owners + count)
+    of_root[torch.tensor(searchable, dtype=torch.long)] = torch.arange(count)
+    return of_root[channels.roots]
+
+
+def _rows_along(layout: Layout, row_of: Tensor) -> tuple[int | None, Tensor]:
+    if not layout.axes:
+        return None, row_of[layout.labels.reshape(-1)]
+    axis = layout.axes[0]
+    return axis, row_of[layout.units_along(axis)]
+
+
+def _reading_layer(
+    channels: ChannelMap, key: str, weight: Tensor, row_of: Tensor
+) -> ReadingLayer:
+    ops = [op for op in channels.network.ops if op.statics.get("weight") == key]
+    ops = [op for op in ops if is_kind(op, Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)]
+    first = ops[0]
+    kind = vocabulary()[first.operation].kind
+    transposed = kind is Kind.CONV_TRANSPOSE
+    linear = kind is Kind.LINEAR
+    source = channels.layouts[first.operands["input"][0]]
+    axis = len(source.shape) - 1 if linear else 1
+    inputs = row_of[source.units_along(axis)]
+    output = channels.layouts[first.name]
+    filters = row_of[output.units_along(len(output.shape) - 1 if linear else 1)]
+    parts = first.settings.get("groups", 1)
+    assert isinstance(parts, int)
+    kernel = math.prod(weight.shape[2:])
+    places = sum(_positions(channels, op, transposed, linear) for op in ops)
+    repeat = _run_length(inputs) if linear else 1
+    fixed = len(filters) * (len(inputs) // parts) * kernel * places if parts > 1 else 0
+    return ReadingLayer(
+        channels.weights[key],
+        key,
+        tuple(op.name for op in ops),
+        transposed,
+        parts > 1,
+        filters,
+        inputs[::repeat],
+        repeat,
+        kernel * places * repeat,
+        fixed,
+    )
+
+
+def _positions(channels: ChannelMap, op: TracedOp, transposed: bool, linear: bool) -> int:
+    """Return at how many places per example a filter is evaluated."""
+    shape = channels.layouts[op.operands["input"][0]].shape if transposed else op.shape
+    spatial = shape[1:-1] if linear else shape[2:]
+    batch = shape[0] // BATCH if len(shape) > 1 else 1
+    return batch * math.prod(spatial)
+
+
+def _run_length(rows: Tensor) -> int:
+    """Return the longest r such that the rows come in aligned runs of r equal entries."""
+    count = len(rows)
+    breaks = torch.nonzero(rows[1:] != rows[:-1]).reshape(-1) + 1
+    length = count
+    for place in breaks.tolist():
+        length = math.gcd(length, place)
+        if length == 1:
+            break
+    return max(length, 1)
+
+
+def _error(layer: str, rule: str, found: str) -> ArchitectureError:
+    where = f"allocation of layer `{layer}`" if layer else "allocation"
+    return ArchitectureError(
+        explain(where=where, rule=rule, found=found, do="use an allocation of this supernet")
+    )
