@@ -7,26 +7,31 @@ from sfg_nas.config.load import (
     load_study_config,
     override,
     parse_overrides,
-    schema_keys,
+    problems_of_override,
 )
+from sfg_nas.config.messages import problem_of
 from sfg_nas.config.models import (
-    BackboneConfig,
-    DataConfig,
     PrunerConfig,
     ReferencesConfig,
     RetrainConfig,
     SamplerConfig,
     SearchConfig,
-    SharingConfig,
-    StartConfig,
     StudyConfig,
-    TaskConfig,
-    TemperatureConfig,
-    TrainingConfig,
 )
 from sfg_nas.config.problems import Problem, config_error, describe, did_you_mean
 from sfg_nas.config.reader import Document, Scalar, Value, parse_yaml, read_yaml
 from sfg_nas.config.rules import Names
+from sfg_nas.config.schema import check_field, schema_keys
+from sfg_nas.config.sections import (
+    BackboneConfig,
+    DataConfig,
+    SharingConfig,
+    StartConfig,
+    TaskConfig,
+    TemperatureConfig,
+    TrainingConfig,
+)
+from sfg_nas.config.shipped import find_file, shipped
 from sfg_nas.config.write import dump_study, smoke, study_schema
 
 __all__ = [
@@ -48,17 +53,22 @@ __all__ = [
     "TemperatureConfig",
     "TrainingConfig",
     "Value",
+    "check_field",
     "check_study",
     "config_error",
     "describe",
     "did_you_mean",
     "dump_study",
+    "find_file",
     "load_study_config",
     "override",
     "parse_overrides",
     "parse_yaml",
+    "problem_of",
+    "problems_of_override",
     "read_yaml",
     "schema_keys",
+    "shipped",
     "smoke",
     "study_schema",
 ]

@@ -9,222 +9,24 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     JsonValue,
-    NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
-Share = Annotated[float, Field(gt=0, le=1)]
-Texts = Annotated[tuple[str, ...], Field(strict=False)]
-GroupSpec = str | tuple[str | tuple[str, ...], ...]
-
-
-def broken_rule(key: str, rule: str, found: str, do: str) -> PydanticCustomError:
-    """Return the error of a rule between several keys of one section.
-
-    Args:
-        key: The key, relative to the section, that the message points at.
-        rule: What must hold.
-        found: What was found instead.
-        do: What to do about it.
-    """
-    return PydanticCustomError(
-        "rule", "{rule}", {"key": key, "rule": rule, "found": found, "do": do}
-    )
-
-
-def _groups(value: object) -> object:
-    """Return `specialists`, `lattice`, or a tuple of tuples of task names and `all`."""
-    if isinstance(value, str) and value in {"specialists", "lattice"}:
-        return value
-    if isinstance(value, (list, tuple)) and value:
-        rows = [row if isinstance(row, str) else tuple(row) for row in value if _is_group(row)]
-        if len(rows) == len(value):
-            return tuple(rows)
-    raise broken_rule(
-        "",
-        "`specialists`, `lattice` or a list such as [[age], [gender, race], all] must stand here",
-        repr(value),
-        "write one of the three",
-    )
-
-
-def _is_group(row: object) -> bool:
-    if isinstance(row, str):
-        return row == "all"
-    return isinstance(row, (list, tuple)) and bool(row) and all(isinstance(t, str) for t in row)
-
-
-def _precision(value: object) -> object:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-class Section(BaseModel):
-    """What all sections share: frozen, no unknown keys, no silent conversion of types."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        allow_inf_nan=False,
-        use_attribute_docstrings=True,
-    )
-
-
-class DataConfig(Section):
-    """Which data set, and how its images are prepared; a data set's own options stand beside."""
-
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, JsonValue]
-
-    kind: str
-    """Name of the data set, see `sfg-nas list datasets`."""
-    size: PositiveInt | None = None
-    """Side of the square images in pixels; null: the data set's own."""
-    augment: Texts = ()
-    """Random changes of the training images: flip, crop."""
-    fraction: Share = 1.0
-    """Share of the training part that is used."""
-    seed: NonNegativeInt = 0
-    """Seed of the split, of subsets and of generated images."""
-
-    @property
-    def options(self) -> dict[str, JsonValue]:
-        """The data set's own options."""
-        return dict(self.__pydantic_extra__ or {})
-
-
-class TaskConfig(Section):
-    """How one task takes part."""
-
-    weight: PositiveFloat = 1.0
-    """Factor on the task's loss."""
-
-
-class BackboneConfig(Section):
-    """The network whose filters are given to groups."""
-
-    kind: str
-    """Name of the backbone, see `sfg-nas list backbones`."""
-    width: Annotated[float, Field(gt=0, le=8)] = 1.0
-    """Factor on the number of filters of each layer."""
-    depth: PositiveInt | None = None
-    """Number of convolutions or stages, as the backbone says; null: all of them."""
-
-
-class TemperatureConfig(Section):
-    """The temperature of the Gumbel-softmax over the search."""
-
-    shape: Literal["constant", "exponential", "linear", "cosine"] = "exponential"
-    """How it goes from start to end."""
-    start: PositiveFloat = 1.0
-    """At the first epoch (no unit)."""
-    end: PositiveFloat = 0.1
-    """At the last epoch (no unit); unused by the constant shape."""
-    rate: PositiveFloat | None = None
-    """Decay per epoch of the exponential shape; null: such that `end` is reached at the last epoch."""
-
-    @model_validator(mode="after")
-    def _falls(self) -> TemperatureConfig:
-        if self.shape != "constant" and self.end > self.start:
-            found = f"end={self.end}, start={self.start}"
-            raise broken_rule(
-                "end", "`0 < end <= start` must hold", found, "lower end or raise start"
-            )
-        return self
-
-
-class StartConfig(Section):
-    """Where the probabilities over groups begin."""
-
-    kind: Literal["thirds", "dirichlet", "vertices", "near-shared", "branched"] = "thirds"
-    """thirds: equal; dirichlet: drawn; vertices: one group each; near-shared; branched: a tree split."""
-    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.9
-    """Probability of the preferred group (near-shared, branched, vertices)."""
-    concentration: PositiveFloat = 1.0
-    """Of the Dirichlet distribution; 1 is uniform over the simplex."""
-    proportions: Annotated[tuple[Share, ...], Field(strict=False)] | None = None
-    """Share of each group, in the order of the groups, summing to 1; null: equal."""
-    split: NonNegativeInt | None = None
-    """First searchable layer, counted from 0, that a branched start gives to the specialists."""
-
-    @model_validator(mode="after")
-    def _sums_to_one(self) -> StartConfig:
-        if self.proportions is not None and abs(sum(self.proportions) - 1) > 1e-6:
-            found = f"{list(self.proportions)}, a sum of {sum(self.proportions):.6g}"
-            raise broken_rule(
-                "proportions", "the shares must sum to 1", found, "rescale them, or write null"
-            )
-        return self
-
-
-class SharingConfig(Section):
-    """How filters are given to groups while searching."""
-
-    groups: Annotated[GroupSpec, BeforeValidator(_groups)] = "specialists"
-    """specialists, lattice, or an explicit list of lists of task names."""
-    relaxation: Literal["connections", "streams"] = "connections"
-    """connections: one convolution with masked weights; streams: the paper's form, slower."""
-    estimator: Literal["straight-through", "soft"] = "straight-through"
-    """Hard or soft masks in the forward pass."""
-    hierarchical: bool = False
-    """Adds a term per layer to the logits, so that a layer can move as one."""
-    start: StartConfig = StartConfig()
-    temperature: TemperatureConfig = TemperatureConfig()
-    lambda1: NonNegativeFloat = 1e-7
-    """Weight of the squared weights, per example."""
-    lambda2: float = 0.0
-    """Weight of the entropy of the assignments, per example; negative makes them decide."""
-    lambda3: NonNegativeFloat = 0.0
-    """Weight of the expected MACs relative to all shared."""
-
-
-class TrainingConfig(Section):
-    """How a supernet is trained in one trial."""
-
-    epochs: PositiveInt = 10
-    """Passes over the training part."""
-    batch_size: PositiveInt = 64
-    """Images per step."""
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    """Of the weights; the assignments always use Adam."""
-    learning_rate: PositiveFloat = 1e-3
-    """Of the weights."""
-    allocation_learning_rate: PositiveFloat = 1e-2
-    """Of the logits of the assignments."""
-    weight_decay: NonNegativeFloat = 0.0
-    """Of the optimiser, beside lambda1."""
-    schedule: Literal["constant", "cosine"] = "cosine"
-    """Of both learning rates."""
-    warmup_epochs: NonNegativeFloat = 0
-    """Epochs of linear rise of the learning rates; may be a part of one."""
-    clip: PositiveFloat | None = None
-    """Largest norm of the gradient; null: no limit."""
-    precision: Annotated[
-        Literal["32", "64", "16-mixed", "bf16-mixed"], BeforeValidator(_precision)
-    ] = "32"
-    """Of the arithmetic, in Lightning Fabric's words."""
-
-    @model_validator(mode="after")
-    def _warms_up_in_time(self) -> TrainingConfig:
-        if self.warmup_epochs >= self.epochs and self.warmup_epochs > 0:
-            found = f"warmup_epochs={self.warmup_epochs}, epochs={self.epochs}"
-            raise broken_rule(
-                "warmup_epochs",
-                "`warmup_epochs < epochs` must hold",
-                found,
-                "lower warmup_epochs or raise epochs",
-            )
-        return self
+from sfg_nas.config.sections import (
+    BackboneConfig,
+    DataConfig,
+    Section,
+    SharingConfig,
+    TaskConfig,
+    TrainingConfig,
+    broken_rule,
+)
 
 
 class SamplerConfig(Section):
@@ -311,7 +113,7 @@ class StudyConfig(Section):
     search: SearchConfig = SearchConfig()
     retrain: RetrainConfig = RetrainConfig()
     references: ReferencesConfig = ReferencesConfig()
-    expected: dict[str, JsonValue] = {}
+    expected: dict[str, JsonValue] = Field(default_factory=dict)
     """Results of an earlier run, with the version that produced them; for the reader."""
 
     @field_validator("tasks", mode="before")

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import yaml
 
@@ -67,15 +67,14 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 (yaml's own)
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event = self.peek_event()
+        event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
+        tag = getattr(event, "tag", None)
+        found = f"tags ({tag}) are not read here" if tag else ""
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise yaml.composer.ComposerError(
-                None, None, "anchors and aliases (& and *) are not read here", event.start_mark
-            )
-        if getattr(event, "tag", None):
-            raise yaml.composer.ComposerError(
-                None, None, f"tags ({event.tag}) are not read here", event.start_mark
-            )
+            found = "anchors and aliases (& and *) are not read here"
+        if found:
+            mark = cast("yaml.Mark", event.start_mark)
+            raise yaml.composer.ComposerError(None, None, found, mark)
         node: yaml.Node | None = super().compose_node(parent, index)
         return node
 
@@ -165,7 +164,8 @@ class _Builder:
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self.build(item, (*path, i)) for i, item in enumerate(node.value)]
-        return read_scalar(node.value) if node.style is None else str(node.value)
+        plain = isinstance(node, yaml.ScalarNode) and node.style is None
+        return read_scalar(node.value) if plain else str(node.value)
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Value]:
         result: dict[str, Value] = {}

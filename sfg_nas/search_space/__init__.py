@@ -1,0 +1,10 @@
+"""What may vary (`SearchSpace`) and one point of it (`Candidate`)."""
+
+from __future__ import annotations
+
+from sfg_nas.search_space.candidate import Candidate, Choice
+from sfg_nas.search_space.checks import searchable_keys
+from sfg_nas.search_space.dimension import Dimension
+from sfg_nas.search_space.space import SearchSpace, resolve_space
+
+__all__ = ["Candidate", "Choice", "Dimension", "SearchSpace", "resolve_space", "searchable_keys"]
