@@ -38,7 +38,7 @@ HOMES = {
     "mpltern": {"report"},
     "sklearn": {"data"},
     "scipy": {"data", "report"},
-    "pydantic": {"config"},
+    "pydantic": {"config", "search_space"},
     "yaml": {"config", "search_space", "study", "cli"},
     "typer": {"cli"},
     "rich": {"cli"},

@@ -1,0 +1,68 @@
+"""Plain torch networks that turn images [N, C, H, W] into a feature map [N, F, h, w].
+
+`BACKBONES` is all there is by name; from Python any other `nn.Module` will do. None of them knows
+of tasks or groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from types import MappingProxyType
+
+from torch import nn
+
+from sfg_nas.backbones.resnet import resnet10, resnet18
+from sfg_nas.backbones.vgg import vgg11, vgg13, vgg16
+from sfg_nas.errors import ConfigError, explain
+
+__all__ = ["BACKBONES", "build_backbone"]
+
+BACKBONES: MappingProxyType[str, Callable[..., nn.Module]] = MappingProxyType(
+    {
+        "vgg11": vgg11,
+        "vgg13": vgg13,
+        "vgg16": vgg16,
+        "resnet10": resnet10,
+        "resnet18": resnet18,
+    }
+)
+"""Name -> function (*, in_channels, width, depth, image_size) -> module."""
+
+
+def build_backbone(
+    kind: str,
+    *,
+    in_channels: int = 3,
+    width: float = 1.0,
+    depth: int | None = None,
+    image_size: int | None = None,
+) -> nn.Module:
+    """Build a backbone with new weights from torch's global random stream.
+
+    Args:
+        kind: A name of `BACKBONES`.
+        in_channels: C of the images.
+        width: Factor on the number of filters of each layer.
+        depth: How many convolutions (VGG) or residual blocks (ResNet) to keep, counted from the
+            image; None keeps all.
+        image_size: The shorter side of the images in pixels. Layers that would shrink the feature
+            map below 2 pixels then keep its size; None shrinks as published.
+
+    Returns:
+        A module from [N, in_channels, H, W] to [N, F, h, w].
+
+    Raises:
+        ConfigError: If the kind is unknown or a number is out of its range.
+    """
+    if kind not in BACKBONES:
+        close = get_close_matches(kind, BACKBONES, n=1)
+        raise ConfigError(
+            explain(
+                where="backbone.kind",
+                rule=f"must be one of {', '.join(BACKBONES)}",
+                found=f"`{kind}`",
+                do=f"did you mean `{close[0]}`?" if close else "name one of them",
+            )
+        )
+    return BACKBONES[kind](in_channels=in_channels, width=width, depth=depth, image_size=image_size)
