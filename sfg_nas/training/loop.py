@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from lightning_fabric import Fabric
@@ -211,10 +212,9 @@ class _Loop:
             )
         self._state.load(snapshot)
         self._best_tensors = section(snapshot.tensors, "best")
-        rows, best = snapshot.values["rows"], snapshot.values["best"]
-        assert isinstance(rows, list)
-        self._rows = rows
-        self._best = (int(best[0]), float(best[1])) if isinstance(best, list) else None
+        self._rows = cast("list[Row]", snapshot.values["rows"])
+        best = cast("tuple[int, float] | None", snapshot.values["best"])
+        self._best = (int(best[0]), float(best[1])) if best is not None else None
 
 
 def _share_of_device(
@@ -238,5 +238,3 @@ def _not_finite(epoch: int, step: int, parts: Mapping[str, Tensor]) -> TrainingE
             do="lower the learning rate, set training.clip, or check this task's targets",
         )
     )
-
-

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 
 from sfg_nas.tasks import Task
@@ -94,8 +95,7 @@ class SupervisedMethod:
     def loss(self, network: nn.Module, images: Tensor, targets: Mapping[str, Tensor]) -> Loss:
         """Return the weighted sum of the mean losses of the tasks."""
         losses = task_losses(self._tasks, network(images), targets)
-        total = sum(task.weight * losses[task.name] for task in self._tasks)
-        assert isinstance(total, Tensor)
+        total = torch.stack([task.weight * losses[task.name] for task in self._tasks]).sum()
         return Loss(total, {f"loss/{name}": value for name, value in losses.items()})
 
     def before_step(self, progress: float) -> None:

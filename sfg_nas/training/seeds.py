@@ -21,7 +21,9 @@ def derive_seed(seed: int, *path: str | int) -> int:
 
 
 @contextmanager
-def fenced_random_state(seed: int | None = None, device: torch.device | None = None) -> Iterator[None]:
+def fenced_random_state(
+    seed: int | None = None, device: torch.device | None = None
+) -> Iterator[None]:
     """Give the body torch's global random state to itself and put the old one back afterwards.
 
     Layers draw their initial weights and their dropout from the global state; nothing else in this package does.

@@ -47,7 +47,11 @@ class Settings:
         checks = (
             ("epochs", self.epochs >= 1, "`epochs >= 1` must hold"),
             ("batch_size", self.batch_size >= 1, "`batch_size >= 1` must hold"),
-            ("optimizer", self.optimizer in OPTIMIZERS, f"one of {', '.join(OPTIMIZERS)} is needed"),
+            (
+                "optimizer",
+                self.optimizer in OPTIMIZERS,
+                f"one of {', '.join(OPTIMIZERS)} is needed",
+            ),
             ("learning_rate", 0 < self.learning_rate < math.inf, "`learning_rate > 0` must hold"),
             ("weight_decay", self.weight_decay >= 0, "`weight_decay >= 0` must hold"),
             ("schedule", self.schedule in SCHEDULES, f"one of {', '.join(SCHEDULES)} is needed"),

@@ -82,7 +82,7 @@ class SupernetMethod:
             lambda3=self._settings.lambda3,
             weights={task.name: task.weight for task in self._tasks},
         )
-        parts = {f"loss/{name}": part for name, part in value.task_losses.items()}
+        parts = {f"loss/{name}": part for name, part in value.losses.items()}
         parts |= {"penalty": value.penalty, "entropy": value.entropy, "cost": value.cost}
         return Loss(value.total, parts)
 

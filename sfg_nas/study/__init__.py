@@ -1,0 +1,32 @@
+"""The outer loop: from a study file to trials, a best architecture, and its retrained network."""
+
+from sfg_nas.study.layout import RunFiles, TrialFiles, locked
+from sfg_nas.study.progress import Progress, ProgressCallback
+from sfg_nas.study.references import References
+from sfg_nas.study.retrain import CONTROLS, retrain
+from sfg_nas.study.run import Run, Trial
+from sfg_nas.study.search import search
+from sfg_nas.study.study import BackboneFactory, Study, known_names, load_study
+from sfg_nas.study.table import paired_differences, summarise
+from sfg_nas.study.trial import Ledger
+
+__all__ = [
+    "CONTROLS",
+    "BackboneFactory",
+    "Ledger",
+    "Progress",
+    "ProgressCallback",
+    "References",
+    "Run",
+    "RunFiles",
+    "Study",
+    "Trial",
+    "TrialFiles",
+    "known_names",
+    "load_study",
+    "locked",
+    "paired_differences",
+    "retrain",
+    "search",
+    "summarise",
+]

@@ -1,0 +1,169 @@
+"""The single-task networks that Δ is measured against: trained once per study, kept with their values."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+
+import torch
+from torch import nn
+
+from sfg_nas.baselines import hard_sharing, single_task
+from sfg_nas.cost import count_macs
+from sfg_nas.study.layout import RunFiles, locked
+from sfg_nas.study.study import Study, training_settings
+from sfg_nas.tasks import Task, relative_gain
+from sfg_nas.training import (
+    History,
+    SupervisedMethod,
+    derive_seed,
+    evaluate,
+    fenced_random_state,
+    fit,
+    make_fabric,
+    recalibrate_norms,
+    write_json,
+    write_rows,
+)
+
+
+@dataclass(frozen=True)
+class References:
+    """What the study's candidates are measured against.
+
+    Attributes:
+        values: Metrics of the single-task networks on validation, such as `age/mae`.
+        epochs: Epochs of their training.
+        seed: Seed of their training.
+        macs: Multiply-accumulates of all of them together, for one image.
+        params: Parameters of all of them together.
+        hard_sharing_macs: Multiply-accumulates of one network for all tasks with the study's own backbone.
+        hard_sharing_params: Its parameters.
+    """
+
+    values: dict[str, float]
+    epochs: int
+    seed: int
+    macs: int
+    params: int
+    hard_sharing_macs: int
+    hard_sharing_params: int
+
+    def delta(self, values: dict[str, float], tasks: tuple[Task, ...]) -> float:
+        """Return Δ, the mean relative gain over the single-task networks; positive is better.
+
+        Args:
+            values: Metrics on validation.
+            tasks: The tasks of the study.
+        """
+        return relative_gain(values, self.values, tasks)
+
+
+def load_references(files: RunFiles) -> References | None:
+    """Return the stored references, or None if they are not there yet.
+
+    Args:
+        files: The run's files.
+    """
+    if not files.references.exists():
+        return None
+    return References(**json.loads(files.references.read_text(encoding="utf-8")))
+
+
+def ensure_references(
+    study: Study,
+    files: RunFiles,
+    *,
+    device: str,
+    on_epoch: Callable[[History], None] | None = None,
+) -> References:
+    """Return the references, training them first if they are not stored yet; resumable.
+
+    Args:
+        study: The study.
+        files: The run's files.
+        device: Where to train.
+        on_epoch: Called after each epoch.
+
+    Raises:
+        TrainingError: If a loss is not finite.
+    """
+    with locked(files.lock("references")):
+        stored = load_references(files)
+        if stored is not None:
+            return stored
+        references = _train(study, files, device, on_epoch)
+        write_json(files.references, asdict(references))
+        shutil.rmtree(files.reference_work / "checkpoint", ignore_errors=True)
+        return references
+
+
+def _train(
+    study: Study, files: RunFiles, device: str, on_epoch: Callable[[History], None] | None
+) -> References:
+    config = study.config
+    seed = derive_seed(config.search.seed, "references")
+    settings = training_settings(
+        config.training, config.data.augment, epochs=config.references.epochs
+    )
+    # The weights of tasks are for tasks that compete; alone, each has its own.
+    tasks = tuple(replace(task, weight=1.0) for task in study.tasks)
+    with fenced_random_state(seed):
+        network = single_task(lambda: study.make_backbone(config.backbone), tasks, _shape(study))
+        shared = hard_sharing(lambda: study.make_backbone(config.backbone), tasks, _shape(study))
+
+    def keep(history: History) -> None:
+        write_rows(files.reference_work / "metrics.csv", history.rows)
+        if on_epoch is not None:
+            on_epoch(history)
+
+    fit(
+        SupervisedMethod(network, tasks),
+        study.data.train,
+        settings,
+        fabric=make_fabric(device, precision=config.training.precision),
+        seed=seed,
+        checkpoint=files.reference_work / "checkpoint" / "checkpoint.safetensors",
+        on_epoch=keep,
+    )
+    recalibrate_norms(network, study.data.train, seed=seed)
+    values = evaluate(network, study.data.validation, tasks)
+    return References(
+        values=values,
+        epochs=settings.epochs,
+        seed=seed,
+        macs=macs_of(network, study),
+        params=params_of(network),
+        hard_sharing_macs=macs_of(shared, study),
+        hard_sharing_params=params_of(shared),
+    )
+
+
+def _shape(study: Study) -> tuple[int, ...]:
+    return study.data.image_shape
+
+
+def macs_of(network: nn.Module, study: Study) -> int:
+    """Return a network's multiply-accumulates for one image of the study.
+
+    Args:
+        network: Maps images to outputs.
+        study: The study.
+    """
+    device = next(network.parameters()).device
+    training = network.training
+    network.eval()
+    count = count_macs(network, torch.zeros(1, *study.data.image_shape, device=device))
+    network.train(training)
+    return count
+
+
+def params_of(network: nn.Module) -> int:
+    """Return the number of a network's parameters.
+
+    Args:
+        network: Any module.
+    """
+    return sum(parameter.numel() for parameter in network.parameters())

@@ -1,0 +1,296 @@
+"""A typed reader of run directories: everything a study left behind, as frozen values and data frames."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pandas as pd
+
+from sfg_nas.allocation import Allocation
+from sfg_nas.architecture import Architecture
+from sfg_nas.config import StudyConfig, Value
+from sfg_nas.errors import TrainingError, explain
+from sfg_nas.search_space import Candidate
+from sfg_nas.study.layout import RunFiles, TrialFiles
+from sfg_nas.study.provenance import stored_study
+from sfg_nas.study.recorder import read_probabilities
+from sfg_nas.study.references import References, load_references
+from sfg_nas.study.trial import Ledger
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial of a run.
+
+    Attributes:
+        number: From 0.
+        state: `complete`, `pruned`, `failed` or `running`.
+        values: The objectives of a complete trial, in the study's order.
+        reason: Why a trial failed or was pruned, else empty.
+        candidate: What was tried.
+        files: Where its files lie.
+    """
+
+    number: int
+    state: str
+    values: tuple[float, ...]
+    reason: str
+    candidate: Candidate
+    files: TrialFiles
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Return the scores of a complete trial."""
+        return Ledger.load(self.files)
+
+    @cached_property
+    def allocation(self) -> Allocation:
+        """Return what a complete trial learned.
+
+        Raises:
+            ArchitectureError: If the file is missing or damaged.
+        """
+        return Allocation.load(self.files.allocation)
+
+    @cached_property
+    def architecture(self) -> Architecture:
+        """Return the architecture of a complete trial.
+
+        Raises:
+            ArchitectureError: If the file is missing or damaged.
+        """
+        return Architecture.load(self.files.architecture)
+
+    @property
+    def delta(self) -> float:
+        """Return Δ of a complete trial's fixed network on validation."""
+        return self.ledger.delta
+
+    @classmethod
+    def load(cls, files: TrialFiles) -> Self:
+        """Return the trial in a folder.
+
+        Args:
+            files: The trial's files.
+        """
+        state = json.loads(files.state.read_text(encoding="utf-8"))
+        return cls(
+            number=int(files.root.name),
+            state=state["state"],
+            values=tuple(state.get("values", ())),
+            reason=state.get("reason", ""),
+            candidate=Candidate.from_json(files.candidate.read_text(encoding="utf-8")),
+            files=files,
+        )
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory.
+
+    Attributes:
+        path: The directory.
+        config: The resolved study.
+        provenance: Version, commit, seed and data fingerprint.
+    """
+
+    path: Path
+    config: StudyConfig
+    provenance: Mapping[str, Value]
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Return the run in a directory; it may still be under way.
+
+        Args:
+            path: Such as `runs/digits`.
+
+        Raises:
+            ConfigError: If there is no run here.
+        """
+        files = RunFiles(Path(path))
+        config, provenance = stored_study(files)
+        return cls(files.root, config, provenance)
+
+    @property
+    def name(self) -> str:
+        """Return the study's name."""
+        return self.config.name
+
+    @property
+    def files(self) -> RunFiles:
+        """Return where everything lies."""
+        return RunFiles(self.path)
+
+    @property
+    def all(self) -> list[Trial]:
+        """Return all trials by number, whatever their state."""
+        folders = self.files.trials.glob("*") if self.files.trials.is_dir() else ()
+        numbers = sorted(int(folder.name) for folder in folders if folder.name.isdigit())
+        files = [self.files.trial(number) for number in numbers]
+        return [Trial.load(item) for item in files if item.state.exists()]
+
+    @property
+    def complete(self) -> list[Trial]:
+        """Return the complete trials by number."""
+        return [trial for trial in self.all if trial.state == "complete"]
+
+    @property
+    def best(self) -> Trial:
+        """Return the complete trial with the greatest Δ; of equals the one with fewer MACs.
+
+        Raises:
+            TrainingError: If no trial is complete.
+        """
+        return max(self._some(), key=lambda trial: (trial.delta, -trial.ledger.macs))
+
+    def trial(self, number: int) -> Trial:
+        """Return one trial.
+
+        Args:
+            number: From 0.
+
+        Raises:
+            TrainingError: If there is no such trial.
+        """
+        found = [trial for trial in self.all if trial.number == number]
+        if not found:
+            known = ", ".join(str(trial.number) for trial in self.all) or "none"
+            raise TrainingError(
+                explain(
+                    where=str(self.path),
+                    rule="the trial must exist",
+                    found=f"{number}; the trials here are {known}",
+                    do="choose one of these",
+                )
+            )
+        return found[0]
+
+    def pareto(self) -> list[Trial]:
+        """Return the complete trials that no other beats in both Δ and MACs, by MACs.
+
+        Raises:
+            TrainingError: If no trial is complete.
+        """
+        front: list[Trial] = []
+        for trial in sorted(self._some(), key=lambda t: (t.ledger.macs, -t.delta)):
+            if not front or trial.delta > front[-1].delta:
+                front.append(trial)
+        return front
+
+    def _some(self) -> list[Trial]:
+        trials = self.complete
+        if not trials:
+            reasons = "; ".join(f"{t.number} {t.state}: {t.reason}" for t in self.all)
+            raise TrainingError(
+                explain(
+                    where=str(self.path),
+                    rule="at least one complete trial is needed",
+                    found=reasons or "no trial",
+                    do="go on with `sfg-nas search`, or mend what failed",
+                )
+            )
+        return trials
+
+    def references(self) -> References | None:
+        """Return the single-task networks' scores, or None if they are not trained yet."""
+        return load_references(self.files)
+
+    def trials(self) -> pd.DataFrame:
+        """Return one row per trial: state, objectives, Δ, costs, the candidate's values."""
+        rows: list[dict[str, object]] = []
+        for trial in self.all:
+            row: dict[str, object] = {"number": trial.number, "state": trial.state}
+            row |= dict(zip(self.config.search.objectives, trial.values, strict=False))
+            if trial.state == "complete":
+                ledger = trial.ledger
+                row |= {"delta": ledger.delta, "macs": ledger.macs, "params": ledger.params}
+                row |= {"relative_macs": ledger.relative_macs, "seconds": ledger.seconds}
+                row |= {key: v for key, v in ledger.steps["fixed"].items() if key != "delta"}
+            row |= dict(trial.candidate) | {"reason": trial.reason}
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    def epochs(self) -> pd.DataFrame:
+        """Return one row per trial and epoch."""
+        frames = [
+            pd.read_csv(trial.files.metrics).assign(trial=trial.number)
+            for trial in self.all
+            if trial.files.metrics.exists()
+        ]
+        return _leading("trial", frames)
+
+    def probabilities(self, trials: Sequence[int] | None = None) -> pd.DataFrame:
+        """Return one row per trial, epoch (0 is the start), layer, filter and group.
+
+        Args:
+            trials: Numbers of trials, or None for all.
+        """
+        frames = [
+            _probability_frame(trial)
+            for trial in self.all
+            if (trials is None or trial.number in trials) and trial.files.probabilities.exists()
+        ]
+        return _leading("trial", frames)
+
+    def retrained(self) -> pd.DataFrame:
+        """Return one row per retrained network and control: method, name, seed, costs and metrics."""
+        return retrained_rows(self.files)
+
+
+def retrained_rows(files: RunFiles) -> pd.DataFrame:
+    """Return one row per retrained network and control.
+
+    Args:
+        files: The run's files.
+    """
+    rows: list[dict[str, object]] = []
+    for path in sorted(files.retrained.glob("*/*/metrics.json")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        row = {key: value for key, value in content.items() if not isinstance(value, dict)}
+        for part in ("validation", "test"):
+            row |= {f"{part}/{key}": value for key, value in content[part].items()}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _leading(column: str, frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    if not frames:
+        return pd.DataFrame()
+    joined = pd.concat(frames, ignore_index=True)
+    return joined[[column, *[name for name in joined.columns if name != column]]]
+
+
+def _probability_frame(trial: Trial) -> pd.DataFrame:
+    frames = []
+    names = None
+    for layer, values in read_probabilities(trial.files.probabilities).items():
+        epochs, filters, groups = np.indices(values.shape)
+        if names is None:
+            names = _group_names(trial, values.shape[2])
+        frames.append(
+            pd.DataFrame(
+                {
+                    "trial": trial.number,
+                    "epoch": epochs.ravel(),
+                    "layer": layer,
+                    "filter": filters.ravel(),
+                    "group": np.asarray(names, dtype=object)[groups.ravel()],
+                    "p": values.ravel(),
+                }
+            )
+        )
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def _group_names(trial: Trial, count: int) -> list[str]:
+    """Return the groups' names, known once there is an allocation, else their numbers."""
+    if trial.files.allocation.exists():
+        return list(trial.allocation.groups.names)
+    return [str(index) for index in range(count)]

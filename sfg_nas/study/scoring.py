@@ -1,0 +1,157 @@
+"""From a trained supernet to a fixed network, with the score on validation at every step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from sfg_nas.allocation import Allocation
+from sfg_nas.architecture import Architecture
+from sfg_nas.data import DataBundle, ImageSet
+from sfg_nas.errors import TrainingError, explain
+from sfg_nas.fixed import FixedNetwork, build_network, distill
+from sfg_nas.sharing import Supernet
+from sfg_nas.tasks import Task
+from sfg_nas.training import (
+    evaluate,
+    norm_state,
+    predict,
+    recalibrate_norms,
+    restore_norm_state,
+)
+
+DRAWS = 5
+"""Masks per image set whose predictions are averaged for the `sampled` score."""
+EPOCH_BATCHES = 8
+"""Training batches that the norms are recalibrated on for an epoch's validation score."""
+TOLERANCE = 1e-3
+"""Greatest difference, relative to the spread of the outputs, between the hard supernet and the fixed network."""
+
+
+class _Sampled(nn.Module):
+    """A supernet that answers with the mean prediction over several draws of masks."""
+
+    def __init__(self, supernet: Supernet, tasks: Sequence[Task]) -> None:
+        super().__init__()
+        self.supernet, self.tasks = supernet, tuple(tasks)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        drawn = self.supernet.predict(images, mode="sampled", draws=DRAWS)
+        return {task.name: _mean_prediction(task, drawn[task.name]) for task in self.tasks}
+
+
+def _mean_prediction(task: Task, drawn: Tensor) -> Tensor:
+    """Return the output [N, ...] of the mixture of K draws [K, N, ...]."""
+    if task.kind == "classification":
+        return drawn.log_softmax(-1).logsumexp(
+            0
+        )  # up to a constant the log of the mean probability
+    return drawn.mean(0)
+
+
+@dataclass(frozen=True)
+class Hardened:
+    """What a trained supernet became.
+
+    Attributes:
+        allocation: The most probable group of every filter.
+        architecture: Distilled from it.
+        network: The fixed network, with the supernet's weights.
+        steps: Metrics on validation: `relaxed`, `sampled`, `hard` (norms as trained), `recalibrated`, `fixed`.
+        difference: Greatest difference between the outputs of the last two, relative to the outputs' spread.
+    """
+
+    allocation: Allocation
+    architecture: Architecture
+    network: FixedNetwork
+    steps: dict[str, dict[str, float]]
+    difference: float
+
+
+def harden_and_score(
+    supernet: Supernet, data: DataBundle, *, batch_size: int, seed: int
+) -> Hardened:
+    """Harden a supernet in place, recalibrate its norms, distil it, and score each step on validation.
+
+    Args:
+        supernet: Trained and relaxed; hardened afterwards.
+        data: The data set; its test part stays closed.
+        batch_size: Of the recalibration.
+        seed: Of the order of the recalibration's images.
+
+    Raises:
+        TrainingError: If an output is not finite, or the fixed network does not equal the hard supernet.
+    """
+    validation, tasks = data.validation, data.tasks
+    steps = {
+        "relaxed": evaluate(supernet, validation, tasks),
+        "sampled": evaluate(_Sampled(supernet, tasks), validation, tasks),
+    }
+    allocation = supernet.allocation()
+    supernet.harden(allocation)
+    steps["hard"] = evaluate(supernet, validation, tasks)
+    recalibrate_norms(supernet, data.train, batch_size=batch_size, seed=seed)
+    steps["recalibrated"] = evaluate(supernet, validation, tasks)
+    architecture = distill(supernet)
+    network = build_network(architecture, weights=supernet)
+    steps["fixed"] = evaluate(network, validation, tasks)
+    difference = _difference(supernet, network, validation, tasks)
+    if not difference <= TOLERANCE:
+        raise TrainingError(
+            explain(
+                where="the fixed network",
+                rule="its outputs must be those of the hard supernet",
+                found=f"a relative difference of {difference:.3g}",
+                do="report this backbone; it is a defect of the distillation",
+            )
+        )
+    return Hardened(allocation, architecture, network, steps, difference)
+
+
+def _difference(
+    supernet: nn.Module, network: nn.Module, images: ImageSet, tasks: Sequence[Task]
+) -> float:
+    wanted, _ = predict(supernet, images, tasks)
+    found, _ = predict(network, images, tasks)
+    return max(
+        float((wanted[name] - found[name]).abs().max() / (1.0 + wanted[name].abs().max()))
+        for name in wanted
+    )
+
+
+def score_epoch(
+    supernet: Supernet, data: DataBundle, *, batch_size: int, seed: int
+) -> dict[str, float]:
+    """Return the validation metrics that the supernet would have if it were hardened now.
+
+    The norms are recalibrated on a few batches; the supernet is left as it was found.
+
+    Args:
+        supernet: Relaxed.
+        data: The data set.
+        batch_size: Of the recalibration.
+        seed: Of the order of the recalibration's images.
+    """
+    norms = norm_state(supernet)
+    supernet.harden(supernet.allocation())
+    try:
+        recalibrate_norms(
+            supernet, data.train, batch_size=batch_size, batches=EPOCH_BATCHES, seed=seed
+        )
+        return evaluate(supernet, data.validation, data.tasks)
+    finally:
+        supernet.relax()
+        restore_norm_state(supernet, norms)
+
+
+def probabilities(supernet: Supernet) -> dict[str, Tensor]:
+    """Return p of each layer [F, G] on the CPU.
+
+    Args:
+        supernet: Any supernet.
+    """
+    with torch.no_grad():
+        return {name: p.detach().float().cpu() for name, p in supernet.probabilities().items()}

@@ -1,0 +1,221 @@
+"""Optuna behind one small face: which trial is next, what it proposes, and how it ended."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import optuna
+from optuna.storages import BaseStorage, RDBStorage
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+
+from sfg_nas.config import SearchConfig
+from sfg_nas.errors import ConfigError, explain
+from sfg_nas.search_space import Candidate, SearchSpace
+from sfg_nas.study.samplers import PRUNERS, SAMPLERS, ResumableSampler
+
+DIRECTIONS = {
+    "delta": StudyDirection.MAXIMIZE,
+    "error": StudyDirection.MINIMIZE,
+    "macs": StudyDirection.MINIMIZE,
+    "params": StudyDirection.MINIMIZE,
+}
+
+Value = str | int | float | bool | None
+
+
+def open_storage(url: str | None, database: Path) -> BaseStorage:
+    """Return Optuna's storage.
+
+    Args:
+        url: Such as `postgresql://...`, or None for the SQLite file.
+        database: The SQLite file.
+
+    Raises:
+        ConfigError: If the storage cannot be opened.
+    """
+    address = url or f"sqlite:///{database.resolve()}"
+    database.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return RDBStorage(address)
+    except Exception as error:
+        raise ConfigError(
+            explain(
+                where=f"storage of {database.parent}",
+                rule="Optuna must be able to open it",
+                found=f"{type(error).__name__}: {error}".splitlines()[0],
+                do="check the address, or leave --storage out to use the run's own file",
+            )
+        ) from error
+
+
+def open_optuna(
+    search: SearchConfig, storage: BaseStorage, *, name: str, epochs: int
+) -> optuna.Study:
+    """Return the Optuna study, made if it is not there yet, with the study's candidates enqueued first.
+
+    Args:
+        search: Sampler, pruner, objectives, seed.
+        storage: Where it is kept.
+        name: The study's name.
+        epochs: Epochs of a trial, for Hyperband.
+    """
+    sampler = ResumableSampler(
+        lambda seed: SAMPLERS[search.sampler.kind](search, seed), search.seed
+    )
+    with quiet_optuna():
+        return optuna.create_study(
+            storage=storage,
+            study_name=name,
+            directions=[DIRECTIONS[objective] for objective in search.objectives],
+            sampler=sampler,
+            pruner=PRUNERS[search.pruner.kind](search, epochs),
+            load_if_exists=True,
+        )
+
+
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Keep Optuna's log lines and its warnings about experimental parts off the screen, inside a `with`."""
+    logger = logging.getLogger("optuna")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a trial ended.
+
+    Attributes:
+        state: `complete`, `pruned` or `failed`.
+        values: The objectives of a complete trial, in the study's order.
+        reason: Why a trial failed or was pruned.
+    """
+
+    state: Literal["complete", "pruned", "failed"]
+    values: tuple[float, ...] = ()
+    reason: str = ""
+
+
+_STATES = {
+    "complete": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
+
+
+class TrialStore:
+    """The trials of one study, for one process of perhaps several."""
+
+    def __init__(self, study: optuna.Study) -> None:
+        """Keep the Optuna study.
+
+        Args:
+            study: From `open_optuna`.
+        """
+        self._study = study
+
+    def enqueue(self, candidates: Sequence[Mapping[str, Value]]) -> None:
+        """Have these candidates tried first, each once however often this is called.
+
+        Args:
+            candidates: Dotted keys and values.
+        """
+        with quiet_optuna():
+            for candidate in candidates:
+                self._study.enqueue_trial(dict(candidate), skip_if_exists=True)
+
+    def counts(self) -> Counter[str]:
+        """Return the number of trials that were asked for, by state in small letters."""
+        trials = self._study.get_trials(deepcopy=False)
+        states = [t.state for t in trials if t.state is not TrialState.WAITING]
+        return Counter("failed" if s is TrialState.FAIL else s.name.lower() for s in states)
+
+    def running(self) -> list[int]:
+        """Return the numbers of the trials that were begun and not ended."""
+        trials = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        return [trial.number for trial in trials]
+
+    def ask(self) -> RunningTrial:
+        """Return a new trial."""
+        with quiet_optuna():
+            return RunningTrial(self._study, self._study.ask())
+
+    def resume(self, number: int) -> RunningTrial:
+        """Return a trial that another process began.
+
+        Args:
+            number: One of `running`.
+        """
+        with quiet_optuna():
+            frozen = self._study.get_trials(deepcopy=False)[number]
+            return RunningTrial(self._study, optuna.Trial(self._study, frozen._trial_id))
+
+
+class RunningTrial:
+    """One trial between its proposal and its end."""
+
+    def __init__(self, study: optuna.Study, trial: optuna.Trial) -> None:
+        """Keep the trial.
+
+        Args:
+            study: Its study.
+            trial: As Optuna gave it.
+        """
+        self._study, self._trial = study, trial
+
+    @property
+    def number(self) -> int:
+        """Return its number, from 0."""
+        return self._trial.number
+
+    def suggest(self, space: SearchSpace) -> Candidate:
+        """Return the trial's candidate, proposed now or by an earlier process.
+
+        Args:
+            space: What may vary.
+        """
+        with quiet_optuna():
+            return space.suggest(self._trial)
+
+    def should_stop(self, scores: Sequence[float]) -> bool:
+        """Report the scores of the epochs so far and return whether the pruner ends the trial.
+
+        Epochs that an earlier process reported are left as they are. With several objectives nothing is pruned.
+
+        Args:
+            scores: Of the epochs from the first.
+        """
+        if len(self._study.directions) > 1:
+            return False
+        known = self._study.get_trials(deepcopy=False)[self.number].intermediate_values
+        with quiet_optuna():
+            for epoch, score in enumerate(scores):
+                if epoch not in known:
+                    self._trial.report(score, epoch)
+            return self._trial.should_prune()
+
+    def tell(self, ended: Ended) -> None:
+        """Store how the trial ended.
+
+        Args:
+            ended: Its state, values and reason.
+        """
+        if ended.reason:
+            self._trial.set_user_attr("reason", ended.reason)
+        values = list(ended.values) if ended.state == "complete" else None
+        with quiet_optuna():
+            self._study.tell(self._trial, values, state=_STATES[ended.state])

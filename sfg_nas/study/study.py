@@ -1,0 +1,272 @@
+"""A study: what a study file says, with its data loaded and its networks ready to be made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from sfg_nas.backbones import BACKBONES, build_backbone
+from sfg_nas.baselines import make_heads
+from sfg_nas.config import (
+    BackboneConfig,
+    Document,
+    Names,
+    SharingConfig,
+    StudyConfig,
+    TrainingConfig,
+    Value,
+    check_study,
+    parse_overrides,
+    read_yaml,
+)
+from sfg_nas.data import AUGMENTATIONS, DATASETS, DataBundle, data_options, load_data
+from sfg_nas.search_space import Candidate, SearchSpace, resolve_space
+from sfg_nas.sharing import Start, Supernet, Temperature, convert
+from sfg_nas.tasks import Task
+from sfg_nas.training import SearchSettings, Settings, derive_seed, fenced_random_state
+
+BackboneFactory = Callable[[BackboneConfig, Sequence[int]], nn.Module]
+"""Makes a backbone from its section of the study and the image's shape (C, H, W)."""
+
+PROVENANCE = "provenance"
+"""The section of a run's `study.yaml` that says where it came from; not a part of the study."""
+
+
+def registered_backbone(config: BackboneConfig, image_shape: Sequence[int]) -> nn.Module:
+    """Return a new backbone out of the registry.
+
+    Args:
+        config: Its kind, width and depth.
+        image_shape: C, H, W.
+
+    Raises:
+        ConfigError: If the kind is unknown or the depth does not fit the image.
+    """
+    return build_backbone(
+        config.kind,
+        in_channels=image_shape[0],
+        width=config.width,
+        depth=config.depth,
+        image_size=image_shape[1],
+    )
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study that is ready to run.
+
+    Attributes:
+        config: The resolved study file.
+        data: Its data set, with the chosen tasks only.
+        space: What may vary.
+        backbone: Makes a backbone; the registry's, or the user's own.
+    """
+
+    config: StudyConfig
+    data: DataBundle
+    space: SearchSpace
+    backbone: BackboneFactory = field(default=registered_backbone)
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """Return the tasks, with their weights."""
+        return self.data.tasks
+
+    def at(self, candidate: Candidate) -> StudyConfig:
+        """Return the study's configuration at one point of the search space.
+
+        Args:
+            candidate: Dotted keys and values.
+
+        Raises:
+            ConfigError: If the values do not fit together.
+        """
+        return candidate.apply(self.config)
+
+    def make_backbone(self, config: BackboneConfig) -> nn.Module:
+        """Return a new backbone with weights from torch's global random state.
+
+        Args:
+            config: Its kind, width and depth.
+        """
+        return self.backbone(config, self.data.image_shape)
+
+    def make_supernet(self, config: StudyConfig, *, seed: int) -> Supernet:
+        """Return a new supernet.
+
+        Args:
+            config: The configuration of a trial.
+            seed: Of its weights, its start and its masks.
+
+        Raises:
+            ConversionError: If the backbone cannot be made searchable.
+        """
+        sharing = config.sharing
+        with fenced_random_state(derive_seed(seed, "weights")):
+            backbone = self.make_backbone(config.backbone)
+            heads = make_heads(backbone, self.tasks, self.data.image_shape)
+            return convert(
+                backbone,
+                heads,
+                torch.zeros(2, *self.data.image_shape),
+                groups=_group_spec(sharing),
+                relaxation=sharing.relaxation,
+                estimator=sharing.estimator,
+                start=_start(sharing),
+                hierarchical=sharing.hierarchical,
+                seed=derive_seed(seed, "masks"),
+            )
+
+
+def _group_spec(sharing: SharingConfig) -> str | list[str | list[str]]:
+    if isinstance(sharing.groups, str):
+        return sharing.groups
+    return [row if isinstance(row, str) else list(row) for row in sharing.groups]
+
+
+def _start(sharing: SharingConfig) -> Start:
+    start = sharing.start
+    return Start(
+        kind=start.kind,
+        confidence=start.confidence,
+        concentration=start.concentration,
+        proportions=start.proportions,
+        split=start.split,
+    )
+
+
+def training_settings(
+    training: TrainingConfig,
+    augment: Sequence[str],
+    *,
+    epochs: int | None = None,
+    learning_rate: float | None = None,
+) -> Settings:
+    """Return what the loop needs from the study's training section.
+
+    Args:
+        training: The section.
+        augment: Names of augmentations.
+        epochs: Other epochs than the section's.
+        learning_rate: Another rate than the section's.
+    """
+    epochs = epochs or training.epochs
+    return Settings(
+        epochs=epochs,
+        batch_size=training.batch_size,
+        optimizer=training.optimizer,
+        learning_rate=learning_rate or training.learning_rate,
+        weight_decay=training.weight_decay,
+        schedule=training.schedule,
+        warmup_epochs=min(training.warmup_epochs, epochs - 1),
+        clip=training.clip,
+        augment=tuple(augment),
+    )
+
+
+def search_settings(config: StudyConfig, examples: int) -> SearchSettings:
+    """Return what the supernet's method needs from a trial's configuration.
+
+    Args:
+        config: The configuration of a trial.
+        examples: Training examples.
+    """
+    sharing = config.sharing
+    shape = sharing.temperature
+    return SearchSettings(
+        temperature=Temperature(shape.shape, shape.start, shape.end, shape.rate),
+        allocation_learning_rate=config.training.allocation_learning_rate,
+        lambda1=sharing.lambda1,
+        lambda2=sharing.lambda2,
+        lambda3=sharing.lambda3,
+        examples=examples,
+    )
+
+
+def known_names() -> Names:
+    """Return the names that a study file may use."""
+    return Names(
+        backbones=tuple(BACKBONES),
+        datasets={kind: tuple(data_options(kind)) for kind in DATASETS},
+        augmentations=tuple(AUGMENTATIONS),
+    )
+
+
+def load_study(
+    source: str | Path | Mapping[str, Value],
+    overrides: Sequence[str] | Mapping[str, Value] = (),
+    *,
+    data_root: Path | None = None,
+    cache: Path | None = None,
+    backbone: BackboneFactory | None = None,
+    data: DataBundle | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Study:
+    """Return the study of a file, with its data loaded.
+
+    Args:
+        source: A study file, a run's `study.yaml`, or the content of one.
+        overrides: `key=value` texts, or dotted keys and values.
+        data_root: The folder that holds the data sets.
+        cache: The folder for decoded images.
+        backbone: A maker of backbones of your own, instead of the registry's.
+        data: A data set of your own, instead of the registry's.
+        progress: Called with (images done, images in all) while images are decoded.
+
+    Raises:
+        ConfigError: If the study, an override or the search space is wrong; all errors at once.
+        DataError: If the data is missing, empty or damaged.
+    """
+    document = _document(source)
+    changes = (
+        dict(overrides) if isinstance(overrides, Mapping) else parse_overrides(list(overrides))
+    )
+    names = known_names()
+    if backbone is not None:
+        names = Names(datasets=names.datasets, augmentations=names.augmentations)
+    if data is not None:
+        names = Names(backbones=names.backbones)
+    config = check_study(document, changes, names)
+    folder = Path(source).parent if isinstance(source, (str, Path)) else None
+    space = SearchSpace.from_study(config, names, beside=folder)
+    config = resolve_space(config, space)
+    bundle = data if data is not None else _load_bundle(config, data_root, cache, progress)
+    return Study(
+        config=config,
+        data=_choose_tasks(bundle, config),
+        space=space,
+        backbone=backbone or registered_backbone,
+    )
+
+
+def _document(source: str | Path | Mapping[str, Value]) -> Document:
+    if isinstance(source, Mapping):
+        return Document(name="study", value=dict(source))
+    document = read_yaml(source)
+    if isinstance(document.value, dict):
+        value = {key: item for key, item in document.value.items() if key != PROVENANCE}
+        return Document(name=document.name, value=value, lines=document.lines)
+    return document
+
+
+def _load_bundle(
+    config: StudyConfig,
+    data_root: Path | None,
+    cache: Path | None,
+    progress: Callable[[int, int], None] | None,
+) -> DataBundle:
+    section = config.data
+    options: dict[str, object] = {"fraction": section.fraction, "seed": section.seed}
+    options |= {} if section.size is None else {"size": section.size}
+    options |= section.options
+    return load_data(section.kind, root=data_root, cache=cache, progress=progress, **options)
+
+
+def _choose_tasks(bundle: DataBundle, config: StudyConfig) -> DataBundle:
+    if config.tasks is None:
+        return bundle
+    return bundle.with_tasks({name: task.weight for name, task in config.tasks.items()})

@@ -1,0 +1,175 @@
+"""One trial: train a supernet, harden it, distil it, measure it, and leave all of it on disk."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sfg_nas.config import StudyConfig
+from sfg_nas.sharing import Supernet
+from sfg_nas.study.layout import TrialFiles
+from sfg_nas.study.recorder import Recorder
+from sfg_nas.study.references import References
+from sfg_nas.study.scoring import Hardened, harden_and_score, score_epoch
+from sfg_nas.study.study import Study, search_settings, training_settings
+from sfg_nas.training import (
+    History,
+    SupernetMethod,
+    derive_seed,
+    fit,
+    make_fabric,
+    save_module,
+    write_json,
+)
+
+RECALIBRATION_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The scores of a trial, step by step.
+
+    Attributes:
+        steps: Step to metrics on validation, `delta` among them.
+        macs: Multiply-accumulates of the fixed network for one image.
+        params: Its parameters.
+        relative_macs: Its MACs over those of hard sharing with the study's own backbone.
+        difference: Between the outputs of the hard supernet and the fixed network.
+        seconds: Time of training and scoring, over all sittings.
+        retrained: Mean metrics of the retrained network on validation, or None as long as it is not retrained.
+    """
+
+    steps: dict[str, dict[str, float]]
+    macs: int
+    params: int
+    relative_macs: float
+    difference: float
+    seconds: float
+    retrained: dict[str, float] | None = None
+
+    @property
+    def delta(self) -> float:
+        """Return Δ of the fixed network."""
+        return self.steps["fixed"]["delta"]
+
+    def to_json(self) -> dict[str, object]:
+        """Return the content of `ledger.json`."""
+        return dict(vars(self))
+
+    @classmethod
+    def load(cls, files: TrialFiles) -> Ledger:
+        """Return the ledger of a finished trial.
+
+        Args:
+            files: The trial's files.
+        """
+        return cls(**json.loads(files.ledger.read_text(encoding="utf-8")))
+
+
+def run_trial(
+    study: Study,
+    config: StudyConfig,
+    files: TrialFiles,
+    *,
+    seed: int,
+    references: References,
+    device: str,
+    on_epoch: Callable[[History], None],
+) -> Ledger:
+    """Run a trial, or the rest of it, and return its ledger.
+
+    All files are in place, the ledger last, when this returns.
+
+    Args:
+        study: The study.
+        config: Its configuration at the trial's candidate.
+        files: Where the trial's files lie.
+        seed: Of the trial's weights, masks and data order.
+        references: What Δ is measured against.
+        device: Where to train.
+        on_epoch: Called after each epoch; raises to stop the trial.
+
+    Raises:
+        SfgNasError: If the candidate cannot be built or trained.
+    """
+    if files.ledger.exists():
+        return Ledger.load(files)
+    supernet = study.make_supernet(config, seed=seed)
+    history = _train(study, config, files, supernet, seed, references, device, on_epoch)
+    start = time.perf_counter()
+    hardened = harden_and_score(
+        supernet, study.data, batch_size=RECALIBRATION_BATCH, seed=derive_seed(seed, "norms")
+    )
+    return _write(study, files, supernet, hardened, references, history, start)
+
+
+def _train(
+    study: Study,
+    config: StudyConfig,
+    files: TrialFiles,
+    supernet: Supernet,
+    seed: int,
+    references: References,
+    device: str,
+    on_epoch: Callable[[History], None],
+) -> History:
+    data = study.data
+    settings = training_settings(config.training, config.data.augment)
+    method = SupernetMethod(
+        supernet, study.tasks, search_settings(config, len(data.train)), epochs=settings.epochs
+    )
+    recorder = Recorder(files, supernet)
+
+    def validate() -> dict[str, float]:
+        values = score_epoch(
+            supernet, data, batch_size=RECALIBRATION_BATCH, seed=derive_seed(seed, "norms")
+        )
+        row = {f"validation/{name}": value for name, value in values.items()}
+        return row | {"score": references.delta(values, study.tasks)}
+
+    def keep(history: History) -> None:
+        recorder(history)
+        on_epoch(history)
+
+    return fit(
+        method,
+        data.train,
+        settings,
+        fabric=make_fabric(device, precision=config.training.precision),
+        seed=derive_seed(seed, "data"),
+        validate=validate,
+        checkpoint=files.checkpoint,
+        on_epoch=keep,
+    )
+
+
+def _write(
+    study: Study,
+    files: TrialFiles,
+    supernet: Supernet,
+    hardened: Hardened,
+    references: References,
+    history: History,
+    start: float,
+) -> Ledger:
+    steps = {
+        step: values | {"delta": references.delta(values, study.tasks)}
+        for step, values in hardened.steps.items()
+    }
+    architecture = hardened.architecture
+    hardened.allocation.save(files.allocation)
+    architecture.save(files.architecture)
+    save_module(files.supernet, supernet)
+    trained = sum(row["seconds"] for row in history.rows)
+    ledger = Ledger(
+        steps=steps,
+        macs=architecture.macs,
+        params=architecture.params,
+        relative_macs=architecture.macs / references.hard_sharing_macs,
+        difference=hardened.difference,
+        seconds=trained + time.perf_counter() - start,
+    )
+    write_json(files.ledger, ledger.to_json())
+    return ledger

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sfg_nas.data import DataBundle, Splits, bundle_from_arrays
+from sfg_nas.errors import TrainingError
+from sfg_nas.tasks import Task
+from sfg_nas.training import evaluate, predict
+
+TASKS = (Task("c", "classification", outputs=3), Task("r", "regression", center=0.5, scale=2.0))
+
+
+class Fixed(nn.Module):
+    """Answers by the value of the first pixel: a class, and a number."""
+
+    def __init__(self, answer: float = 0.0) -> None:
+        super().__init__()
+        self.answer = answer
+        self.norm = nn.BatchNorm1d(1)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        classes = images.new_zeros(len(images), 3)
+        classes[:, 1] = 1
+        return {"c": classes, "r": images.new_full((len(images), 1), self.answer)}
+
+
+@pytest.fixture
+def data() -> DataBundle:
+    images = np.random.default_rng(0).integers(0, 255, (10, 1, 2, 2), dtype=np.uint8)
+    rows = np.arange(10)
+    targets = {"c": np.array([0, 1, 1, 1, 2, -1, 1, 1, 1, 1]), "r": np.arange(10.0)}
+    splits = Splits(train=rows[5:7], validation=rows[:5], test=rows[7:])
+    return bundle_from_arrays(images, targets, TASKS, splits=splits)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5, 100])
+def test_metrics_are_over_all_images_whatever_the_batch(data: DataBundle, batch_size: int) -> None:
+    network = Fixed().train()
+    values = evaluate(network, data.validation, TASKS, batch_size=batch_size)
+    assert values["c/accuracy"] == pytest.approx(3 / 5)
+    assert values["r/mae"] == pytest.approx(np.abs(np.arange(5) - 0.5).mean())
+    assert network.training
+    assert network.norm.training
+
+
+def test_outputs_that_are_not_finite_are_named(data: DataBundle) -> None:
+    with pytest.raises(TrainingError, match="task r"):
+        evaluate(Fixed(torch.nan), data.validation, TASKS)
+
+
+def test_predictions_keep_the_order(data: DataBundle) -> None:
+    _, targets = predict(Fixed(), data.validation, TASKS, batch_size=2)
+    assert targets["r"].tolist() == [0, 1, 2, 3, 4]

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from sfg_nas.data import ImageSet, bundle_from_arrays
+from sfg_nas.tasks import Task
+from sfg_nas.training import norm_state, recalibrate_norms, restore_norm_state
+
+
+@pytest.fixture
+def images() -> ImageSet:
+    rng = np.random.default_rng(1)
+    pixels = rng.integers(0, 256, (50, 2, 4, 4), dtype=np.uint8)
+    task = Task("any", "classification", outputs=2)
+    return bundle_from_arrays(pixels, {"any": rng.integers(0, 2, 50)}, [task]).train
+
+
+def net() -> nn.Sequential:
+    return nn.Sequential(nn.BatchNorm2d(2, momentum=0.3), nn.Dropout(0.9), nn.GroupNorm(1, 2))
+
+
+def test_statistics_are_the_mean_over_batches(images: ImageSet) -> None:
+    network = net()
+    network[0].running_mean.fill_(99.0)
+    assert recalibrate_norms(network, images, batch_size=10, seed=4) == 1
+    batches = [x for x, _ in images.batches(10, seed=4)]
+    mean = torch.stack([x.mean((0, 2, 3)) for x in batches]).mean(0)
+    variance = torch.stack([x.var((0, 2, 3)) for x in batches]).mean(0)
+    assert torch.allclose(network[0].running_mean, mean, atol=1e-6)
+    assert torch.allclose(network[0].running_var, variance, atol=1e-5)
+
+
+def test_momentum_and_modes_are_restored(images: ImageSet) -> None:
+    network = net().train()
+    network[1].eval()
+    recalibrate_norms(network, images, batch_size=10)
+    assert network[0].momentum == 0.3
+    assert [module.training for module in network] == [True, False, True]
+
+
+def test_only_batch_norms_change_and_can_be_put_back(images: ImageSet) -> None:
+    network = net()
+    before = norm_state(network)
+    recalibrate_norms(network, images, batch_size=10, batches=2)
+    assert not torch.equal(network[0].running_mean, before["0.running_mean"])
+    restore_norm_state(network, before)
+    assert all(torch.equal(v, before[k]) for k, v in norm_state(network).items())
+
+
+def test_nothing_to_do_without_batch_norm(images: ImageSet) -> None:
+    assert recalibrate_norms(nn.Sequential(nn.GroupNorm(1, 2)), images) == 0
