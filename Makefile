@@ -24,7 +24,7 @@ setup: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "make setup: Python 3.11 or newer must be on the PATH; none was found; install one or call make PYTHON=/path/to/python3"; exit 2; }
 	@test -x "$(BIN)/python" || "$(PYTHON)" -m venv "$(VENV)" || { rm -rf "$(VENV)"; echo "make setup: $(PYTHON) must be able to make virtual environments; on Debian and Ubuntu: apt-get install python3-venv"; exit 2; }
-	"$(BIN)/python" -m pip install -qq --constraint constraints.txt --editable '.[dev]'
+	"$(BIN)/python" -m pip install -qq --no-compile --constraint constraints.txt --editable '.[dev]'
 	@touch "$@"
 
 demo: $(STAMP)
