@@ -92,12 +92,13 @@ def assemble(
         DataError: If labels or rows do not fit the images.
     """
     labels = {task.name: _check_target(task, targets, len(images), name) for task in tasks}
-    if max(rows.max() for rows in (splits.train, splits.validation, splits.test)) >= len(images):
+    rows = np.concatenate([splits.train, splits.validation, splits.test])
+    if rows.min() < 0 or rows.max() >= len(images):
         raise DataError(
             explain(
                 where=f"{name}: splits",
                 rule=f"rows are numbers from 0 to {len(images) - 1}",
-                found="a larger one",
+                found=f"rows from {rows.min()} to {rows.max()}",
                 do="check the split",
             )
         )
