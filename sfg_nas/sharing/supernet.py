@@ -240,10 +240,26 @@ class Supernet(nn.Module):
         """Continue the mask noise from a state of `generator_state`."""
         self.assignments.seed, self.assignments.draws = (int(v) for v in state.tolist())
 
-    def effective_state(self) -> dict[str, Tensor]:
-        """Return the plain network's state dict: the weights without masks or wrapping."""
-        state = dict(self.network.state_dict())
-        return {plain_name(name): value for name, value in state.items() if plain_name(name)}
+    def plain_state(self) -> dict[str, Tensor]:
+        """Return the state dict of the network as the user wrote it: no masks, no wrapping."""
+        state = self.network.state_dict(keep_vars=True)
+        found = {plain_name(name): value.detach() for name, value in state.items()}
+        found.pop("", None)
+        return found
+
+    def static_values(self) -> dict[str, Tensor]:
+        """Return every parameter, buffer and value computed from them that operations use.
+
+        Keys are those of `TracedOp.statics`. Streams keep norms per group; under a hardened
+        allocation each channel's values come from its owner's stream.
+        """
+        state = self.plain_state()
+        traced = self.wiring.network
+        keys = {key for op in traced.ops for key in op.statics.values()}
+        values = {key: traced.static_value(key, state) for key in keys}
+        if self._streams is not None:
+            values.update(self._streams.norm_values(self._table("hard")))
+        return values
 
 
 def gate_of(task: int, rows: Tensor, groups: Groups) -> Tensor:

@@ -1,0 +1,270 @@
+"""Architecture graphs as JSON and GraphML text. Reading executes nothing and trusts nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+from xml.etree.ElementTree import ParseError
+
+import networkx as nx
+
+from sfg_nas.errors import ArchitectureError, explain
+
+SCHEMA = 1
+MAX_BYTES = 64 * 2**20
+MAX_NODES = 200_000
+_NODE_TYPES: Mapping[str, tuple[type, ...]] = {
+    "op": (str,),
+    "layer": (str,),
+    "group": (list,),
+    "channels": (list,),
+    "axis": (int, type(None)),
+    "shape": (list,),
+    "settings": (dict,),
+    "operands": (list,),
+    "params": (dict,),
+    "item": (int, type(None)),
+    "order": (int,),
+    "repeats": (int,),
+}
+
+
+def graph_to_json(graph: nx.DiGraph[str], *, indent: int | None) -> str:
+    """Return canonical JSON text: nodes and edges sorted by name."""
+    content = {
+        "schema": SCHEMA,
+        "tasks": list(graph.graph["tasks"]),
+        "groups": [list(group) for group in graph.graph["groups"]],
+        "input_shape": list(graph.graph["input_shape"]),
+        "nodes": {
+            name: {**graph.nodes[name], "channels": encode_ranges(graph.nodes[name]["channels"])}
+            for name in sorted(graph)
+        },
+        "edges": [
+            {"from": u, "to": v, "slots": d["slots"], "channels": d["channels"]}
+            for u, v, d in sorted(graph.edges(data=True), key=lambda e: (e[0], e[1]))
+        ],
+    }
+    return json.dumps(content, indent=indent, sort_keys=True)
+
+
+def read_graph(content: object, *, where: str) -> nx.DiGraph[str]:
+    """Return the graph that parsed JSON content describes.
+
+    Args:
+        content: A parsed JSON value of any kind.
+        where: Name of the source, for messages.
+
+    Raises:
+        ArchitectureError: The content does not follow the schema.
+    """
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        found = content.get("schema") if isinstance(content, dict) else type(content).__name__
+        raise _error(where, f"an architecture of schema {SCHEMA} is expected", repr(found)[:100])
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    tasks = _strings(content.get("tasks"), f"{where}: tasks")
+    groups = content.get("groups")
+    if not isinstance(groups, list):
+        raise _error(f"{where}: groups", "a list of groups is expected", type(groups).__name__)
+    graph.graph.update(
+        schema=SCHEMA,
+        tasks=tasks,
+        groups=[_strings(group, f"{where}: groups") for group in groups],
+        input_shape=_sizes(content.get("input_shape"), f"{where}: input_shape"),
+    )
+    nodes, edges = content.get("nodes"), content.get("edges")
+    if not isinstance(nodes, dict) or not isinstance(edges, list):
+        raise _error(where, "`nodes` is a mapping and `edges` a list", "something else")
+    if len(nodes) > MAX_NODES or len(edges) > 10 * MAX_NODES:
+        raise _error(where, f"at most {MAX_NODES} nodes are read", f"{len(nodes)} nodes")
+    for name, attributes in nodes.items():
+        graph.add_node(name, **_node(name, attributes, where))
+    for edge in edges:
+        _add_edge(graph, edge, where)
+    return graph
+
+
+def _node(name: str, attributes: object, where: str) -> dict[str, object]:
+    place = f"{where}: node `{name[:100]}`"
+    if not isinstance(attributes, dict):
+        raise _error(place, "attributes are a mapping", type(attributes).__name__)
+    if set(attributes) != set(_NODE_TYPES):
+        odd = sorted(set(attributes) ^ set(_NODE_TYPES))
+        raise _error(place, f"the attributes are {sorted(_NODE_TYPES)}", f"a mismatch in {odd[:5]}")
+    found = dict(attributes)
+    if isinstance(found["channels"], str):
+        found["channels"] = decode_ranges(found["channels"], where=place)
+    for key, kinds in _NODE_TYPES.items():
+        if not isinstance(found[key], kinds) or isinstance(found[key], bool):
+            raise _error(f"{place}: {key}", f"{kinds[0].__name__} expected", repr(found[key])[:100])
+    _sizes(found["shape"], f"{place}: shape")
+    _sizes(found["channels"], f"{place}: channels", least=0)
+    _strings(found["group"], f"{place}: group")
+    _strings(found["operands"], f"{place}: operands")
+    _parameters(found["params"], place)
+    if not 1 <= found["repeats"] <= 10**6:
+        raise _error(f"{place}: repeats", "1..1000000 expected", repr(found["repeats"]))
+    return found
+
+
+def _parameters(params: object, place: str) -> None:
+    assert isinstance(params, dict)
+    for name, value in params.items():
+        where = f"{place}: params.{name[:50]}"
+        if not isinstance(value, dict) or set(value) != {"key", "shape", "axis", "trained", "fill"}:
+            raise _error(where, "key, shape, axis, trained and fill are expected", repr(value)[:100])
+        _sizes(value["shape"], where)
+        good = (
+            isinstance(value["key"], str | None)
+            and isinstance(value["axis"], int | None)
+            and isinstance(value["trained"], bool)
+            and isinstance(value["fill"], int | float)
+        )
+        if not good:
+            raise _error(where, "fields of the right types are expected", repr(value)[:100])
+
+
+def _add_edge(graph: nx.DiGraph[str], edge: object, where: str) -> None:
+    place = f"{where}: edges"
+    if not isinstance(edge, dict) or set(edge) != {"from", "to", "slots", "channels"}:
+        raise _error(place, "from, to, slots and channels are expected", repr(edge)[:100])
+    u, v, slots, channels = edge["from"], edge["to"], edge["slots"], edge["channels"]
+    known = isinstance(u, str) and isinstance(v, str) and u in graph and v in graph
+    if not known:
+        raise _error(place, "both ends are nodes", f"{u!r} to {v!r}"[:200])
+    good = isinstance(slots, list) and all(
+        isinstance(s, list)
+        and len(s) == 2
+        and all(isinstance(i, int) and not isinstance(i, bool) and 0 <= i < MAX_NODES for i in s)
+        for s in slots
+    )
+    if not good or not slots:
+        raise _error(place, "slots are pairs [operand, position]", repr(slots)[:100])
+    if not isinstance(channels, int) or isinstance(channels, bool) or channels < 0:
+        raise _error(place, "channels is a count", repr(channels)[:100])
+    graph.add_edge(u, v, slots=slots, channels=channels)
+
+
+def _strings(value: object, where: str) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+        raise _error(where, "a list of names is expected", repr(value)[:100])
+    return cast("list[str]", value)
+
+
+def _sizes(value: object, where: str, *, least: int = 1) -> list[int]:
+    good = isinstance(value, list) and all(
+        isinstance(v, int) and not isinstance(v, bool) and least <= v < 2**31 for v in value
+    )
+    if not good:
+        raise _error(where, f"a list of whole numbers >= {least} is expected", repr(value)[:100])
+    return cast("list[int]", value)
+
+
+def encode_ranges(values: list[int]) -> str:
+    """Return a list of indices as text, runs of consecutive ones as `first-last`.
+
+    Example:
+        >>> encode_ranges([0, 1, 2, 7, 9, 10])
+        '0-2,7,9-10'
+    """
+    runs: list[list[int]] = []
+    for value in values:
+        if runs and value == runs[-1][1] + 1:
+            runs[-1][1] = value
+        else:
+            runs.append([value, value])
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+
+
+def decode_ranges(text: str, *, where: str) -> list[int]:
+    """Return the indices that `encode_ranges` wrote.
+
+    Raises:
+        ArchitectureError: The text is not such a list, or names over ten million indices.
+    """
+    values: list[int] = []
+    for run in text.split(",") if text else []:
+        first, dash, last = run.partition("-")
+        if not (first.isascii() and first.isdigit() and len(first) < 10):
+            raise _error(f"{where}: channels", "runs such as `0-2,7` are expected", repr(run)[:50])
+        if dash and not (last.isascii() and last.isdigit() and len(last) < 10):
+            raise _error(f"{where}: channels", "runs such as `0-2,7` are expected", repr(run)[:50])
+        stop = int(last) if dash else int(first)
+        if len(values) + stop - int(first) >= 10**7:
+            raise _error(f"{where}: channels", "at most ten million indices are read", repr(run))
+        values.extend(range(int(first), stop + 1))
+    return values
+
+
+def to_graphml(graph: nx.DiGraph[str]) -> str:
+    """Return GraphML text in which nested attributes are JSON text."""
+    flat: nx.DiGraph[str] = nx.DiGraph()
+    flat.graph.update({k: json.dumps(v) for k, v in graph.graph.items()})
+    for name, data in graph.nodes(data=True):
+        encoded = {**data, "channels": encode_ranges(data["channels"])}
+        flat.add_node(name, **{k: json.dumps(v, sort_keys=True) for k, v in encoded.items()})
+    for u, v, data in graph.edges(data=True):
+        flat.add_edge(u, v, **{k: json.dumps(value) for k, value in data.items()})
+    return "\n".join(nx.generate_graphml(flat)) + "\n"
+
+
+def from_graphml(text: str, *, where: str) -> nx.DiGraph[str]:
+    """Return the graph in a GraphML text.
+
+    Raises:
+        ArchitectureError: The text is damaged, or declares entities or a document type.
+    """
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise _error(where, "GraphML without document type or entities", "a declaration")
+    try:
+        flat = nx.parse_graphml(text, force_multigraph=False)
+        content = {k: json.loads(v) for k, v in flat.graph.items() if k in _GRAPH_KEYS}
+        content["nodes"] = {
+            str(name): {k: json.loads(v) for k, v in data.items()}
+            for name, data in flat.nodes(data=True)
+        }
+        content["edges"] = [
+            {"from": u, "to": v, **{k: json.loads(value) for k, value in data.items() if k != "id"}}
+            for u, v, data in flat.edges(data=True)
+        ]
+    except (
+        nx.NetworkXError, ParseError, ValueError, KeyError, TypeError, AttributeError,
+        IndexError, RecursionError,
+    ) as err:
+        found = f"{type(err).__name__}: {str(err)[:200]}"
+        raise _error(where, "GraphML as written by `export` is expected", found) from err
+    return read_graph(content, where=where)
+
+
+_GRAPH_KEYS = ("schema", "tasks", "groups", "input_shape")
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file of bounded size.
+
+    Raises:
+        ArchitectureError: The file is missing, too large or not text.
+    """
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise _error(str(path), f"at most {MAX_BYTES} bytes are read", f"{size} bytes")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as err:
+        raise _error(str(path), "a readable text file is expected", str(err)) from err
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file so that a reader sees the old or the new content, never a part."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def _error(where: str, rule: str, found: str) -> ArchitectureError:
+    return ArchitectureError(
+        explain(where=where, rule=rule, found=found, do="export the architecture again")
+    )

@@ -1,0 +1,292 @@
+"""The architecture: a directed acyclic networkx graph, one node per layer and group."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypedDict, cast
+
+import networkx as nx
+
+from sfg_nas.architecture.files import graph_to_json, read_graph, to_graphml, write_text
+from sfg_nas.architecture.lint import lint_graph
+from sfg_nas.errors import ArchitectureError, explain
+from sfg_nas.groups import Groups
+
+READING = ("conv", "linear")  # prefixes of operations with a filter bank
+
+
+class Parameter(TypedDict):
+    """What a node needs to know of one of its tensors, apart from the weights themselves."""
+
+    key: str | None  # name in the user's network; None if computed from several
+    shape: list[int]
+    axis: int | None  # the axis that follows the node's channels
+    trained: bool
+    fill: float  # mean of the values, the start of a retrained constant
+
+
+class Node(TypedDict):
+    """Attributes of a node; shapes leave the batch out."""
+
+    op: str
+    layer: str
+    group: list[str]
+    channels: list[int]
+    axis: int | None
+    shape: list[int]
+    settings: dict[str, object]
+    operands: list[str]
+    params: dict[str, Parameter]
+    item: int | None
+    order: int
+    repeats: int
+
+
+@dataclass(frozen=True, eq=False)
+class Architecture:
+    """A typed, unchanging face of the architecture graph.
+
+    Every node is one operation of the user's network for the channels of one group; an edge says
+    that features flow, with how many channels, and `slots` gives the places `[operand, position]`
+    they take among the inputs of its end. Make a changed architecture from a copy of `graph`.
+
+    Attributes:
+        graph: The networkx graph, frozen.
+    """
+
+    graph: nx.DiGraph[str]
+
+    def __post_init__(self) -> None:
+        """Freeze the graph.
+
+        Raises:
+            ArchitectureError: The graph-level attributes are not those of an architecture.
+        """
+        missing = [k for k in ("tasks", "groups", "input_shape") if k not in self.graph.graph]
+        if missing:
+            raise ArchitectureError(
+                explain(
+                    where="architecture",
+                    rule="the graph carries `tasks`, `groups` and `input_shape`",
+                    found=f"no {missing}",
+                    do="start from the graph of an architecture",
+                )
+            )
+        nx.freeze(self.graph)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks."""
+        return tuple(self.graph.graph["tasks"])
+
+    @cached_property
+    def groups(self) -> Groups:
+        """The groups a filter could choose."""
+        return Groups.explicit(self.tasks, [list(g) for g in self.graph.graph["groups"]])
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input, `(C, H, W)`."""
+        return tuple(self.graph.graph["input_shape"])
+
+    def node(self, name: str) -> Node:
+        """Return the attributes of a node."""
+        return cast(Node, self.graph.nodes[name])
+
+    def sources(self, name: str) -> list[list[str]]:
+        """Return the nodes that a node reads: for each operand a list, in order."""
+        slots: list[tuple[int, int, str]] = []
+        for source, _, data in self.graph.in_edges(name, data=True):
+            slots.extend((operand, position, source) for operand, position in data["slots"])
+        found: list[list[str]] = [[] for _ in self.node(name)["operands"]]
+        for operand, _, source in sorted(slots):
+            found[operand].append(source)
+        return found
+
+    def in_order(self) -> list[str]:
+        """Return the nodes in an order in which each comes after those it reads."""
+        key = {n: (self.node(n)["order"], n) for n in self.graph}
+        return list(nx.lexicographical_topological_sort(self.graph, key=lambda n: key[n]))
+
+    def outputs(self) -> dict[str, str]:
+        """Return the node that gives each task's output."""
+        return {
+            self.node(n)["group"][0]: n for n in self.in_order() if self.node(n)["op"] == "output"
+        }
+
+    def lint(self) -> list[str]:
+        """Return everything that is wrong with the graph, an empty list if nothing is."""
+        return lint_graph(self.graph)
+
+    def checked(self) -> Architecture:
+        """Return this architecture if it is sound.
+
+        Raises:
+            ArchitectureError: Something is wrong; names the first faults.
+        """
+        faults = self.lint()
+        if faults:
+            shown = "; ".join(faults[:3]) + (f" (and {len(faults) - 3} more)" if faults[3:] else "")
+            raise ArchitectureError(
+                explain(
+                    where="architecture",
+                    rule="the graph must pass `lint()`",
+                    found=shown,
+                    do="correct the graph",
+                )
+            )
+        return self
+
+    def node_macs(self, name: str) -> int:
+        """Return the multiply-accumulates of one node per example."""
+        node = self.node(name)
+        if not node["op"].startswith(READING):
+            return _mix_macs(self, name) * node["repeats"]
+        weight = node["params"]["weight"]["shape"]
+        if node["op"] == "linear":
+            return math.prod(weight) * math.prod(node["shape"][:-1]) * node["repeats"]
+        places = node["shape"][1:]
+        if node["op"].startswith("conv_transpose"):
+            places = self.node(self.sources(name)[0][0])["shape"][1:]
+        return math.prod(weight) * math.prod(places) * node["repeats"]
+
+    @cached_property
+    def macs(self) -> int:
+        """Multiply-accumulates of one example through all tasks (convolutions, matrix products)."""
+        return sum(self.node_macs(name) for name in self.graph)
+
+    @cached_property
+    def params(self) -> int:
+        """Number of trained parameters."""
+        return sum(
+            math.prod(parameter["shape"])
+            for name in self.graph
+            for parameter in self.node(name)["params"].values()
+            if parameter["trained"]
+        )
+
+    def only(self, tasks: str | list[str]) -> Architecture:
+        """Return the part that some of the tasks need.
+
+        Args:
+            tasks: One task, or several.
+
+        Raises:
+            ArchitectureError: A task is unknown.
+        """
+        chosen = [tasks] if isinstance(tasks, str) else list(tasks)
+        outputs = self.outputs()
+        unknown = [task for task in chosen if task not in outputs]
+        if unknown:
+            raise ArchitectureError(
+                explain(
+                    where="architecture.only",
+                    rule=f"tasks are of {list(self.tasks)}",
+                    found=repr(unknown),
+                    do="correct the name",
+                )
+            )
+        kept: set[str] = set()
+        for task in chosen:
+            kept |= {outputs[task]} | nx.ancestors(self.graph, outputs[task])
+        return Architecture(cast("nx.DiGraph[str]", self.graph.subgraph(kept).copy()))
+
+    def layers(self) -> Iterator[tuple[str, dict[str, str]]]:
+        """Yield each layer with filters, in order, with its nodes by group name."""
+        found: dict[str, dict[str, str]] = {}
+        for name in self.in_order():
+            node = self.node(name)
+            if node["op"].startswith(READING) or node["op"] == "constant":
+                found.setdefault(node["layer"], {})["+".join(node["group"])] = name
+        yield from found.items()
+
+    @cached_property
+    def hash(self) -> str:
+        """Hexadecimal digest of the structure: equal graphs have equal digests."""
+        return hashlib.sha256(self.to_json(indent=None).encode()).hexdigest()[:16]
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether another architecture has the same structure."""
+        return isinstance(other, Architecture) and self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        """Return a hash that agrees with `==`."""
+        return int(self.hash, 16)
+
+    def to_json(self, *, indent: int | None = 1) -> str:
+        """Return the graph as JSON text, the same for equal graphs."""
+        return graph_to_json(self.graph, indent=indent)
+
+    @classmethod
+    def from_json(cls, text: str, *, where: str = "architecture") -> Architecture:
+        """Return the architecture that a JSON text describes, after `lint()`.
+
+        Args:
+            text: What `to_json` wrote.
+            where: Name of the source, for messages.
+
+        Raises:
+            ArchitectureError: The text is damaged or describes something else.
+        """
+        try:
+            content = json.loads(text)
+        except (ValueError, RecursionError) as err:
+            raise ArchitectureError(
+                explain(
+                    where=where,
+                    rule="an architecture file is JSON",
+                    found=str(err)[:200],
+                    do="export the architecture again",
+                )
+            ) from err
+        return cls(read_graph(content, where=where)).checked()
+
+    def save(self, path: Path) -> None:
+        """Write the graph to a JSON file, atomically."""
+        write_text(path, self.to_json())
+
+    @classmethod
+    def load(cls, path: Path) -> Architecture:
+        """Return the architecture in a JSON or GraphML file (by its suffix).
+
+        Raises:
+            ArchitectureError: The file cannot be read or holds something else.
+        """
+        from sfg_nas.architecture.files import from_graphml, read_text
+
+        text = read_text(path)
+        if path.suffix == ".graphml":
+            return cls(from_graphml(text, where=str(path))).checked()
+        return cls.from_json(text, where=str(path))
+
+    def to_graphml(self, path: Path) -> None:
+        """Write the graph to a GraphML file; nested attributes become JSON text."""
+        write_text(path, to_graphml(self.graph))
+
+    def __repr__(self) -> str:
+        """Return tasks, size and digest."""
+        size = f"{self.graph.number_of_nodes()} nodes, {self.macs} MACs, {self.params} parameters"
+        return f"Architecture(tasks={list(self.tasks)}, {size}, hash={self.hash})"
+
+
+def _mix_macs(architecture: Architecture, name: str) -> int:
+    """Return the MACs of a matrix product between activations."""
+    node = architecture.node(name)
+    if node["op"] not in ("matmul", "bmm", "mm"):
+        return 0
+    first = architecture.node(architecture.sources(name)[0][0])
+    return math.prod(node["shape"]) * first["shape"][-1]
+
+
+def parameter(
+    *, key: str | None, shape: Mapping[int, int] | list[int], axis: int | None, trained: bool, fill: float
+) -> Parameter:
+    """Return a node's record of one of its tensors."""
+    sizes = list(shape.values()) if isinstance(shape, Mapping) else list(shape)
+    return Parameter(key=key, shape=sizes, axis=axis, trained=trained, fill=fill)

@@ -1,0 +1,209 @@
+"""The layers of a fixed network that are not already in `torch.nn`."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from sfg_nas.architecture import Node
+from sfg_nas.operations import Kind, Operation
+from sfg_nas.sharing.norms import affine
+
+
+class Constant(nn.Module):
+    """Filters that read nothing: their bias at every position."""
+
+    def __init__(self, shape: list[int], axis: int | None, *, trained: bool) -> None:
+        """Hold one value per channel.
+
+        Args:
+            shape: Output shape without batch.
+            axis: Channel axis, batch included; None for a single value.
+            trained: Whether the layer has a bias; without one the value is zero.
+        """
+        super().__init__()
+        self.shape = tuple(shape)
+        self.axis = axis if axis is not None else 1
+        zeros = torch.zeros(shape[self.axis - 1])
+        if trained:
+            self.bias = nn.Parameter(zeros)
+        else:
+            self.register_buffer("bias", zeros, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the values for a batch as large as that of `x`, `[N, ...]`."""
+        view = [1] * (len(self.shape) + 1)
+        view[self.axis] = -1
+        return self.bias.view(view).expand(x.shape[0], *self.shape)
+
+
+class Select(nn.Module):
+    """Picks channels by position; -1 gives zeros."""
+
+    def __init__(self, positions: list[int], axis: int) -> None:
+        """Hold the positions along `axis`."""
+        super().__init__()
+        self.axis = axis
+        steps = {b - a for a, b in zip(positions, positions[1:], strict=False)}
+        self.start = positions[0] if positions and min(positions) >= 0 and steps <= {1} else None
+        self.length = len(positions)
+        self.register_buffer("positions", torch.tensor(positions).clamp_min(0), persistent=False)
+        self.positions: Tensor
+        self.register_buffer("kept", torch.tensor(positions) >= 0, persistent=False)
+        self.kept: Tensor
+        self.zeros = bool(positions) and min(positions) < 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the chosen channels of `x` (a view where they are contiguous)."""
+        if self.start is not None:
+            return x.narrow(self.axis, self.start, self.length)
+        chosen = x.index_select(self.axis, self.positions)
+        if not self.zeros:
+            return chosen
+        view = [1] * x.dim()
+        view[self.axis] = -1
+        return chosen * self.kept.to(chosen.dtype).view(view)
+
+
+class ReadNorm(nn.Module):
+    """Layer or group norm of one group's channels by the statistics of all it may read."""
+
+    def __init__(self, node: Node, own: list[int], read: list[int]) -> None:
+        """Prepare the norm.
+
+        Args:
+            node: The architecture node, with `eps`, `over`, `axis`, `norm_groups` (segments of the
+                original channels) and `affine_axis` among its settings.
+            own: Original indices of the channels to normalise `[K]`.
+            read: Original indices of the channels that may be read `[C]`, which include `own`.
+        """
+        super().__init__()
+        settings = node["settings"]
+        self.eps = float(cast(float, settings["eps"]))
+        self.axis = int(cast(int, settings["axis"]))
+        self.over = tuple(cast("list[int]", settings["over"]))
+        count, total = int(cast(int, settings["norm_groups"])), int(cast(int, settings["of_channels"]))
+        segment = torch.tensor(read) * count // total
+        sizes = torch.bincount(segment, minlength=count).clamp_min(1).float()
+        self.register_buffer("segments", segment, persistent=False)
+        self.register_buffer("sizes", sizes, persistent=False)
+        place = {channel: i for i, channel in enumerate(read)}
+        self.register_buffer("places", torch.tensor([place[c] for c in own]), persistent=False)
+        self.segments: Tensor
+        self.sizes: Tensor
+        self.places: Tensor
+        self.affine_axis = self.axis if node["op"] == "group_norm" else None
+        for label in ("weight", "bias"):
+            record = node["params"].get(label)
+            value = None
+            if record is not None:
+                value = nn.Parameter(torch.full(record["shape"], float(label == "weight")))
+            self.register_parameter(label, value)
+
+    def forward(self, own: Tensor, read: Tensor) -> Tensor:
+        """Return the normalised own channels.
+
+        Args:
+            own: `[N, ..., K, ...]`; only its place in `read` matters.
+            read: `[N, ..., C, ...]`.
+        """
+        centred = read - self._pooled(read)
+        variance = self._pooled(centred.square()).index_select(self.axis, self.places)
+        y = centred.index_select(self.axis, self.places) * (variance + self.eps).rsqrt()
+        return affine(y, self.weight, self.bias, self.affine_axis)
+
+
+    def _pooled(self, x: Tensor) -> Tensor:
+        """Return, for every channel, the mean of `x` over its segment."""
+        values = x.mean(dim=self.over, keepdim=True) if self.over else x
+        shape = list(values.shape)
+        shape[self.axis] = len(self.sizes)
+        sums = values.new_zeros(shape).index_add(self.axis, self.segments, values)
+        view = [1] * x.dim()
+        view[self.axis] = -1
+        means = sums / self.sizes.to(sums.dtype).view(view)
+        return means.index_select(self.axis, self.segments)
+
+
+def make_bank(node: Node, operation: Operation) -> nn.Module:
+    """Return the convolution or linear layer of a node.
+
+    Raises:
+        KeyError: The node has no weight.
+        TypeError: Settings are of the wrong type.
+        ValueError: Sizes do not fit together.
+    """
+    shape = node["params"]["weight"]["shape"]
+    bias = "bias" in node["params"]
+    settings = node["settings"]
+    if operation.kind is Kind.LINEAR:
+        return nn.Linear(shape[1], shape[0], bias=bias)
+    groups = int(cast(int, settings.get("groups", 1)))
+    dims = operation.spatial
+
+    def sizes(name: str, default: int) -> tuple[int, ...]:
+        value = settings.get(name, default)
+        if isinstance(value, int):
+            return (value,) * dims
+        found = tuple(int(v) for v in cast("list[int]", value))
+        return found * dims if len(found) == 1 else found
+
+    if operation.kind is Kind.CONV_TRANSPOSE:
+        transposed = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)[dims - 1]
+        return transposed(
+            shape[0],
+            shape[1] * groups,
+            tuple(shape[2:]),  # type: ignore[arg-type]
+            stride=sizes("stride", 1),  # type: ignore[arg-type]
+            padding=sizes("padding", 0),  # type: ignore[arg-type]
+            output_padding=sizes("output_padding", 0),  # type: ignore[arg-type]
+            groups=groups,
+            bias=bias,
+            dilation=sizes("dilation", 1),  # type: ignore[arg-type]
+        )
+    padding = settings.get("padding", 0)
+    plain = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[dims - 1]
+    return plain(
+        shape[1] * groups,
+        shape[0],
+        tuple(shape[2:]),  # type: ignore[arg-type]
+        stride=sizes("stride", 1),  # type: ignore[arg-type]
+        padding=padding if isinstance(padding, str) else sizes("padding", 0),  # type: ignore[arg-type]
+        dilation=sizes("dilation", 1),  # type: ignore[arg-type]
+        groups=groups,
+        bias=bias,
+    )
+
+
+class _ChannelNorm(nn.modules.batchnorm._BatchNorm):
+    """Batch norm for any number of dimensions, as the traced operator runs it."""
+
+    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 - torch's name
+        return
+
+
+class _InstanceNorm(nn.modules.instancenorm._InstanceNorm):
+    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 - torch's name
+        return
+
+    def _get_no_batch_dim(self) -> int:
+        return -1
+
+
+def make_channel_norm(node: Node) -> nn.Module:
+    """Return the batch or instance norm of a node."""
+    count = len(node["channels"]) if node["axis"] is not None else node["shape"][0]
+    settings = node["settings"]
+    affine_ = "weight" in node["params"]
+    tracked = "running_mean" in node["params"]
+    eps, momentum = float(cast(float, settings.get("eps", 1e-5))), settings.get("momentum", 0.1)
+    kind = _ChannelNorm if node["op"] == "batch_norm" else _InstanceNorm
+    return kind(
+        count,
+        eps=eps,
+        momentum=float(cast(float, momentum)),
+        affine=affine_,
+        track_running_stats=tracked,
+    )

@@ -1,0 +1,306 @@
+"""The fixed network: a plain `nn.Module` of small dense layers, built from an architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from sfg_nas.architecture import Architecture, Node
+from sfg_nas.errors import ArchitectureError, explain
+from sfg_nas.fixed.layers import Constant, ReadNorm, Select, make_bank, make_channel_norm
+from sfg_nas.operations import Kind, Setting, run_operation, vocabulary
+from sfg_nas.sharing.supernet import Supernet
+
+_BANKS = (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)
+_LISTS = ("cat", "concat", "stack", "hstack")
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One node made runnable: where its inputs lie and what computes it."""
+
+    node: str
+    sources: tuple[tuple[int, ...], ...]
+    target: int
+    run: Callable[[list[list[Tensor]], Tensor], Tensor]
+    free: tuple[int, ...]  # values no later step needs
+
+
+class FixedNetwork(nn.Module):
+    """The compact branched network of an architecture: no masks, only what is read is computed.
+
+    Attributes:
+        architecture: The graph it was built from.
+        layers: Modules with weights, by node name with dots written as underscores.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        """Build all layers with PyTorch's default initialisation.
+
+        Raises:
+            ArchitectureError: A node's settings do not make a layer.
+        """
+        super().__init__()
+        self.architecture = architecture
+        self.layers = nn.ModuleDict()
+        self.module_of: dict[str, str] = {}
+        self._steps: list[_Step] = []
+        self._outputs: dict[str, int] = {}
+        self._build()
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Return every task's output for a batch `[N, C, H, W]`."""
+        values: dict[int, Tensor] = {}
+        for step in self._steps:
+            inputs = [[values[i] for i in places] for places in step.sources]
+            values[step.target] = step.run(inputs, x)
+            for place in step.free:
+                del values[place]
+        return {task: values[place] for task, place in self._outputs.items()}
+
+    def only(self, tasks: str | list[str]) -> FixedNetwork:
+        """Return the smaller network that computes some of the tasks, with the same weights.
+
+        Raises:
+            ArchitectureError: A task is unknown.
+        """
+        part = FixedNetwork(self.architecture.only(tasks))
+        state = self.state_dict()
+        part.load_state_dict({name: state[name] for name in part.state_dict()})
+        return part.train(self.training)
+
+    def _build(self) -> None:
+        architecture = self.architecture
+        order = architecture.in_order()
+        place = {name: i for i, name in enumerate(order)}
+        sources = {name: architecture.sources(name) for name in order}
+        last: dict[int, int] = {}
+        for i, name in enumerate(order):
+            for operand in sources[name]:
+                last.update(dict.fromkeys((place[s] for s in operand), i))
+        self._outputs = {task: place[name] for task, name in architecture.outputs().items()}
+        kept = set(self._outputs.values())
+        for i, name in enumerate(order):
+            node = architecture.node(name)
+            taken = tuple(tuple(place[s] for s in operand) for operand in sources[name])
+            free = tuple(v for v, at in last.items() if at == i and v not in kept)
+            try:
+                run = self._runner(name, node)
+            except (TypeError, ValueError, RuntimeError, KeyError, AssertionError) as err:
+                raise ArchitectureError(
+                    explain(
+                        where=f"architecture: node `{name}`",
+                        rule=f"its settings must make a layer `{node['op']}`",
+                        found=f"{type(err).__name__}: {str(err)[:200]}",
+                        do="correct the node",
+                    )
+                ) from err
+            self._steps.append(_Step(name, taken, i, run, free))
+
+    def _runner(self, name: str, node: Node) -> Callable[[list[list[Tensor]], Tensor], Tensor]:
+        operation = node["op"]
+        if operation == "input":
+            return lambda inputs, x: x
+        if operation == "output":
+            return lambda inputs, x: inputs[0][0]
+        module = self._module(name, node)
+        if module is not None:
+            self.layers[self._key(name)] = module
+        if operation == "constant":
+            assert module is not None
+            return lambda inputs, x: module(x)
+        if operation in ("layer_norm", "group_norm") and "over" in node["settings"]:
+            assert module is not None
+            axis = node["axis"]
+            assert axis is not None
+            return lambda inputs, x: module(inputs[0][0], _joined(inputs[1], axis))
+        kind = vocabulary()[operation].kind if operation in vocabulary() else None
+        if kind in _BANKS or operation == "select":
+            assert module is not None
+            axis = 1
+            if kind is Kind.LINEAR:
+                axis = -1
+            elif operation == "select":
+                axis = node["axis"] or 1
+            return lambda inputs, x: module(_joined(inputs[0], axis))
+        if kind is Kind.CHANNEL_NORM:
+            assert module is not None
+            return lambda inputs, x: module(inputs[0][0])
+        return self._functional(node, module)
+
+    def _functional(
+        self, node: Node, module: nn.Module | None
+    ) -> Callable[[list[list[Tensor]], Tensor], Tensor]:
+        operation = vocabulary()[node["op"]]
+        names, item = node["operands"], node["item"]
+        settings: dict[str, Setting] = {k: _plain(v) for k, v in node["settings"].items()}
+        listed = node["op"] in _LISTS
+
+        def run(inputs: list[list[Tensor]], x: Tensor) -> Tensor:
+            tensors: dict[str, Tensor | list[Tensor]] = {
+                name: found if listed else found[0]
+                for name, found in zip(names, inputs, strict=True)
+            }
+            if module is not None:
+                tensors.update(dict(module.named_parameters()))
+                tensors.update(dict(module.named_buffers()))
+            result = run_operation(operation, tensors, settings, training=self.training)
+            value = result if item is None else result[item]
+            assert isinstance(value, Tensor)
+            return value
+
+        return run
+
+    def _module(self, name: str, node: Node) -> nn.Module | None:
+        """Return the layer of a node, None if it has no weights."""
+        operation = node["op"]
+        if operation == "constant":
+            bias = node["params"].get("bias")
+            return Constant(node["shape"], node["axis"], trained=bias is not None)
+        if operation == "select":
+            return Select(_joined_positions(node["settings"]["positions"]), node["axis"] or 1)
+        kind = vocabulary()[operation].kind
+        if kind in _BANKS:
+            return make_bank(node, vocabulary()[operation])
+        if kind is Kind.CHANNEL_NORM:
+            return make_channel_norm(node)
+        if kind is Kind.MIXING_NORM and "over" in node["settings"]:
+            own = node["channels"]
+            read = [
+                c
+                for s in self.architecture.sources(name)[1]
+                for c in self.architecture.node(s)["channels"]
+            ]
+            return ReadNorm(node, own, read)
+        return _Values(node) if node["params"] else None
+
+    def _key(self, name: str) -> str:
+        """Return a module name for a node that is unique and holds no dots."""
+        key = name.replace(".", "_").replace("@", "__")
+        while key in self.layers or hasattr(nn.ModuleDict, key):
+            key += "_"
+        self.module_of[name] = key
+        return key
+
+
+class _Values(nn.Module):
+    """Constants and parameters of an operation that is not a layer (a scale, say)."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__()
+        for label, parameter in node["params"].items():
+            value = torch.full(parameter["shape"], float(parameter["fill"]))
+            if parameter["trained"]:
+                self.register_parameter(label, nn.Parameter(value))
+            else:
+                self.register_buffer(label, value)
+
+
+def _joined(tensors: list[Tensor], axis: int) -> Tensor:
+    return tensors[0] if len(tensors) == 1 else torch.cat(tensors, axis)
+
+
+def _joined_positions(value: object) -> list[int]:
+    assert isinstance(value, list)
+    return [int(v) for v in value]
+
+
+def _plain(value: object) -> Setting:
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    assert value is None or isinstance(value, bool | int | float | str)
+    return value
+
+
+def build_network(
+    architecture: Architecture, weights: Supernet | None = None, *, seed: int = 0
+) -> FixedNetwork:
+    """Return the compact network of an architecture.
+
+    Args:
+        architecture: A sound architecture.
+        weights: A supernet whose weights are inherited; None for fresh ones.
+        seed: Seed of fresh weights; the global random state is left as it was.
+
+    Raises:
+        ArchitectureError: The graph does not make a network, or does not fit the supernet.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = FixedNetwork(architecture)
+    if weights is not None:
+        _inherit(network, weights)
+    return network
+
+
+@torch.no_grad()
+def _inherit(network: FixedNetwork, supernet: Supernet) -> None:
+    """Copy every weight from the supernet, cut to the channels of each node."""
+    values = _by_target(supernet)
+    architecture = network.architecture
+    for name, key in network.module_of.items():
+        node = architecture.node(name)
+        module = network.layers[key]
+        for label, record in node["params"].items():
+            value = values.get(record["key"] or "")
+            target = getattr(module, label, None)
+            if value is None or not isinstance(target, Tensor):
+                raise _unfit(name, label, "no such tensor in the supernet")
+            cut = _cut(architecture, name, label, value)
+            if cut.numel() != target.numel():
+                raise _unfit(name, label, f"shape {tuple(cut.shape)} for {tuple(target.shape)}")
+            target.copy_(cut.reshape(target.shape))
+
+
+def _by_target(supernet: Supernet) -> Mapping[str, Tensor]:
+    """Return the supernet's tensors by the key that architectures use."""
+    traced = supernet.wiring.network
+    return {
+        traced.static_target(key) or key: value for key, value in supernet.static_values().items()
+    }
+
+
+def _cut(architecture: Architecture, name: str, label: str, value: Tensor) -> Tensor:
+    """Return the part of a tensor that belongs to a node's channels."""
+    node = architecture.node(name)
+    own = torch.tensor(node["channels"], device=value.device)
+    kind = vocabulary()[node["op"]].kind if node["op"] in vocabulary() else None
+    if kind in _BANKS and label == "weight":
+        return _cut_bank(architecture, name, value, own, transposed=kind is Kind.CONV_TRANSPOSE)
+    axis = node["params"][label]["axis"]
+    if axis is None or node["axis"] is None:
+        return value
+    return value.index_select(axis, own)
+
+
+def _cut_bank(
+    architecture: Architecture, name: str, value: Tensor, own: Tensor, *, transposed: bool
+) -> Tensor:
+    node = architecture.node(name)
+    linear = node["op"] == "linear"
+    reads: list[int] = []
+    for source in architecture.sources(name)[0]:
+        data = architecture.node(source)
+        width = data["shape"][-1] if linear else data["shape"][0]
+        reads.extend(data["channels"] if data["axis"] is not None else range(width))
+    channels = torch.tensor(reads, device=value.device)
+    if node["axis"] is None:
+        own = torch.arange(node["shape"][-1] if linear else node["shape"][0], device=value.device)
+    if "of_groups" in node["settings"]:  # whole conv-groups were kept, in their order
+        return value.index_select(0, channels if transposed else own)
+    filters, inputs = (1, 0) if transposed else (0, 1)
+    return value.index_select(filters, own).index_select(inputs, channels)
+
+
+def _unfit(name: str, label: str, found: str) -> ArchitectureError:
+    return ArchitectureError(
+        explain(
+            where=f"build_network: node `{name}`, {label}",
+            rule="the architecture must have been distilled from this supernet",
+            found=found,
+            do="pass the supernet it came from, or no weights",
+        )
+    )
