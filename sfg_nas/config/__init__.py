@@ -32,7 +32,7 @@ from sfg_nas.config.sections import (
     TrainingConfig,
 )
 from sfg_nas.config.shipped import find_file, shipped
-from sfg_nas.config.write import dump_study, smoke, study_schema
+from sfg_nas.config.write import dump_study, smoke, smoke_overrides, study_schema
 
 __all__ = [
     "BackboneConfig",
@@ -70,5 +70,6 @@ __all__ = [
     "schema_keys",
     "shipped",
     "smoke",
+    "smoke_overrides",
     "study_schema",
 ]

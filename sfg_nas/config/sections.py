@@ -19,6 +19,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 Share = Annotated[float, Field(gt=0, le=1)]
+Part = Annotated[float, Field(ge=0, le=1)]
 Texts = Annotated[tuple[str, ...], Field(strict=False)]
 GroupSpec = str | tuple[str | tuple[str, ...], ...]
 
@@ -113,7 +114,7 @@ class BackboneConfig(Section):
     width: Annotated[float, Field(gt=0, le=8)] = 1.0
     """Factor on the number of filters of each layer."""
     depth: PositiveInt | None = None
-    """Number of convolutions or stages, as the backbone says; null: all of them."""
+    """Convolutions (VGG) or residual blocks (ResNet) that are kept; null: all of them."""
 
 
 class TemperatureConfig(Section):
@@ -126,7 +127,7 @@ class TemperatureConfig(Section):
     end: PositiveFloat = 0.1
     """At the last epoch (no unit); unused by the constant shape."""
     rate: PositiveFloat | None = None
-    """Decay per epoch of the exponential shape; null: such that `end` is reached at the last epoch."""
+    """Decay per step of the exponential shape; null: such that `end` is reached at the last step."""
 
     @model_validator(mode="after")
     def _falls(self) -> TemperatureConfig:
@@ -147,7 +148,7 @@ class StartConfig(Section):
     """Probability of the preferred group (near-shared, branched, vertices)."""
     concentration: PositiveFloat = 1.0
     """Of the Dirichlet distribution; 1 is uniform over the simplex."""
-    proportions: Annotated[tuple[Share, ...], Field(strict=False)] | None = None
+    proportions: Annotated[tuple[Part, ...], Field(strict=False)] | None = None
     """Share of each group, in the order of the groups, summing to 1; null: equal."""
     split: NonNegativeInt | None = None
     """First searchable layer, counted from 0, that a branched start gives to the specialists."""
@@ -175,12 +176,12 @@ class SharingConfig(Section):
     """Adds a term per layer to the logits, so that a layer can move as one."""
     start: StartConfig = StartConfig()
     temperature: TemperatureConfig = TemperatureConfig()
-    lambda1: NonNegativeFloat = 1e-7
-    """Weight of the squared weights, per example."""
+    lambda1: NonNegativeFloat = 0.0
+    """Weight of the sum of squared weights, beside the log-likelihood summed over all examples."""
     lambda2: float = 0.0
-    """Weight of the entropy of the assignments, per example; negative makes them decide."""
+    """Weight of the summed entropy (nats) of the assignments; positive keeps them undecided."""
     lambda3: NonNegativeFloat = 0.0
-    """Weight of the expected MACs relative to all shared."""
+    """Weight of the expected MACs relative to all shared, beside the mean loss of an example."""
 
 
 class TrainingConfig(Section):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import yaml
 from pydantic import JsonValue
 
 from sfg_nas.config.load import override
 from sfg_nas.config.models import StudyConfig
-from sfg_nas.config.reader import read_scalar
+from sfg_nas.config.reader import Value, read_scalar
 
 
 def dump_study(study: StudyConfig) -> str:
@@ -28,13 +26,13 @@ def dump_study(study: StudyConfig) -> str:
     )
 
 
-def smoke(study: StudyConfig) -> StudyConfig:
-    """Return the same study at the least size that still runs every stage.
+def smoke_overrides(study: StudyConfig) -> dict[str, Value]:
+    """Return the changes that bring a study to the least size that still runs every stage.
 
     Args:
         study: A checked study.
     """
-    changes: Mapping[str, str | int | float | None] = {
+    return {
         "data.fraction": min(study.data.fraction, 0.05),
         "training.epochs": 1,
         "training.warmup_epochs": 0,
@@ -44,7 +42,15 @@ def smoke(study: StudyConfig) -> StudyConfig:
         "retrain.seeds": 1,
         "references.epochs": 1,
     }
-    return override(study, dict(changes))
+
+
+def smoke(study: StudyConfig) -> StudyConfig:
+    """Return the same study at the least size that still runs every stage.
+
+    Args:
+        study: A checked study.
+    """
+    return override(study, smoke_overrides(study))
 
 
 def study_schema() -> dict[str, JsonValue]:

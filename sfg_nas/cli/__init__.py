@@ -1,0 +1,51 @@
+"""The command line: the only place that prints, exits, reads the environment and chooses a device.
+
+Exit codes: 0 done; 1 ran and failed; 2 the user's input is wrong; 130 interrupted, and what to call to go on.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from sfg_nas.cli.app import app
+from sfg_nas.errors import SfgNasError, TrainingError
+
+FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
+
+
+def main() -> None:
+    """Run the command in `sys.argv` and leave with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command and return its exit code.
+
+    Args:
+        arguments: What stands behind `sfg-nas`.
+    """
+    try:
+        app(arguments, prog_name="sfg-nas")
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else FAILED
+    except SfgNasError as error:
+        _complain(str(error))
+        return FAILED if isinstance(error, TrainingError) else WRONG_INPUT
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        return INTERRUPTED
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _complain(f"{where}the system refused; found {error.strerror or error}; check the path")
+        return FAILED
+    return 0
+
+
+def _complain(text: str) -> None:
+    lines = text.splitlines() or ["unknown error"]
+    head = f"error: {lines[0]}" if len(lines) == 1 else f"error: {len(lines)} things are wrong"
+    body = [] if len(lines) == 1 else [f"  {line}" for line in lines]
+    sys.stderr.write("\n".join([head, *body]) + "\n")
+
+
+__all__ = ["app", "main", "run"]

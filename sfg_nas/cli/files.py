@@ -1,0 +1,98 @@
+"""`init` and `validate`: study files, before anything is trained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sfg_nas.cli.find import changes_of, ready_study, study_file
+from sfg_nas.cli.options import Common, with_common
+from sfg_nas.cli.output import json_result, note, result
+from sfg_nas.errors import ConfigError, SfgNasError, explain
+
+if TYPE_CHECKING:
+    from sfg_nas.config import StudyConfig
+
+SCHEMA_FILE = "study.schema.json"
+
+
+@with_common()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to write.")] = Path(),
+    force: Annotated[bool, typer.Option("--force", help="Write over what is there.")] = False,
+    *,
+    common: Common,
+) -> None:
+    """Write starter studies, search spaces and a JSON Schema for editors."""
+    planned = dict(_starter_files(folder))
+    there = [str(path) for path in planned if path.exists()]
+    if there and not force:
+        rule, do = "nothing is written over", "choose another folder, or give --force"
+        raise ConfigError(explain(where=str(folder), rule=rule, found=", ".join(there), do=do))
+    for path, text in planned.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    if common.as_json:
+        json_result({"written": [str(path) for path in planned]})
+        return
+    for path in planned:
+        result(str(path))
+    first = next(iter(planned))
+    note(f"next: sfg-nas validate {first} --show; then sfg-nas search {first}", common)
+
+
+def _starter_files(folder: Path) -> Iterator[tuple[Path, str]]:
+    from sfg_nas.config import shipped, study_schema
+
+    for path in shipped("studies").values():
+        text = path.read_text(encoding="utf-8")
+        line = f"# yaml-language-server: $schema=../{SCHEMA_FILE}\n"
+        yield folder / "studies" / path.name, line + text
+    for path in shipped("search_spaces").values():
+        yield folder / "search_spaces" / path.name, path.read_text(encoding="utf-8")
+    yield folder / SCHEMA_FILE, json.dumps(study_schema(), indent=2) + "\n"
+
+
+@with_common("changes", "precision", "data_root", "cache")
+def validate(
+    study: Annotated[str, typer.Argument(help="A study file, or a shipped study's name.")],
+    show: Annotated[bool, typer.Option("--show", help="Print the resolved study.")] = False,
+    data: Annotated[bool, typer.Option("--data", help="Load its data too.")] = False,
+    *,
+    common: Common,
+) -> None:
+    """Check a study and its search space; all errors at once."""
+    try:
+        config = _checked(study, common, data=data)
+    except SfgNasError as error:
+        if common.as_json:
+            json_result({"valid": False, "errors": str(error).splitlines()})
+        raise
+    if common.as_json:
+        json_result({"valid": True, "study": config.model_dump(mode="json")})
+    elif show:
+        from sfg_nas.config import dump_study
+
+        result(dump_study(config).rstrip())
+    else:
+        space = config.search.space
+        result(
+            f"{study}: valid: {config.search.trials} trials of {config.training.epochs} epochs, "
+            f"{len(space)} dimensions, {config.backbone.kind} on {config.data.kind}"
+        )
+
+
+def _checked(study: str, common: Common, *, data: bool) -> StudyConfig:
+    """Return the resolved study, the space's entries inside it."""
+    from sfg_nas.config import load_study_config
+    from sfg_nas.search_space import SearchSpace, resolve_space
+    from sfg_nas.study import known_names
+
+    path, changes, names = study_file(study), changes_of(common), known_names()
+    config = load_study_config(path, changes, names)
+    config = resolve_space(config, SearchSpace.from_study(config, names, beside=path.parent))
+    return ready_study(path, common, changes).config if data else config

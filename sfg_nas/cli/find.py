@@ -1,0 +1,245 @@
+"""From what the user typed to a study, a run, an architecture or a device; and what to say if there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sfg_nas.cli.options import Common
+from sfg_nas.cli.output import note
+from sfg_nas.cli.watch import decoding
+from sfg_nas.errors import ConfigError, explain
+
+if TYPE_CHECKING:
+    from sfg_nas.architecture import Architecture
+    from sfg_nas.config import StudyConfig, Value
+    from sfg_nas.study import Run, Study, Trial
+
+STUDY_FILE = "study.yaml"
+SMOKE = "-smoke"
+
+
+def study_file(study: str) -> Path:
+    """Return the file of a study: a path, or a shipped study's bare name.
+
+    Args:
+        study: What the user typed.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    from sfg_nas.config import find_file
+
+    path = Path(study)
+    return path if path.exists() else find_file("studies", study)
+
+
+def changes_of(common: Common) -> dict[str, Value]:
+    """Return the values that options put in place of the study's.
+
+    Args:
+        common: The shared options.
+
+    Raises:
+        ConfigError: If a `--set` is wrong.
+    """
+    from sfg_nas.config import parse_overrides
+
+    changes = parse_overrides(common.changes)
+    if common.precision is not None:
+        changes["training.precision"] = common.precision
+    return changes
+
+
+def smoke_changes(path: Path, changes: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the changes that make a study as small as it can be, under a name of its own.
+
+    Args:
+        path: The study file.
+        changes: Other changes.
+
+    Raises:
+        ConfigError: If the study is wrong.
+    """
+    from sfg_nas.config import load_study_config, smoke_overrides
+    from sfg_nas.study import known_names
+
+    study = load_study_config(path, changes, known_names())
+    return {**changes, **smoke_overrides(study), "name": f"{study.name}{SMOKE}"}
+
+
+def ready_study(path: Path, common: Common, changes: Mapping[str, Value]) -> Study:
+    """Return a study with its data loaded; the data's warnings are written as notes.
+
+    Args:
+        path: The study file.
+        common: The shared options.
+        changes: Dotted keys and values in place of the file's.
+
+    Raises:
+        ConfigError: If the study is wrong.
+        DataError: If its data is.
+    """
+    from sfg_nas.study import load_study
+
+    if common.data_root is not None and not common.data_root.is_dir():
+        raise ConfigError(
+            explain(
+                where="--data-root",
+                rule="a folder that exists is needed",
+                found=str(common.data_root),
+                do="check the path, or SFG_NAS_DATA",
+            )
+        )
+    with decoding(common) as progress:
+        study = load_study(
+            path, changes, data_root=common.data_root, cache=common.cache, progress=progress
+        )
+    for warning in study.data.warnings:
+        note(f"warning: {warning}", common)
+    return study
+
+
+def run_folder(run: str, common: Common) -> Path:
+    """Return the folder of a run: a path, or a name below `--runs`.
+
+    Args:
+        run: What the user typed.
+        common: The shared options.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    for folder in (Path(run), common.runs / run):
+        if (folder / STUDY_FILE).is_file():
+            return folder
+    known = sorted(path.parent.name for path in common.runs.glob(f"*/{STUDY_FILE}"))
+    listed = f"the runs in {common.runs} are {', '.join(known)}" if known else ""
+    do = listed or "start one with `sfg-nas search`, or give --runs"
+    found = "no study.yaml in it" if Path(run).exists() else "no such folder"
+    rule = "a run's folder, or its name, is needed"
+    raise ConfigError(explain(where=run, rule=rule, found=found, do=do))
+
+
+def open_run(run: str, common: Common) -> Run:
+    """Return a run by path or name.
+
+    Args:
+        run: What the user typed.
+        common: The shared options.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    from sfg_nas.study import Run
+
+    return Run.load(run_folder(run, common))
+
+
+def is_architecture(path: str) -> bool:
+    """Return whether the user typed an architecture's file rather than a run.
+
+    Args:
+        path: What the user typed.
+    """
+    return Path(path).suffix in {".json", ".graphml"}
+
+
+def open_architecture(path: str) -> Architecture:
+    """Return the architecture in a JSON or GraphML file.
+
+    Args:
+        path: What the user typed.
+
+    Raises:
+        ConfigError: If there is no such file.
+        ArchitectureError: If it holds something else.
+    """
+    from sfg_nas.architecture import Architecture
+
+    file = Path(path)
+    if not file.is_file():
+        rule, do = "an architecture's file is needed", "check the path"
+        raise ConfigError(explain(where=path, rule=rule, found="no such file", do=do))
+    return Architecture.from_graphml(file) if file.suffix == ".graphml" else Architecture.load(file)
+
+
+def choose_trials(run: Run, which: str) -> list[Trial]:
+    """Return complete trials of a run: the best, one by number, or the Pareto front.
+
+    Args:
+        run: The run.
+        which: `best`, `pareto` or a number.
+
+    Raises:
+        ConfigError: If there is no such complete trial.
+        TrainingError: If no trial is complete.
+    """
+    if which == "best":
+        return [run.best]
+    if which == "pareto":
+        return run.pareto()
+    found = [trial for trial in run.complete if str(trial.number) == which]
+    if found:
+        return found
+    known = ", ".join(str(trial.number) for trial in run.complete) or "none yet"
+    raise ConfigError(
+        explain(
+            where="--trial",
+            rule="`best`, `pareto` or the number of a complete trial is needed",
+            found=repr(which),
+            do=f"the complete trials here are {known}",
+        )
+    )
+
+
+def device_of(common: Common) -> str:
+    """Return the device to compute on.
+
+    Args:
+        common: The shared options.
+
+    Raises:
+        ConfigError: If the one asked for is not there.
+    """
+    import torch
+
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if common.device == "auto":
+        return next(name for name, available in there.items() if available)
+    if not there[common.device]:
+        raise ConfigError(
+            explain(
+                where="--device",
+                rule="a device that this machine has is needed",
+                found=common.device,
+                do=f"the devices here are {', '.join(n for n, ok in there.items() if ok)}",
+            )
+        )
+    return common.device
+
+
+def same_name(run: Run) -> StudyConfig:
+    """Return a run's study; work on a run is found again by its folder's name.
+
+    Args:
+        run: The run.
+
+    Raises:
+        ConfigError: If the folder was renamed.
+    """
+    if run.path.resolve().name != run.name:
+        raise ConfigError(
+            explain(
+                where=str(run.path),
+                rule="a run's folder bears the study's name",
+                found=f"the study `{run.name}`",
+                do=f"rename the folder to {run.name}",
+            )
+        )
+    return run.config

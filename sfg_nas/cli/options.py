@@ -1,0 +1,114 @@
+"""The options that many commands share, declared once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["32", "64", "16-mixed", "bf16-mixed"]
+PANEL = "Common options"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Common:
+    """The values of the shared options; what a command does not declare keeps its default here."""
+
+    device: Device = "auto"
+    precision: Precision | None = None
+    data_root: Path | None = None
+    cache: Path | None = None
+    runs: Path = Path("runs")
+    changes: tuple[str, ...] = ()
+    as_json: bool = False
+    quiet: bool = False
+
+
+_OPTIONS: dict[str, object] = {
+    "device": Annotated[
+        Device, typer.Option("--device", help="Where to compute.", rich_help_panel=PANEL)
+    ],
+    "precision": Annotated[
+        Precision | None,
+        typer.Option("--precision", help="Instead of the study's.", rich_help_panel=PANEL),
+    ],
+    "data_root": Annotated[
+        Path | None,
+        typer.Option(
+            "--data-root",
+            envvar="SFG_NAS_DATA",
+            help="Folder that holds the data sets.",
+            rich_help_panel=PANEL,
+        ),
+    ],
+    "cache": Annotated[
+        Path | None,
+        typer.Option(
+            "--cache",
+            envvar="SFG_NAS_CACHE",
+            help="Folder for decoded images (default: ~/.cache/sfg_nas).",
+            rich_help_panel=PANEL,
+        ),
+    ],
+    "runs": Annotated[
+        Path, typer.Option("--runs", help="Folder of the run directories.", rich_help_panel=PANEL)
+    ],
+    "changes": Annotated[
+        list[str],
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Another value for a key of the study; may be given again.",
+            rich_help_panel=PANEL,
+        ),
+    ],
+    "as_json": Annotated[
+        bool, typer.Option("--json", help="Machine-readable output.", rich_help_panel=PANEL)
+    ],
+    "quiet": Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress, no notes.", rich_help_panel=PANEL)
+    ],
+}
+
+
+def with_common(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that declares shared options and hands them over as `common=`.
+
+    Args:
+        names: Fields of `Common` that the command declares; `as_json` and `quiet` always are.
+    """
+    chosen = (*names, "as_json", "quiet")
+    defaults = {field.name: field.default for field in fields(Common)}
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def wrapper(**values: object) -> None:
+            given = {name: values.pop(name) for name in chosen}
+            changes = given.get("changes")
+            if isinstance(changes, list):
+                given["changes"] = tuple(changes)
+            command(**values, common=Common(**given))  # type: ignore[arg-type]
+
+        own = inspect.signature(command, eval_str=True).parameters
+        parameters = [p for name, p in own.items() if name != "common"]
+        parameters += [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                annotation=_OPTIONS[name],
+                default=[] if name == "changes" else defaults[name],
+            )
+            for name in chosen
+        ]
+        wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
+        del wrapper.__wrapped__
+        return wrapper
+
+    return decorate

@@ -1,0 +1,222 @@
+"""`search`, `status` and `retrain`: the outer loop and what it found."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from sfg_nas.cli.find import (
+    changes_of,
+    choose_trials,
+    device_of,
+    is_architecture,
+    open_architecture,
+    open_run,
+    ready_study,
+    same_name,
+    smoke_changes,
+    study_file,
+)
+from sfg_nas.cli.options import Common, with_common
+from sfg_nas.cli.output import json_result, note, result, table
+from sfg_nas.cli.watch import watching
+from sfg_nas.errors import ConfigError, explain
+
+if TYPE_CHECKING:
+    from sfg_nas.study import Run, Trial
+
+INTERRUPTED = 130
+
+
+@with_common("changes", "device", "precision", "data_root", "cache", "runs")
+def search(
+    study: Annotated[str, typer.Argument(help="A study file, or a shipped study's name.")],
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Trials over all calls, instead of the study's.")
+    ] = None,
+    storage: Annotated[
+        str | None, typer.Option(help="URL of an Optuna storage, instead of the run's SQLite.")
+    ] = None,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="As small as can be, to see that all of it runs.")
+    ] = False,
+    *,
+    common: Common,
+) -> None:
+    """Run a study, or the rest of it; an interrupted one goes on where it stopped."""
+    path, changes = study_file(study), changes_of(common)
+    if smoke:
+        changes = smoke_changes(path, changes)
+    device = device_of(common)
+    ready = ready_study(path, common, changes)
+    from sfg_nas.study import search as run_search
+
+    with resumable(), watching(common) as progress:
+        run = run_search(
+            ready,
+            runs=common.runs,
+            trials=trials,
+            device=device,
+            storage=storage,
+            progress=progress,
+        )
+    best = run.best
+    _show_run(run, common)
+    note(f"next: sfg-nas export {run.path} --to {run.path / 'export'}", common)
+    note(f"      sfg-nas retrain {run.path}   (best: trial {best.number})", common)
+
+
+@with_common("runs")
+def status(
+    run: Annotated[str, typer.Argument(help="A run's folder, or its name below --runs.")],
+    *,
+    common: Common,
+) -> None:
+    """Show a run's trials, the best, the Pareto front, and what failed and why."""
+    _show_run(open_run(run, common), common)
+
+
+@with_common("changes", "device", "precision", "data_root", "cache", "runs")
+def retrain(
+    found: Annotated[str, typer.Argument(metavar="RUN|ARCHITECTURE", help="What to retrain.")],
+    study: Annotated[
+        str | None, typer.Option(help="The study, for an architecture's file.")
+    ] = None,
+    trial: Annotated[str, typer.Option(help="best, or the number of a complete trial.")] = "best",
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Trainings of each network, instead of the study's.")
+    ] = None,
+    init: Annotated[
+        Literal["scratch", "warm"] | None,
+        typer.Option(help="New weights, or the supernet's, instead of the study's."),
+    ] = None,
+    *,
+    common: Common,
+) -> None:
+    """Train the best architecture from scratch beside hard sharing and single-task networks.
+
+    Opens the test part. What was trained already is not trained again.
+    """
+    if is_architecture(found):
+        architecture: object = open_architecture(found)
+        path = _study_of_file(study, found)
+    else:
+        run = open_run(found, common)
+        name = same_name(run).name
+        if study is not None and study_file(study).resolve() != run.files.study.resolve():
+            rule, do = "a run brings its own study", "remove --study"
+            raise ConfigError(explain(where="--study", rule=rule, found=study, do=do))
+        architecture, path = _one(run, trial), run.files.study
+        common = replace(common, runs=run.path.parent)
+        note(f"retraining trial {getattr(architecture, 'number', '')} of {name}", common)
+    device = device_of(common)
+    ready = ready_study(path, common, changes_of(common))
+    from sfg_nas.study import retrain as run_retrain
+
+    with resumable(), watching(common) as progress:
+        frame = run_retrain(
+            ready,
+            architecture,  # type: ignore[arg-type]
+            seeds,
+            runs=common.runs,
+            init=init,
+            device=device,
+            progress=progress,
+        )
+    rows = json.loads(frame.reset_index().to_json(orient="records", double_precision=10))
+    folder = common.runs / ready.config.name / "retrained"
+    if common.as_json:
+        json_result({"table": rows, "folder": str(folder)})
+        return
+    table(_with_spread(rows), title=f"{ready.config.name}: on the test part, mean over seeds")
+    if any(row["seeds"] == 1 for row in rows):
+        note("single seed: a difference may be chance", common)
+    note(f"networks and tables: {folder}", common)
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Turn Ctrl-C into a line that says how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        command = shlex.join(["sfg-nas", *sys.argv[1:]])
+        note(f"\ninterrupted; nothing that was finished is lost. To go on: {command}")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _one(run: Run, which: str) -> Trial:
+    if which == "pareto":
+        rule, do = "one trial is needed", "give `best` or a number"
+        raise ConfigError(explain(where="--trial", rule=rule, found="pareto", do=do))
+    return choose_trials(run, which)[0]
+
+
+def _study_of_file(study: str | None, architecture: str) -> Path:
+    """Return the study for an architecture's file: the one given, or that of the run it lies in."""
+    if study is not None:
+        return study_file(study)
+    for folder in Path(architecture).resolve().parents:
+        if (folder / "study.yaml").is_file():
+            return folder / "study.yaml"
+    rule, do = "an architecture that lies in no run needs its study", "give --study"
+    raise ConfigError(explain(where=architecture, rule=rule, found="none", do=do))
+
+
+def _with_spread(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    """Return the rows with each metric and its spread in one cell."""
+    shown: list[dict[str, object]] = []
+    for row in rows:
+        cells: dict[str, object] = {}
+        for key, value in row.items():
+            spread = row.get(f"{key} sd")
+            if key.endswith(" sd"):
+                continue
+            with_spread = isinstance(value, float) and isinstance(spread, float)
+            cells[key] = f"{value:.4g} ± {spread:.2g}" if with_spread else value
+        shown.append(cells)
+    return shown
+
+
+def _show_run(run: Run, common: Common) -> None:
+    frame = run.trials()
+    rows = json.loads(frame.to_json(orient="records", double_precision=10)) if len(frame) else []
+    states = [str(row["state"]) for row in rows]
+    counts = {state: states.count(state) for state in dict.fromkeys(states)}
+    best = run.best if run.complete else None
+    front = [trial.number for trial in run.pareto()] if run.complete else []
+    if common.as_json:
+        json_result(
+            {
+                "run": str(run.path),
+                "name": run.name,
+                "planned": run.config.search.trials,
+                "counts": counts,
+                "best": _best_row(rows, best),
+                "pareto": front,
+                "trials": rows,
+            }
+        )
+        return
+    done = ", ".join(f"{count} {state}" for state, count in counts.items()) or "no trial yet"
+    result(f"{run.path}: {done} of {run.config.search.trials} planned")
+    table([{k: v for k, v in row.items() if k not in {"reason", "params"}} for row in rows])
+    if best is not None:
+        cost = f"{best.ledger.relative_macs:.2f} of hard sharing's MACs"
+        result(f"best: trial {best.number}, delta {best.delta:+.4f}, {cost}")
+        result(f"Pareto front (delta, MACs): trials {', '.join(map(str, front))}")
+    for row in rows:
+        if row.get("reason"):
+            result(f"trial {row['number']} {row['state']}: {row['reason']}")
+
+
+def _best_row(rows: list[dict[str, object]], best: Trial | None) -> dict[str, object] | None:
+    return next((row for row in rows if best and row["number"] == best.number), None)
