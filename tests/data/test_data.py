@@ -1,0 +1,85 @@
+"""The registry, and what every data set in it must keep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sfg_nas.data import DATASETS, DataBundle, data_options, load_data
+from sfg_nas.errors import ConfigError, DataError
+
+SMALL: dict[str, dict[str, object]] = {
+    "digits": {"train": 60, "validation": 20, "test": 20},
+    "multimnist": {"train": 60, "validation": 20, "test": 20},
+    "utkface": {"size": 16},
+}
+
+
+def load(kind: str, root: Path, **options: object) -> DataBundle:
+    return load_data(kind, root=root, cache=root / "cache", **{**SMALL[kind], **options})
+
+
+@pytest.fixture
+def root(faces: Path, mnist: Path) -> Path:
+    assert faces == mnist
+    return faces
+
+
+def test_every_data_set_is_tested() -> None:
+    assert set(SMALL) == set(DATASETS)
+
+
+@pytest.mark.parametrize("kind", sorted(DATASETS))
+def test_contract(kind: str, root: Path) -> None:
+    bundle = load(kind, root)
+    parts = (bundle.train, bundle.validation, bundle.test)
+    assert bundle.name == kind
+    assert len({task.name for task in bundle.tasks}) == len(bundle.tasks) >= 2
+    rows = np.concatenate([part.indices for part in parts])
+    assert len(np.unique(rows)) == len(rows)
+    for part in parts:
+        assert part.image_shape == bundle.image_shape
+        assert set(part.targets) == {task.name for task in bundle.tasks}
+        assert {len(labels) for labels in part.targets.values()} == {len(part)}
+        assert (part.mean, part.std) == (bundle.train.mean, bundle.train.std)
+    images, targets = next(bundle.train.batches(len(bundle.train)))
+    channels = bundle.image_shape[0]
+    axes = (0, 2, 3)
+    torch.testing.assert_close(images.mean(axes), torch.zeros(channels), atol=1e-4, rtol=0)
+    torch.testing.assert_close(images.std(axes), torch.ones(channels), atol=1e-2, rtol=0)
+    for task in bundle.tasks:
+        output = torch.zeros(len(images), task.outputs)
+        assert torch.isfinite(task.loss(output, targets[task.name]))
+        if task.kind == "regression":
+            assert task.loss(output, targets[task.name]).item() == pytest.approx(0.5, abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", sorted(DATASETS))
+def test_the_seed_decides_and_fraction_thins(kind: str, root: Path) -> None:
+    first = load(kind, root)
+    assert load(kind, root).fingerprint == first.fingerprint
+    assert load(kind, root, seed=1).fingerprint != first.fingerprint
+    half = load(kind, root, fraction=0.5)
+    assert len(half.train) == round(len(first.train) / 2)
+    assert len(half.validation) == len(first.validation)
+    assert half.fingerprint != first.fingerprint
+
+
+def test_unknown_names_are_refused_with_a_proposal() -> None:
+    with pytest.raises(ConfigError, match=r"data\.kind: .*did you mean 'digits'"):
+        load_data("digit")
+    with pytest.raises(ConfigError, match=r"data\.overlapp: .*did you mean 'overlap'"):
+        load_data("digits", overlapp=0.5)
+    with pytest.raises(ConfigError, match="location"):
+        load_data("digits", location=None)
+    with pytest.raises(DataError, match="no data root"):
+        load_data("utkface")
+
+
+def test_options_and_their_defaults_are_told() -> None:
+    assert data_options("utkface")["size"] == 64
+    assert "location" not in data_options("digits")
+    assert all({"size", "seed", "fraction"} <= set(data_options(kind)) for kind in DATASETS)
