@@ -22,7 +22,6 @@ from sfg_nas.study.references import macs_of, params_of
 from sfg_nas.study.run import Run, Trial, retrained_rows
 from sfg_nas.study.study import Study, training_settings
 from sfg_nas.study.table import paired_differences, summarise
-from sfg_nas.study.trial import Ledger
 from sfg_nas.tasks import Task
 from sfg_nas.training import (
     History,
@@ -293,14 +292,12 @@ def _conclude(study: Study, files: RunFiles, entries: Sequence[_Entry], count: i
 
 def _note_in_ledgers(files: RunFiles, rows: pd.DataFrame) -> None:
     """Add the retrained networks' mean validation scores to the ledgers of the trials that found them."""
-    means = rows[rows["method"] == FOUND].groupby("name").mean(numeric_only=True)
+    found = rows[rows["method"] == FOUND]
+    columns = [name for name in rows.columns if name.startswith("validation/")]
     for trial in Run.load(files.root).complete:
-        name = trial.architecture.hash
-        if name in means.index:
+        mine = found[found["name"] == trial.architecture.hash]
+        if not mine.empty:
             values = {
-                str(key).removeprefix("validation/"): float(means.loc[name, key])
-                for key in means.columns
-                if str(key).startswith("validation/")
+                name.removeprefix("validation/"): float(mine[name].mean()) for name in columns
             }
-            ledger: Ledger = replace(trial.ledger, retrained=values)
-            write_json(trial.files.ledger, ledger.to_json())
+            write_json(trial.files.ledger, replace(trial.ledger, retrained=values).to_json())

@@ -84,6 +84,7 @@ def harden_and_score(
 
     Raises:
         TrainingError: If an output is not finite, or the fixed network does not equal the hard supernet.
+        ArchitectureError: If the allocation leaves a task without a path from the image.
     """
     validation, tasks = data.validation, data.tasks
     steps = {
@@ -95,7 +96,7 @@ def harden_and_score(
     steps["hard"] = evaluate(supernet, validation, tasks)
     recalibrate_norms(supernet, data.train, batch_size=batch_size, seed=seed)
     steps["recalibrated"] = evaluate(supernet, validation, tasks)
-    architecture = distill(supernet)
+    architecture = distill(supernet).checked()
     network = build_network(architecture, weights=supernet)
     steps["fixed"] = evaluate(network, validation, tasks)
     difference = _difference(supernet, network, validation, tasks)

@@ -158,7 +158,8 @@ class _Worker:
         write_json(files.state, content)
         trial.tell(ended)
         files.checkpoint.unlink(missing_ok=True)
-        values = dict(zip(self.study.config.search.objectives, ended.values, strict=False))
+        names: tuple[str, ...] = self.study.config.search.objectives
+        values = dict(zip(names, ended.values, strict=False))
         text = f"trial {trial.number}: {ended.state}"
         text += "".join(f", {name} {value:.5g}" for name, value in values.items())
         text += f" ({ended.reason})" if ended.reason else ""

@@ -1,0 +1,238 @@
+"""The outer loop on a tiny study: what it leaves, that it resumes, and what it does with failures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sfg_nas.data import DataBundle, ImageSet
+from sfg_nas.data.images import Batch
+from sfg_nas.errors import ConfigError, TrainingError
+from sfg_nas.study import Progress, Run, Study, search
+
+Make = Callable[..., Study]
+NOT_REPEATABLE = ("seconds",)
+
+
+class Sealed(ImageSet):
+    """A test part that no one may look at."""
+
+    def batches(self, *args: object, **kwargs: object) -> Iterator[Batch]:  # type: ignore[override]
+        del args, kwargs
+        raise AssertionError("the test part was opened")
+
+
+def frozen(run: Run) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, list[str], list[str]]:
+    """Return all that must not depend on interruptions."""
+    return (
+        run.trials().drop(columns=["seconds"], errors="ignore"),
+        run.epochs().drop(columns=["seconds"]),
+        run.probabilities(),
+        [trial.architecture.hash for trial in run.complete],
+        [trial.allocation.to_json() for trial in run.complete],
+    )
+
+
+def assert_same(one: Run, other: Run) -> None:
+    for a, b in zip(frozen(one), frozen(other), strict=True):
+        if isinstance(a, pd.DataFrame):
+            pd.testing.assert_frame_equal(a, b, check_exact=True)
+        else:
+            assert a == b
+    assert one.references() == other.references()
+
+
+def test_a_search_leaves_what_the_contract_says(make_study: Make, tmp_path: Path) -> None:
+    study = make_study()
+    sealed = Sealed(**vars(study.data.test))
+    study = replace(study, data=replace(study.data, test=sealed))
+    reports: list[Progress] = []
+    run = search(study, runs=tmp_path, progress=reports.append)
+
+    names = {path.relative_to(run.path).as_posix() for path in run.path.rglob("*")}
+    files = ("candidate.json", "metrics.csv", "probabilities.npz", "allocation.json")
+    files += ("architecture.json", "supernet.safetensors", "ledger.json")
+    assert {"study.yaml", "study.db", "references.json"} <= names
+    assert {f"trials/{n}/{file}" for n in range(3) for file in files} <= names
+    assert not [name for name in names if "checkpoint" in name or name.endswith((".part", ".pkl"))]
+
+    trials = run.trials()
+    assert trials["number"].tolist() == [0, 1, 2]
+    assert set(trials["state"]) == {"complete"}
+    assert run.best.delta == trials["delta"].max()
+    assert len(run.epochs()) == 3 * 2
+    assert set(run.epochs().columns) >= {"trial", "epoch", "loss/bright", "temperature", "score"}
+    p = run.probabilities()
+    sums = p.groupby(["trial", "epoch", "layer", "filter"])["p"].sum()
+    assert np.allclose(sums, 1, atol=1e-5)
+    assert sorted(p["epoch"].unique()) == [0, 1, 2]
+    assert set(p["group"]) == set(run.best.allocation.groups.names)
+    assert (reports[-1].done, reports[-1].total) == (3, 3)
+    assert reports[0].stage == "references"
+
+
+def test_the_ledger_holds_each_step_and_the_fixed_network_equals_the_hard_supernet(
+    make_study: Make, tmp_path: Path
+) -> None:
+    run = search(make_study(), runs=tmp_path, trials=1)
+    ledger = run.best.ledger
+    assert list(ledger.steps) == ["relaxed", "sampled", "hard", "recalibrated", "fixed"]
+    for metric, value in ledger.steps["recalibrated"].items():
+        assert ledger.steps["fixed"][metric] == pytest.approx(value, rel=1e-3)
+    assert ledger.difference < 1e-4
+    assert (ledger.macs, ledger.params) == (
+        run.best.architecture.macs,
+        run.best.architecture.params,
+    )
+    references = run.references()
+    assert references is not None
+    accuracy, mae = (ledger.steps["fixed"][name] for name in ("bright/accuracy", "level/mae"))
+    gains = (
+        accuracy / references.values["bright/accuracy"] - 1,
+        1 - mae / references.values["level/mae"],
+    )
+    assert ledger.delta == pytest.approx(sum(gains) / 2)
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_interrupted_at_reports_equals_uninterrupted(
+    make_study: Make, tmp_path: Path, every: int
+) -> None:
+    study = make_study()
+    wanted = search(study, runs=tmp_path / "whole")
+
+    def interrupt() -> Callable[[Progress], None]:
+        seen = 0
+
+        def progress(report: Progress) -> None:
+            nonlocal seen
+            seen += report.epoch > 0
+            if report.epoch > 0 and seen > every:
+                raise KeyboardInterrupt
+
+        return progress
+
+    sittings = 0
+    while True:
+        sittings += 1
+        assert sittings < 40
+        try:
+            found = search(study, runs=tmp_path / "parts", progress=interrupt())
+        except KeyboardInterrupt:
+            continue
+        break
+    assert sittings > 2
+    assert_same(found, wanted)
+
+
+def test_killed_at_any_write_equals_uninterrupted(
+    make_study: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = make_study({"search.trials": 2})
+    wanted = search(study, runs=tmp_path / "whole")
+    rename = Path.replace
+    writes = {"left": 0}
+
+    def failing(self: Path, target: Path) -> Path:
+        writes["left"] -= 1
+        if writes["left"] == 0:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", failing)
+    for after in range(1, 200):
+        writes["left"] = 1 + after % 7
+        try:
+            found = search(study, runs=tmp_path / "parts")
+        except KeyboardInterrupt:
+            continue
+        break
+    assert after > 3
+    assert_same(found, wanted)
+
+
+def test_a_finished_study_is_left_alone_and_more_trials_can_be_had(
+    make_study: Make, tmp_path: Path
+) -> None:
+    study = make_study()
+    search(study, runs=tmp_path, trials=1)
+    before = (tmp_path / "tiny" / "trials" / "0" / "ledger.json").stat().st_mtime_ns
+    run = search(study, runs=tmp_path, trials=2)
+    assert [trial.number for trial in run.all] == [0, 1]
+    assert (tmp_path / "tiny" / "trials" / "0" / "ledger.json").stat().st_mtime_ns == before
+
+
+def test_a_loss_that_is_not_finite_fails_its_trial_only(make_study: Make, tmp_path: Path) -> None:
+    candidates = [{"training.learning_rate": 1e30}, {"training.learning_rate": 0.01}]
+    study = make_study({"any_rate": True, "search.enqueue": candidates, "search.trials": 2})
+    run = search(study, runs=tmp_path)
+    assert [trial.state for trial in run.all] == ["failed", "complete"]
+    assert "epoch" in run.all[0].reason or "evaluation" in run.all[0].reason
+    assert run.best.number == 1
+    assert search(study, runs=tmp_path).trials().equals(run.trials())  # a failure counts
+
+
+def test_a_run_without_a_complete_trial_has_no_best(make_study: Make, tmp_path: Path) -> None:
+    candidate = {"training.learning_rate": 1e30}
+    study = make_study({"any_rate": True, "search.enqueue": [candidate], "search.trials": 1})
+    run = search(study, runs=tmp_path)
+    with pytest.raises(TrainingError, match="0 failed"):
+        _ = run.best
+
+
+def test_a_changed_study_is_refused_and_named(
+    make_study: Make, tmp_path: Path, tiny_data: DataBundle
+) -> None:
+    search(make_study(), runs=tmp_path, trials=1)
+    with pytest.raises(ConfigError, match=r"training\.batch_size: 16 -> 8"):
+        search(make_study({"training.batch_size": 8}), runs=tmp_path)
+    other = replace(tiny_data, fingerprint="another")
+    with pytest.raises(ConfigError, match="data_fingerprint"):
+        search(make_study(data=other), runs=tmp_path)
+    run = search(make_study({"search.trials": 1, "retrain.epochs": 5}), runs=tmp_path)
+    assert len(run.all) == 1
+
+
+def test_hopeless_trials_are_pruned_and_say_when(make_study: Make, tmp_path: Path) -> None:
+    study = make_study(
+        {
+            "training.epochs": 3,
+            "search.trials": 6,
+            "search.pruner": {"kind": "median", "startup": 1, "warmup_epochs": 0},
+        }
+    )
+    run = search(study, runs=tmp_path)
+    pruned = [trial for trial in run.all if trial.state == "pruned"]
+    assert pruned
+    assert all("stopped after epoch" in trial.reason for trial in pruned)
+    epochs = run.epochs().groupby("trial").size()
+    assert all(epochs[trial.number] < 3 for trial in pruned)
+    assert not list(run.path.rglob("checkpoint*"))
+
+
+def test_two_objectives_give_a_front(make_study: Make, tmp_path: Path) -> None:
+    study = make_study({"search.objectives": ["error", "macs"]})
+    run = search(study, runs=tmp_path)
+    for trial in run.complete:
+        assert trial.values == (-trial.delta, trial.ledger.macs)
+    front = run.pareto()
+    assert run.best in front or run.best.delta == max(t.delta for t in front)
+    macs = [trial.ledger.macs for trial in front]
+    assert macs == sorted(macs)
+    for trial in run.complete:
+        assert any(f.ledger.macs <= trial.ledger.macs and f.delta >= trial.delta for f in front)
+
+
+def test_the_study_file_of_a_run_says_where_it_came_from(make_study: Make, tmp_path: Path) -> None:
+    study = make_study()
+    run = search(study, runs=tmp_path, trials=1)
+    assert run.config == study.config
+    assert run.provenance["data_fingerprint"] == study.data.fingerprint
+    assert {"version", "git_commit", "torch", "seed"} <= set(run.provenance)
+    assert json.loads((run.path / "references.json").read_text())["values"]
