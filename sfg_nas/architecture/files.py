@@ -115,7 +115,9 @@ def _parameters(params: object, place: str) -> None:
     for name, value in params.items():
         where = f"{place}: params.{name[:50]}"
         if not isinstance(value, dict) or set(value) != {"key", "shape", "axis", "trained", "fill"}:
-            raise _error(where, "key, shape, axis, trained and fill are expected", repr(value)[:100])
+            raise _error(
+                where, "key, shape, axis, trained and fill are expected", repr(value)[:100]
+            )
         _sizes(value["shape"], where)
         good = (
             isinstance(value["key"], str | None)
@@ -231,8 +233,14 @@ def from_graphml(text: str, *, where: str) -> nx.DiGraph[str]:
             for u, v, data in flat.edges(data=True)
         ]
     except (
-        nx.NetworkXError, ParseError, ValueError, KeyError, TypeError, AttributeError,
-        IndexError, RecursionError,
+        nx.NetworkXError,
+        ParseError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        RecursionError,
     ) as err:
         found = f"{type(err).__name__}: {str(err)[:200]}"
         raise _error(where, "GraphML as written by `export` is expected", found) from err

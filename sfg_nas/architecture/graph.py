@@ -285,7 +285,12 @@ def _mix_macs(architecture: Architecture, name: str) -> int:
 
 
 def parameter(
-    *, key: str | None, shape: Mapping[int, int] | list[int], axis: int | None, trained: bool, fill: float
+    *,
+    key: str | None,
+    shape: Mapping[int, int] | list[int],
+    axis: int | None,
+    trained: bool,
+    fill: float,
 ) -> Parameter:
     """Return a node's record of one of its tensors."""
     sizes = list(shape.values()) if isinstance(shape, Mapping) else list(shape)

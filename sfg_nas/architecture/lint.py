@@ -86,7 +86,9 @@ def _slot_faults(graph: nx.DiGraph[str], name: str) -> Iterator[str]:
 
 def _sources(graph: nx.DiGraph[str], name: str, operand: int = 0) -> list[str]:
     slots = [
-        (slot[1], u) for u, _, d in graph.in_edges(name, data=True) for slot in d["slots"]
+        (slot[1], u)
+        for u, _, d in graph.in_edges(name, data=True)
+        for slot in d["slots"]
         if slot[0] == operand
     ]
     return [u for _, u in sorted(slots)]

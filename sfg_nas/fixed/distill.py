@@ -14,10 +14,10 @@ from sfg_nas.architecture import Architecture, Parameter, parameter
 from sfg_nas.errors import ConversionError, explain
 from sfg_nas.groups import Groups
 from sfg_nas.operations import Kind, Setting, vocabulary
-from sfg_nas.sharing.channels import gathered, padding_of
+from sfg_nas.sharing.movement import gathered, padding_of
 from sfg_nas.sharing.norms import norm_axes
 from sfg_nas.sharing.supernet import Supernet, plain_name
-from sfg_nas.sharing.trace import BATCH, TracedOp, is_kind
+from sfg_nas.sharing.traced import BATCH, TracedOp, is_kind
 from sfg_nas.sharing.units import Layout
 
 _BANKS = (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)
@@ -329,9 +329,7 @@ class _Part:
         names = list(op.sources)
         direct = divider.layouts.get(names[0])
         if self.axis is not None:
-            found = gathered(
-                divider.wiring.network, _Chain(divider), op, divider.layouts[op.name]
-            )
+            found = gathered(divider.wiring.network, _Chain(divider), op, divider.layouts[op.name])
             if found is not None and found[1].numel() == op.shape[self.axis]:
                 return self._select(*found)
         if direct is None or len(names) > 1 and self.axis is None and not names:
@@ -368,7 +366,9 @@ class _Part:
         held = self.divider.graph.nodes[part]["channels"] if part is not None else []
         where = {c + before: i for i, c in enumerate(held)}
         positions = [where.get(c, -1) for c in self.channels]
-        others = [p for i, p in enumerate(op.settings["pad"]) if p and i // 2 != _pad_index(op, axis)]  # type: ignore[arg-type]
+        others = [
+            p for i, p in enumerate(op.settings["pad"]) if p and i // 2 != _pad_index(op, axis)
+        ]  # type: ignore[arg-type]
         if others or settings.get("value") not in (None, 0, 0.0):
             raise _lost(op)
         if part is None:
@@ -428,7 +428,9 @@ class _Chain(Mapping[str, Layout]):
 def _layout(axis: int | None, rows: Tensor, shape: tuple[int, ...]) -> Layout:
     if axis is None:
         return Layout(torch.zeros([1] * len(shape), dtype=torch.long), shape)
-    return Layout(torch.arange(shape[axis]).view([-1 if d == axis else 1 for d in range(len(shape))]), shape)
+    return Layout(
+        torch.arange(shape[axis]).view([-1 if d == axis else 1 for d in range(len(shape))]), shape
+    )
 
 
 def _pad_index(op: TracedOp, axis: int) -> int:

@@ -84,7 +84,10 @@ class ReadNorm(nn.Module):
         self.eps = float(cast(float, settings["eps"]))
         self.axis = int(cast(int, settings["axis"]))
         self.over = tuple(cast("list[int]", settings["over"]))
-        count, total = int(cast(int, settings["norm_groups"])), int(cast(int, settings["of_channels"]))
+        count, total = (
+            int(cast(int, settings["norm_groups"])),
+            int(cast(int, settings["of_channels"])),
+        )
         segment = torch.tensor(read) * count // total
         sizes = torch.bincount(segment, minlength=count).clamp_min(1).float()
         self.register_buffer("segments", segment, persistent=False)
@@ -113,7 +116,6 @@ class ReadNorm(nn.Module):
         variance = self._pooled(centred.square()).index_select(self.axis, self.places)
         y = centred.index_select(self.axis, self.places) * (variance + self.eps).rsqrt()
         return affine(y, self.weight, self.bias, self.affine_axis)
-
 
     def _pooled(self, x: Tensor) -> Tensor:
         """Return, for every channel, the mean of `x` over its segment."""

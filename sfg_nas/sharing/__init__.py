@@ -6,7 +6,7 @@ from sfg_nas.sharing.objective import Objective, objective
 from sfg_nas.sharing.schedules import SHAPES, Temperature
 from sfg_nas.sharing.start import STARTS, Start
 from sfg_nas.sharing.supernet import RELAXATIONS, Relaxation, Supernet
-from sfg_nas.sharing.trace import BackboneWithHeads
+from sfg_nas.sharing.traced import BackboneWithHeads
 
 __all__ = [
     "ESTIMATORS",

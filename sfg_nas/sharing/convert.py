@@ -15,7 +15,8 @@ from sfg_nas.sharing.assignments import Assignments, Estimator
 from sfg_nas.sharing.channels import follow_channels
 from sfg_nas.sharing.start import Start, StartKind
 from sfg_nas.sharing.supernet import Relaxation, Supernet
-from sfg_nas.sharing.trace import BackboneWithHeads, trace
+from sfg_nas.sharing.trace import trace
+from sfg_nas.sharing.traced import BackboneWithHeads
 from sfg_nas.sharing.wiring import Wiring, wire
 
 

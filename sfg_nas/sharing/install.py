@@ -12,8 +12,8 @@ from sfg_nas.operations import Kind
 from sfg_nas.sharing.connections import ConnectionMask
 from sfg_nas.sharing.intercept import Replacement, intercept
 from sfg_nas.sharing.norms import affine, norm_axes, norm_segments, read_norm
-from sfg_nas.sharing.trace import BackboneWithHeads, TracedOp, is_kind
-from sfg_nas.sharing.wiring import ReadingLayer, Wiring
+from sfg_nas.sharing.traced import BackboneWithHeads, TracedOp, is_kind
+from sfg_nas.sharing.wiring import Wiring
 
 _READING = (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)
 
@@ -34,7 +34,7 @@ def install_masks(network: BackboneWithHeads, wiring: Wiring, table: Callable[[]
         if module is not None and owners[id(getattr(module, attribute))] == 1:
             parametrize.register_parametrization(module, attribute, mask, unsafe=True)
         else:
-            computed.update(dict.fromkeys(layer.ops, _masked_call(layer, mask)))
+            computed.update(dict.fromkeys(layer.ops, _masked_call(mask)))
     norms = {
         op.name: _norm_call(op, wiring, table)
         for op in wiring.network.ops
@@ -67,7 +67,7 @@ def _intercept_all(
         intercept(network.get_submodule(path), {family: replacements})
 
 
-def _masked_call(layer: ReadingLayer, mask: ConnectionMask) -> Replacement:
+def _masked_call(mask: ConnectionMask) -> Replacement:
     def call(
         original: Callable[..., Tensor], x: Tensor, weight: Tensor, *args: object, **kwargs: object
     ) -> Tensor:
@@ -79,7 +79,7 @@ def _masked_call(layer: ReadingLayer, mask: ConnectionMask) -> Replacement:
 def _mixes(op: TracedOp, wiring: Wiring) -> bool:
     """Return whether a norm takes statistics over channels that may have different owners."""
     axis, rows = wiring.rows[op.operands["input"][0]]
-    return axis is not None and len(rows.unique()) > 1 and norm_axes(op, axis) is not None
+    return axis is not None and len(set(rows.tolist())) > 1 and norm_axes(op, axis) is not None
 
 
 def _norm_call(op: TracedOp, wiring: Wiring, table: Callable[[], Tensor]) -> Replacement:
@@ -91,13 +91,13 @@ def _norm_call(op: TracedOp, wiring: Wiring, table: Callable[[], Tensor]) -> Rep
     reads = torch.from_numpy(wiring.groups.reads).float()
 
     def call(
-        original: Callable[..., Tensor],
+        _original: Callable[..., Tensor],
         x: Tensor,
-        shape: object,
+        _shape: object,
         weight: Tensor | None = None,
         bias: Tensor | None = None,
         eps: float = 1e-5,
-        *rest: object,
+        *_rest: object,
     ) -> Tensor:
         own = table()[rows.to(x.device)]
         readers = reads.to(own) @ own.T

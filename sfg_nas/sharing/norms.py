@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sfg_nas.sharing.trace import TracedOp
+from sfg_nas.sharing.traced import TracedOp
 
 
 def read_norm(
@@ -36,25 +36,22 @@ def read_norm(
     Returns:
         Normalised values, the shape of `x`, before any affine map.
     """
-    shift = x.mean(dim=(*over, axis), keepdim=True).detach()  # keeps E[x^2] - E[x]^2 accurate
-    centred = x - shift
-    first = _channels_last(centred.mean(dim=over, keepdim=True) if over else centred, axis)
-    second = _channels_last(
-        centred.square().mean(dim=over, keepdim=True) if over else centred.square(), axis
-    )
-    weight = readers.unsqueeze(1) * segments.T.unsqueeze(0)  # [E, S, C]
-    weight = weight / weight.sum(-1, keepdim=True).clamp_min(1e-12)
-    mean = torch.einsum("...c,esc->...es", first, weight)
-    variance = torch.einsum("...c,esc->...es", second, weight) - mean.square()
-    scale = (variance.clamp_min(0) + eps).rsqrt()
-    pick = own.unsqueeze(2) * segments.unsqueeze(1)  # [C, E, S]
-    mean_c = torch.einsum("...es,ces->...c", mean, pick).movedim(-1, axis)
-    scale_c = torch.einsum("...es,ces->...c", scale, pick).movedim(-1, axis)
-    return (centred - mean_c) * scale_c
-
-
-def _channels_last(x: Tensor, axis: int) -> Tensor:
-    return x.movedim(axis, -1)
+    level = x.mean(dim=over, keepdim=True) if over else x
+    spread = (x - level).square().mean(dim=over, keepdim=True) if over else None
+    per_channel = level.movedim(axis, -1)
+    mean_c = torch.zeros_like(per_channel)
+    scale_c = torch.zeros_like(per_channel)
+    for reader, allowed in enumerate(readers):
+        weight = segments.T * allowed  # [S, C]
+        weight = weight / weight.sum(1, keepdim=True).clamp_min(1e-12)
+        mean = per_channel @ weight.T @ segments.T
+        second = (per_channel - mean).square()  # around the reader's own mean: no cancellation
+        if spread is not None:
+            second = second + spread.movedim(axis, -1)
+        variance = second @ weight.T @ segments.T
+        mean_c = mean_c + own[:, reader] * mean
+        scale_c = scale_c + own[:, reader] * (variance + eps).rsqrt()
+    return (x - mean_c.movedim(-1, axis)) * scale_c.movedim(-1, axis)
 
 
 def norm_axes(op: TracedOp, axis: int) -> tuple[int, ...] | None:

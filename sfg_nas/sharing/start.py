@@ -96,9 +96,7 @@ class Start:
         places = (torch.randperm(count, generator=generator) + 0.5) / count
         return torch.searchsorted(bounds, places.double()).clamp_max(len(groups) - 1)
 
-    def _branched(
-        self, groups: Groups, layers: Mapping[str, Sequence[int]], count: int
-    ) -> Tensor:
+    def _branched(self, groups: Groups, layers: Mapping[str, Sequence[int]], count: int) -> Tensor:
         split = len(layers) // 2 if self.split is None else self.split
         if not 0 <= split <= len(layers):
             rule = f"`0 <= split <= {len(layers)}` (the number of searchable layers) must hold"

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from sfg_nas.operations import Kind, run_operation, vocabulary
 from sfg_nas.sharing.norms import affine, norm_axes, norm_segments
-from sfg_nas.sharing.trace import BackboneWithHeads, TracedOp, is_kind
+from sfg_nas.sharing.traced import BackboneWithHeads, TracedOp, is_kind
 from sfg_nas.sharing.wiring import Wiring
 
 Streams = dict[int, Tensor]  # extended owner -> all channels as if they belonged to it
@@ -25,7 +25,9 @@ Streams = dict[int, Tensor]  # extended owner -> all channels as if they belonge
 class StreamNorm(nn.Module):
     """A batch or instance norm with parameters and statistics of its own for every stream."""
 
-    def __init__(self, values: Mapping[str, Tensor], parameters: frozenset[str], owners: int) -> None:
+    def __init__(
+        self, values: Mapping[str, Tensor], parameters: frozenset[str], owners: int
+    ) -> None:
         """Copy the norm's values once per stream.
 
         Args:
@@ -68,7 +70,9 @@ class StreamRunner(nn.Module):
     def _norm(self, op: TracedOp, state: Mapping[str, Tensor], trained: set[str]) -> StreamNorm:
         traced = self.wiring.network
         values = {name: traced.static_value(key, state) for name, key in op.statics.items()}
-        names = frozenset(n for n, key in op.statics.items() if traced.static_target(key) in trained)
+        names = frozenset(
+            n for n, key in op.statics.items() if traced.static_target(key) in trained
+        )
         return StreamNorm(values, names, len(self.wiring.groups.extended))
 
     def forward(self, x: Tensor, table: Tensor, *, training: bool) -> dict[str, Tensor]:
@@ -87,7 +91,9 @@ class StreamRunner(nn.Module):
                 streams[op.name] = {self.wiring.groups.owner_of_image(): x}
             elif op.operation == "read":
                 owner = self.wiring.groups.owner_of_head(op.head or 0)
-                streams[op.name] = {owner: self._read(op.operands["self"][0], owner, streams, table)}
+                streams[op.name] = {
+                    owner: self._read(op.operands["self"][0], owner, streams, table)
+                }
             else:
                 streams[op.name] = self._run(op, streams, table, state, training)
         outputs = zip(self.wiring.groups.tasks, self.wiring.network.outputs, strict=True)
@@ -142,7 +148,9 @@ class StreamRunner(nn.Module):
             return sorted({owner for s in op.sources for owner in streams[s]})
         rows = self.wiring.rows[op.name][1]
         free = bool((rows < self.wiring.variables).any())
-        fixed = {int(r) - self.wiring.variables for r in rows.unique() if r >= self.wiring.variables}
+        fixed = {
+            r - self.wiring.variables for r in set(rows.tolist()) if r >= self.wiring.variables
+        }
         return sorted(fixed | (set(range(len(self.wiring.groups))) if free else set()))
 
     def _read(
@@ -191,18 +199,22 @@ class StreamRunner(nn.Module):
             assert isinstance(result, Tensor)
             return result
         segments = norm_segments(op, len(rows)).to(own)
-        shift = own.mean(dim=(*over, axis), keepdim=True).detach()
-        weights = own.new_zeros(len(rows))
-        first = torch.zeros_like(own)
-        second = torch.zeros_like(own)
-        for h, tensor in streams[source].items():
-            if self.reads[owner, h]:
-                mask = self._mask(source, h, table, tensor)
-                weights = weights + mask.reshape(-1).expand(len(rows))
-                first = first + mask * (tensor - shift)
-                second = second + mask * (tensor - shift).square()
-        normal = _moments_norm(own - shift, first, second, weights, segments, axis, over, eps)
-        return affine(normal, weight, bias, affine_axis)
+        readable = [h for h in streams[source] if self.reads[owner, h]]
+        parts = [(self._mask(source, h, table, own), streams[source][h]) for h in readable]
+        count = own.new_zeros(len(rows))
+        for mask, _ in parts:
+            count = count + mask.reshape(-1).expand(len(rows))
+        count = (count @ segments).clamp_min(1e-12)
+
+        def pooled(values: list[Tensor]) -> Tensor:
+            total = torch.stack(values).sum(0)
+            total = total.mean(dim=over, keepdim=True) if over else total
+            per_segment = total.movedim(axis, -1) @ segments / count
+            return (per_segment @ segments.T).movedim(-1, axis)
+
+        mean = pooled([mask * stream for mask, stream in parts])
+        variance = pooled([mask * (stream - mean).square() for mask, stream in parts])
+        return affine((own - mean) * (variance + eps).rsqrt(), weight, bias, affine_axis)
 
     def norm_values(self, hard: Tensor) -> dict[str, Tensor]:
         """Return each norm's values by static key with every channel's from its owner's stream.
@@ -225,26 +237,3 @@ class StreamRunner(nn.Module):
 def _stream(streams: Streams, owner: int) -> Tensor:
     """Return the stream of an owner; channels it never owns may come from any stream."""
     return streams[owner] if owner in streams else next(iter(streams.values()))
-
-
-def _moments_norm(  # noqa: PLR0913 - the moments belong together
-    own: Tensor,
-    first: Tensor,
-    second: Tensor,
-    weights: Tensor,
-    segments: Tensor,
-    axis: int,
-    over: tuple[int, ...],
-    eps: float,
-) -> Tensor:
-    """Normalise `own` by moments given as weighted values per channel."""
-
-    def pooled(values: Tensor) -> Tensor:
-        values = values.mean(dim=over, keepdim=True) if over else values
-        per_segment = values.movedim(axis, -1) @ segments
-        count = (weights @ segments).clamp_min(1e-12)
-        return ((per_segment / count) @ segments.T).movedim(-1, axis)
-
-    mean = pooled(first)
-    variance = (pooled(second) - mean.square()).clamp_min(0)
-    return (own - mean) * (variance + eps).rsqrt()

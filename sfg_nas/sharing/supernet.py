@@ -16,7 +16,7 @@ from sfg_nas.sharing.assignments import Assignments
 from sfg_nas.sharing.cost import ExpectedCost
 from sfg_nas.sharing.install import install_masks
 from sfg_nas.sharing.streams import StreamRunner
-from sfg_nas.sharing.trace import BackboneWithHeads
+from sfg_nas.sharing.traced import BackboneWithHeads
 from sfg_nas.sharing.wiring import Wiring
 
 Relaxation = Literal["connections", "streams"]
@@ -112,9 +112,7 @@ class Supernet(nn.Module):
             features = self.network.backbone(x)
             return {
                 task: head(self._read(features, t, table) if t in self.wiring.gated else features)
-                for t, (task, head) in enumerate(
-                    zip(self.tasks, self.network.heads, strict=True)
-                )
+                for t, (task, head) in enumerate(zip(self.tasks, self.network.heads, strict=True))
             }
         finally:
             self._holder.table = None

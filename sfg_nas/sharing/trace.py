@@ -11,7 +11,7 @@ import copy
 import operator
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor, fx, nn
@@ -19,117 +19,20 @@ from torch.export import Dim, ExportedProgram, export
 from torch.utils._pytree import tree_leaves
 
 from sfg_nas.errors import ConversionError, explain
-from sfg_nas.operations import Kind, Setting, canonical_name, vocabulary
+from sfg_nas.operations import Setting, canonical_name, vocabulary
+from sfg_nas.sharing.traced import (
+    BATCH,
+    BackboneWithHeads,
+    TracedNetwork,
+    TracedOp,
+    public_path,
+)
 
-BATCH = 2  # of the example: torch.export treats 0 and 1 as special sizes
-_AS_SHAPE = {"expand_as": ("expand", "size"), "view_as": ("view", "size"), "reshape_as": ("reshape", "shape")}
-
-
-class BackboneWithHeads(nn.Module):
-    """A backbone and one head per task, as one module.
-
-    Attributes:
-        tasks: Names of the T tasks.
-        backbone: Any module from `[N, C, H, W]` (or other) to whatever the heads read.
-        heads: T modules on the backbone's output, in the order of `tasks`.
-    """
-
-    def __init__(self, backbone: nn.Module, heads: Mapping[str, nn.Module]) -> None:
-        """Hold the given modules (not copies of them)."""
-        super().__init__()
-        self.tasks = tuple(heads)
-        self.backbone = backbone
-        self.heads = nn.ModuleList(heads.values())
-
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Return every task's output for a batch `x`, `[N, ...]`."""
-        features = self.backbone(x)
-        return {task: head(features) for task, head in zip(self.tasks, self.heads, strict=True)}
-
-
-@dataclass(frozen=True)
-class TracedOp:
-    """One operation of the traced network.
-
-    Attributes:
-        name: Unique name: the module's path, with the operation where a path is not enough.
-        operation: Name in the vocabulary, or `input`, `read`.
-        path: Path of the module that runs it.
-        operands: Activations it reads: argument name to names of operations (several in a list
-            argument such as that of `cat`).
-        statics: Argument name to the key of a parameter, buffer or value computed from them.
-        settings: The other arguments.
-        item: Which result of an operation with several, else None.
-        shape: Output shape on the example, batch included.
-        head: Index of the task whose head runs it, None in the backbone.
-    """
-
-    name: str
-    operation: str
-    path: str
-    operands: Mapping[str, tuple[str, ...]]
-    statics: Mapping[str, str]
-    settings: Mapping[str, Setting]
-    item: int | None
-    shape: tuple[int, ...]
-    head: int | None
-
-    @property
-    def sources(self) -> Iterator[str]:
-        """Names of all operations it reads."""
-        return (name for names in self.operands.values() for name in names)
-
-
-@dataclass(frozen=True)
-class TracedNetwork:
-    """The operations of a network in execution order.
-
-    Attributes:
-        tasks: Names of the T tasks.
-        ops: The operations; the first is `input`.
-        features: Name of the operation behind each leaf of the backbone's output, None for a leaf
-            that is no activation.
-        outputs: Name of the operation that gives each task's output.
-        statics: Exported graph nodes whose values come from parameters alone, by key.
-        constants: Tensors that are neither parameters nor buffers of the module.
-    """
-
-    tasks: tuple[str, ...]
-    ops: tuple[TracedOp, ...]
-    features: tuple[str | None, ...]
-    outputs: tuple[str, ...]
-    statics: Mapping[str, fx.Node | str] = field(repr=False)
-    constants: Mapping[str, Tensor] = field(repr=False)
-
-    def __deepcopy__(self, memo: dict[int, object]) -> TracedNetwork:
-        """Return itself: a trace never changes, and graph nodes do not copy."""
-        return self
-
-    def static_target(self, key: str) -> str | None:
-        """Return the state-dict key behind a static value, None if it is computed."""
-        source = self.statics[key]
-        return source if isinstance(source, str) else None
-
-    def static_value(self, key: str, state: Mapping[str, Tensor]) -> Tensor:
-        """Return a static value under the given parameters and buffers.
-
-        Args:
-            key: A value of `TracedOp.statics`.
-            state: Tensors by state-dict key of the `BackboneWithHeads`.
-        """
-        source = self.statics[key]
-        if isinstance(source, str):
-            return state[source] if source in state else self.constants[source]
-
-        def value(argument: object) -> object:
-            if isinstance(argument, fx.Node):
-                return self.static_value(argument.name, state)
-            return argument
-
-        arguments = fx.map_arg(source.args, lambda n: value(n))
-        keywords = fx.map_arg(source.kwargs, lambda n: value(n))
-        result: Tensor = source.target(*arguments, **keywords)  # type: ignore[operator]
-        return result
+_AS_SHAPE = {
+    "expand_as": ("expand", "size"),
+    "view_as": ("view", "size"),
+    "reshape_as": ("reshape", "shape"),
+}
 
 
 def trace(network: BackboneWithHeads, example: Tensor) -> TracedNetwork:
@@ -232,9 +135,13 @@ class _Reader:
             if source in self.lists:
                 self._item(node, self.lists[source])
                 return
-        if value is None or isinstance(value, int | float | bool | torch.SymInt | torch.SymFloat | torch.SymBool):
+        if value is None or isinstance(
+            value, int | float | bool | torch.SymInt | torch.SymFloat | torch.SymBool
+        ):
             return
-        activations = [n for n in node.all_input_nodes if n.name in self.names or n.name in self.lists]
+        activations = [
+            n for n in node.all_input_nodes if n.name in self.names or n.name in self.lists
+        ]
         if not activations:
             self.statics[node.name] = node
             return
@@ -272,7 +179,15 @@ class _Reader:
             settings[size] = list(shape)
         _free_batch(name, settings, shape)
         op = TracedOp(
-            self._unique(path, name), name, path, operands, statics, settings, None, shape, self._head(path)
+            self._unique(path, name),
+            name,
+            path,
+            operands,
+            statics,
+            settings,
+            None,
+            shape,
+            self._head(path),
         )
         if several:
             self.lists[node.name] = op
@@ -357,14 +272,6 @@ class _Reader:
         return unique
 
 
-def public_path(path: str, tasks: Sequence[str]) -> str:
-    """Return a module path as the user knows it: inside the backbone, or `heads.<task>`."""
-    if path == "backbone" or path.startswith("backbone."):
-        return path.removeprefix("backbone").removeprefix(".")
-    match = re.match(r"heads\.(\d+)(.*)", path)
-    return f"heads.{tasks[int(match.group(1))]}{match.group(2)}" if match else path
-
-
 def _free_batch(operation: str, settings: dict[str, Setting], shape: tuple[int, ...]) -> None:
     """Let the first dimension of a target shape be whatever the batch makes it."""
     if operation in ("view", "reshape", "expand"):
@@ -428,9 +335,3 @@ def _refuse(path: str, operation: str) -> ConversionError:
             do="replace that module, or keep it out of the backbone (in a head's input, say)",
         )
     )
-
-
-def is_kind(op: TracedOp, *kinds: Kind) -> bool:
-    """Return whether an operation is of one of the kinds (never for `input` and `read`)."""
-    known = vocabulary().get(op.operation)
-    return known is not None and known.kind in kinds

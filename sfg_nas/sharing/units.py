@@ -70,10 +70,10 @@ class Units:
         """
         if first is second:
             return
-        a, b = torch.broadcast_tensors(first, second)
-        pairs = torch.stack([a.reshape(-1), b.reshape(-1)])
-        pairs = pairs[:, pairs[0] != pairs[1]]
-        for u, v in torch.unique(pairs, dim=1).T.tolist():
+        shape = torch.broadcast_shapes(first.shape, second.shape)
+        one = first.expand(shape).reshape(-1).tolist()
+        two = second.expand(shape).reshape(-1).tolist()
+        for u, v in dict.fromkeys(zip(one, two, strict=True)):
             self._union(u, v)
 
     def _union(self, u: int, v: int) -> None:

@@ -14,7 +14,7 @@ from sfg_nas.errors import ArchitectureError, explain
 from sfg_nas.groups import Groups
 from sfg_nas.operations import Kind, vocabulary
 from sfg_nas.sharing.channels import ChannelMap
-from sfg_nas.sharing.trace import BATCH, TracedNetwork, TracedOp, is_kind
+from sfg_nas.sharing.traced import BATCH, TracedNetwork, TracedOp, is_kind
 from sfg_nas.sharing.units import SEARCHABLE, Layout
 
 
@@ -127,9 +127,7 @@ def wire(channels: ChannelMap, groups: Groups, weights: Mapping[str, Tensor]) ->
     layers = {name: row_of[units] for name, units in channels.layers.items()}
     # a layer with filters tied to the image belongs to all tasks: nothing to search there
     layers = {name: r for name, r in layers.items() if bool((r < variables).all())}
-    reading = tuple(
-        _reading_layer(channels, key, weights[key], row_of) for key in channels.weights
-    )
+    reading = tuple(_reading_layer(channels, key, weights[key], row_of) for key in channels.weights)
     return Wiring(channels.network, groups, variables, layers, reading, rows, channels.gated)
 
 
@@ -161,9 +159,7 @@ def _rows_along(layout: Layout, row_of: Tensor) -> tuple[int | None, Tensor]:
     return axis, row_of[layout.units_along(axis)]
 
 
-def _reading_layer(
-    channels: ChannelMap, key: str, weight: Tensor, row_of: Tensor
-) -> ReadingLayer:
+def _reading_layer(channels: ChannelMap, key: str, weight: Tensor, row_of: Tensor) -> ReadingLayer:
     ops = [op for op in channels.network.ops if op.statics.get("weight") == key]
     ops = [op for op in ops if is_kind(op, Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)]
     first = ops[0]

@@ -1,0 +1,273 @@
+"""The rules by which each kind of operation passes on, makes and ties units."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sfg_nas.errors import ConversionError, explain
+from sfg_nas.groups import Groups
+from sfg_nas.operations import Kind, vocabulary
+from sfg_nas.sharing.movement import gathered, move, padding_of, reduced_dims
+from sfg_nas.sharing.traced import TracedNetwork, TracedOp, public_path
+from sfg_nas.sharing.units import SEARCHABLE, Layout, Units
+
+
+class HeadNeedsGateError(Exception):
+    def __init__(self, head: int) -> None:
+        super().__init__(head)
+        self.head = head
+
+
+class Labeller:
+    """Labels the output of one operation after another, tying units as it goes.
+
+    Attributes:
+        units: All units and their ties.
+        layers: Searchable layers: public name to the units of its filters `[F]`.
+        weights: Static key of every filter bank to its layer's public name, heads included.
+        layouts: Labels of every operation's output so far.
+    """
+
+    def __init__(self, network: TracedNetwork, groups: Groups) -> None:
+        self.network = network
+        self.groups = groups
+        heads = frozenset(groups.owner_of_head(t) for t in range(len(groups.tasks)))
+        if len(groups.tasks) == 1:  # the only head and the image have the same owner
+            heads = frozenset()
+        self.units = Units(heads)
+        self.banks: dict[str, Tensor] = {}  # key of a weight or operation -> its units
+        self.inputs: dict[str, Tensor] = {}  # key of a weight -> units of its input channels
+        self.layers: dict[str, Tensor] = {}
+        self.weights: dict[str, str] = {}
+        self.layouts: dict[str, Layout] = {}
+        self.rules = {
+            Kind.CONV: self._conv,
+            Kind.CONV_TRANSPOSE: self._conv,
+            Kind.LINEAR: self._linear,
+            Kind.CHANNEL_NORM: self._channel_norm,
+            Kind.MIXING_NORM: self._mixing_norm,
+            Kind.POINTWISE: self._pointwise,
+            Kind.WINDOW: self._window,
+            Kind.REDUCE: self._reduce,
+            Kind.ALONG: self._along,
+            Kind.MOVEMENT: self._movement,
+            Kind.MIX: self._mix,
+        }
+
+    def label(self, op: TracedOp) -> Layout:
+        """Return the layout of an operation's output.
+
+        Raises:
+            ConversionError: Channels cannot be followed through the operation.
+            OwnerConflictError: Channels of a head meet others.
+            HeadNeedsGateError: A head needs a gated copy of the features.
+        """
+        if op.operation == "input":
+            if "input" not in self.banks:
+                owner = self.groups.owner_of_image()
+                channels = op.shape[1] if len(op.shape) > 1 else 1
+                self.banks["input"] = self.units.new(channels, owner)
+            axis = 1 if len(op.shape) > 1 else 0
+            return Layout.along(self.banks["input"], axis, op.shape).under(self.units.roots())
+        if op.operation == "read":
+            return self._read(op)
+        layout = self.rules[vocabulary()[op.operation].kind](op)
+        return layout.under(self.units.roots())
+
+    def _read(self, op: TracedOp) -> Layout:
+        source = self._single(self._operand(op))
+        axis = source.axes[0] if source.axes else min(1, len(source.shape) - 1)
+        owner = self.groups.owner_of_head(op.head or 0)
+        units = self._bank(op.name, source.shape[axis], owner)
+        return Layout.along(units, axis, op.shape)
+
+    def _bank(self, key: str, count: int, owner: int) -> Tensor:
+        if key not in self.banks:
+            self.banks[key] = self.units.new(count, owner)
+        return self.banks[key]
+
+    def _operand(self, op: TracedOp, argument: str | None = None) -> Layout:
+        names = op.operands[argument] if argument else next(iter(op.operands.values()))
+        return self.layouts[names[0]]
+
+    def _keep(self, layout: Layout, axis: int | None) -> Layout:
+        """Tie units until labels vary along `axis` alone (along nothing if None)."""
+        extra = [d for d in layout.axes if d != axis]
+        if not extra:
+            return layout
+        first = layout.labels
+        for dim in extra:
+            first = first.narrow(dim, 0, 1)
+        self.units.tie(layout.labels, first)
+        return Layout(first, layout.shape)
+
+    def _single(self, layout: Layout) -> Layout:
+        """Tie units until labels vary along one axis at most: the longest."""
+        if len(layout.axes) < 2:
+            return layout
+        return self._keep(layout, max(layout.axes, key=lambda d: layout.shape[d]))
+
+    def _layer(self, op: TracedOp, count: int) -> Tensor:
+        """Return the units of a layer's filters, new ones the first time it is seen."""
+        key = op.statics.get("weight", op.name)
+        owner = SEARCHABLE if op.head is None else self.groups.owner_of_head(op.head)
+        units = self._bank(f"filters of {key}", count, owner)
+        if key not in self.weights:
+            target = self.network.static_target(key) if "weight" in op.statics else None
+            name = op.name
+            if target is not None:
+                name = public_path(target, self.network.tasks).removesuffix(".weight")
+            self.weights[key] = name
+            if op.head is None:
+                self.layers[name] = units
+        return units
+
+    def _conv(self, op: TracedOp) -> Layout:
+        if "weight" not in op.statics or list(op.operands) != ["input"]:
+            raise _refuse(op, "a weight computed from activations")
+        layout = self._keep(self._operand(op), 1)
+        filters = self._layer(op, op.shape[1])
+        channels = layout.units_along(1)
+        parts = op.settings.get("groups", 1)
+        assert isinstance(parts, int)
+        if parts > 1:
+            per_in, per_out = len(channels) // parts, len(filters) // parts
+            own = channels.view(parts, per_in)
+            self.units.tie(own, own[:, :1])
+            self.units.tie(filters.view(parts, per_out), own[:, :1])
+        self._tie_calls(op, channels)
+        return Layout.along(filters, 1, op.shape)
+
+    def _linear(self, op: TracedOp) -> Layout:
+        if "weight" not in op.statics or list(op.operands) != ["input"]:
+            raise _refuse(op, "a weight computed from activations")
+        layout = self._operand(op)
+        last = len(layout.shape) - 1
+        if layout.axes and last not in layout.axes:  # mixes positions, channel by channel
+            layout = self._keep(layout, None)
+        layout = self._keep(layout, last)
+        filters = self._layer(op, op.shape[-1])
+        self._tie_calls(op, layout.units_along(last))
+        return Layout.along(filters, len(op.shape) - 1, op.shape)
+
+    def _tie_calls(self, op: TracedOp, channels: Tensor) -> None:
+        """Tie the input channels of all calls of one layer."""
+        key = op.statics["weight"]
+        if key in self.inputs and len(self.inputs[key]) == len(channels):
+            self.units.tie(self.inputs[key], channels)
+        self.inputs[key] = channels
+
+    def _channel_norm(self, op: TracedOp) -> Layout:
+        return self._keep(self._operand(op), 1)
+
+    def _mixing_norm(self, op: TracedOp) -> Layout:
+        layout = self._operand(op)
+        if op.operation == "group_norm":
+            layout = self._keep(layout, 1)
+        layout = self._single(layout)
+        if op.head is not None and not self.owned_by_head(layout, op.head):
+            raise HeadNeedsGateError(op.head)
+        return layout
+
+    def owned_by_head(self, layout: Layout, task: int) -> bool:
+        """Return whether all units of a layout belong to the head of a task."""
+        owner = self.groups.owner_of_head(task)
+        labels = layout.labels.reshape(-1).tolist()
+        return all(self.units.owners[self.units.find(u)] == owner for u in labels)
+
+    def _pointwise(self, op: TracedOp) -> Layout:
+        labels = []
+        for name in op.sources:
+            small = self.layouts[name].labels
+            labels.append(small.view([1] * (len(op.shape) - small.dim()) + list(small.shape)))
+        for other in labels[1:]:
+            self.units.tie(labels[0], other)
+        shape = torch.broadcast_shapes(*[x.shape for x in labels])
+        return self._single(Layout(labels[0].expand(shape), op.shape))
+
+    def _window(self, op: TracedOp) -> Layout:
+        layout = self._operand(op)
+        last = vocabulary()[op.operation].spatial
+        spatial = range(len(layout.shape) - last, len(layout.shape))
+        outside = [d for d in layout.axes if d not in spatial]
+        if len(outside) < len(layout.axes):
+            layout = self._keep_outside(layout, set(spatial))
+        return self._single(Layout(layout.labels, op.shape))
+
+    def _keep_outside(self, layout: Layout, dims: set[int]) -> Layout:
+        """Tie units until labels do not vary along any of `dims`."""
+        first = layout.labels
+        for dim in dims:
+            first = first.narrow(dim, 0, 1)
+        self.units.tie(layout.labels, first)
+        return Layout(first, layout.shape)
+
+    def _reduce(self, op: TracedOp) -> Layout:
+        layout = self._operand(op)
+        dims = reduced_dims(op, len(layout.shape))
+        layout = self._keep_outside(layout, dims)
+        labels = layout.labels
+        if len(op.shape) < len(layout.shape):
+            for dim in sorted(dims, reverse=True):
+                labels = labels.squeeze(dim)
+        return self._single(Layout(labels, op.shape))
+
+    def _along(self, op: TracedOp) -> Layout:
+        layout = self._operand(op)
+        raw = op.settings.get("dim", op.settings.get("dims", 0))
+        dims = raw if isinstance(raw, list) else [raw]
+        axes = {int(d) % len(layout.shape) for d in dims}  # type: ignore[arg-type]
+        return self._single(self._keep_outside(layout, axes))
+
+    def _mix(self, op: TracedOp) -> Layout:
+        layouts = [self._keep(self.layouts[name], None) for name in op.sources]
+        for other in layouts[1:]:
+            self.units.tie(layouts[0].labels.reshape(-1), other.labels.reshape(-1))
+        label = layouts[0].labels.reshape(-1)
+        return Layout(label.view([1] * len(op.shape)), op.shape)
+
+    def _movement(self, op: TracedOp) -> Layout:
+        if op.operation in ("constant_pad_nd", "pad"):
+            return self._pad(op)
+        layouts = {k: [self.layouts[n] for n in names] for k, names in op.operands.items()}
+        sources = [layout for group in layouts.values() for layout in group]
+        result = Layout.of(move(op, [layout.full for layout in sources]))
+        if len(result.axes) > 1 and len(sources) > 1:
+            return self._single(result)
+        tangled = [s for s in sources if len(s.axes) > 1]
+        if tangled and len(result.axes) < 2:
+            if gathered(self.network, self.layouts, op, result) is None:
+                for layout in tangled:
+                    self._single(layout)
+        return result
+
+    def _pad(self, op: TracedOp) -> Layout:
+        """Constant padding: new channels, if any, are constants with units of their own."""
+        layout = self._single(self._operand(op))
+        axis = layout.axes[0] if layout.axes else 1
+        before, after = padding_of(op, axis)
+        if before <= 0 and after <= 0:
+            if before == after == 0:
+                return Layout(layout.labels, op.shape)
+            units = layout.units_along(axis)
+            units = units[-before : len(units) + after]
+            return Layout.along(units, axis, op.shape)
+        if before < 0 or after < 0:
+            raise _refuse(op, "padding and cropping of channels in one step")
+        units = layout.units_along(axis)
+        owner = SEARCHABLE if op.head is None else self.groups.owner_of_head(op.head)
+        fresh = self._bank(f"padding of {op.name}", before + after, owner)
+        units = torch.cat([fresh[:before], units, fresh[before:]])
+        return Layout.along(units, axis, op.shape)
+
+
+def _refuse(op: TracedOp, what: str) -> ConversionError:
+    return ConversionError(
+        explain(
+            where=f"convert: module `{op.path or 'backbone'}`",
+            rule="channels must be followed through every operation",
+            found=f"operation `{op.operation}` with {what}",
+            do="replace that module by a supported one",
+        )
+    )

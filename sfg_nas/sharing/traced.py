@@ -1,0 +1,136 @@
+"""The values of a trace: a network as a list of known operations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor, fx, nn
+
+from sfg_nas.operations import Kind, Setting, vocabulary
+
+BATCH = 2  # of the example: torch.export treats 0 and 1 as special sizes
+
+
+class BackboneWithHeads(nn.Module):
+    """A backbone and one head per task, as one module.
+
+    Attributes:
+        tasks: Names of the T tasks.
+        backbone: Any module from `[N, C, H, W]` (or other) to whatever the heads read.
+        heads: T modules on the backbone's output, in the order of `tasks`.
+    """
+
+    def __init__(self, backbone: nn.Module, heads: Mapping[str, nn.Module]) -> None:
+        """Hold the given modules (not copies of them)."""
+        super().__init__()
+        self.tasks = tuple(heads)
+        self.backbone = backbone
+        self.heads = nn.ModuleList(heads.values())
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Return every task's output for a batch `x`, `[N, ...]`."""
+        features = self.backbone(x)
+        return {task: head(features) for task, head in zip(self.tasks, self.heads, strict=True)}
+
+
+@dataclass(frozen=True)
+class TracedOp:
+    """One operation of the traced network.
+
+    Attributes:
+        name: Unique name: the module's path, with the operation where a path is not enough.
+        operation: Name in the vocabulary, or `input`, `read`.
+        path: Path of the module that runs it.
+        operands: Activations it reads: argument name to names of operations (several in a list
+            argument such as that of `cat`).
+        statics: Argument name to the key of a parameter, buffer or value computed from them.
+        settings: The other arguments.
+        item: Which result of an operation with several, else None.
+        shape: Output shape on the example, batch included.
+        head: Index of the task whose head runs it, None in the backbone.
+    """
+
+    name: str
+    operation: str
+    path: str
+    operands: Mapping[str, tuple[str, ...]]
+    statics: Mapping[str, str]
+    settings: Mapping[str, Setting]
+    item: int | None
+    shape: tuple[int, ...]
+    head: int | None
+
+    @property
+    def sources(self) -> Iterator[str]:
+        """Names of all operations it reads."""
+        return (name for names in self.operands.values() for name in names)
+
+
+@dataclass(frozen=True)
+class TracedNetwork:
+    """The operations of a network in execution order.
+
+    Attributes:
+        tasks: Names of the T tasks.
+        ops: The operations; the first is `input`.
+        features: Name of the operation behind each leaf of the backbone's output, None for a leaf
+            that is no activation.
+        outputs: Name of the operation that gives each task's output.
+        statics: Exported graph nodes whose values come from parameters alone, by key.
+        constants: Tensors that are neither parameters nor buffers of the module.
+    """
+
+    tasks: tuple[str, ...]
+    ops: tuple[TracedOp, ...]
+    features: tuple[str | None, ...]
+    outputs: tuple[str, ...]
+    statics: Mapping[str, fx.Node | str] = field(repr=False)
+    constants: Mapping[str, Tensor] = field(repr=False)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> TracedNetwork:
+        """Return itself: a trace never changes, and graph nodes do not copy."""
+        return self
+
+    def static_target(self, key: str) -> str | None:
+        """Return the state-dict key behind a static value, None if it is computed."""
+        source = self.statics[key]
+        return source if isinstance(source, str) else None
+
+    def static_value(self, key: str, state: Mapping[str, Tensor]) -> Tensor:
+        """Return a static value under the given parameters and buffers.
+
+        Args:
+            key: A value of `TracedOp.statics`.
+            state: Tensors by state-dict key of the `BackboneWithHeads`.
+        """
+        source = self.statics[key]
+        if isinstance(source, str):
+            return state[source] if source in state else self.constants[source]
+
+        def value(argument: object) -> object:
+            if isinstance(argument, fx.Node):
+                return self.static_value(argument.name, state)
+            if isinstance(argument, list | tuple):
+                return [value(item) for item in argument]
+            return argument
+
+        arguments = [value(argument) for argument in source.args]
+        keywords = {name: value(argument) for name, argument in source.kwargs.items()}
+        result: Tensor = source.target(*arguments, **keywords)  # type: ignore[operator]
+        return result
+
+
+def public_path(path: str, tasks: Sequence[str]) -> str:
+    """Return a module path as the user knows it: inside the backbone, or `heads.<task>`."""
+    if path == "backbone" or path.startswith("backbone."):
+        return path.removeprefix("backbone").removeprefix(".")
+    match = re.match(r"heads\.(\d+)(.*)", path)
+    return f"heads.{tasks[int(match.group(1))]}{match.group(2)}" if match else path
+
+
+def is_kind(op: TracedOp, *kinds: Kind) -> bool:
+    """Return whether an operation is of one of the kinds (never for `input` and `read`)."""
+    known = vocabulary().get(op.operation)
+    return known is not None and known.kind in kinds
