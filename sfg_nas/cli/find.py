@@ -162,7 +162,7 @@ def open_architecture(path: str) -> Architecture:
     if not file.is_file():
         rule, do = "an architecture's file is needed", "check the path"
         raise ConfigError(explain(where=path, rule=rule, found="no such file", do=do))
-    return Architecture.from_graphml(file) if file.suffix == ".graphml" else Architecture.load(file)
+    return Architecture.load(file)
 
 
 def choose_trials(run: Run, which: str) -> list[Trial]:

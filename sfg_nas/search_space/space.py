@@ -75,7 +75,7 @@ class SearchSpace:
         Raises:
             ConfigError: If an entry is wrong; all of them at once.
         """
-        value = {key: dict(entry) for key, entry in entries.items()}
+        value = {k: dict(e) if isinstance(e, Mapping) else e for k, e in entries.items()}
         return SearchSpace.from_document(Document(name=name, value=cast("Value", value)))
 
     @staticmethod
