@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -18,6 +16,7 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from sfg_nas.data.content import content_key, workers
 from sfg_nas.data.duplicates import SIMILARITY, THUMBNAIL, near_duplicates
 from sfg_nas.data.location import Progress
 from sfg_nas.errors import DataError, explain
@@ -48,8 +47,8 @@ def decoded_photos(
 ) -> DecodedPhotos:
     """Return the photos as RGB squares, from the cache or, the first time, decoded into it.
 
-    A photo that is not square is cut to its middle. Every byte of the source is read to compute the
-    key, so a changed photo is never served from an old cache.
+    A photo that is not square is cut to its middle. The key is that of the content of the source, so
+    a copy of the source finds the same cache and a changed photo is never served from an old one.
 
     Args:
         paths: The files; their names must differ.
@@ -60,7 +59,8 @@ def decoded_photos(
     Raises:
         DataError: If the cache cannot be written.
     """
-    key = content_key(paths, f"format {_FORMAT} size {size} similarity {SIMILARITY}")
+    settings = f"format {_FORMAT} size {size} similarity {SIMILARITY}"
+    key = content_key(paths, settings, memory=cache)
     folder = cache / key[:32]
     found = _read(folder, (len(paths), 3, size, size), key)
     if found is not None:
@@ -73,27 +73,6 @@ def decoded_photos(
     if written is None:
         raise _unusable(cache, f"{folder.name} cannot be read back")
     return written
-
-
-def content_key(paths: Sequence[Path], settings: str) -> str:
-    """Return the SHA-256 of the names, sizes and bytes of files, and of settings.
-
-    The folder that the files lie in and the order of `paths` do not count.
-    """
-    with ThreadPoolExecutor(_workers()) as pool:
-        digests = list(pool.map(_file_digest, paths))
-    found = hashlib.sha256(settings.encode())
-    for path, digest in sorted(zip(paths, digests, strict=True), key=lambda pair: pair[0].name):
-        found.update(f"\0{path.name}\0{digest}".encode(errors="surrogateescape"))
-    return found.hexdigest()
-
-
-def _file_digest(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        return f"unreadable: {error.strerror}"
-    return f"{len(content)} {hashlib.sha256(content).hexdigest()}"
 
 
 def _read(folder: Path, shape: tuple[int, ...], key: str) -> DecodedPhotos | None:
@@ -157,7 +136,7 @@ def _decode_all(
         return None
 
     failed: dict[str, str] = {}
-    pool = ThreadPoolExecutor(_workers())
+    pool = ThreadPoolExecutor(workers())
     try:
         for row, reason in enumerate(pool.map(decode, range(len(paths)))):
             if reason is not None:
@@ -177,10 +156,6 @@ def _decode(path: Path, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]
     # From the full photo, so that groups do not depend on the size chosen.
     grey = ImageOps.fit(image.convert("L"), (THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
     return np.asarray(small).transpose(2, 0, 1), np.asarray(grey)
-
-
-def _workers() -> int:
-    return min(16, os.cpu_count() or 1)
 
 
 def _unusable(cache: Path, found: str) -> DataError:
