@@ -1,0 +1,13 @@
+"""What people look at: the drawing of an architecture, tables and figures.
+
+Every figure is a `matplotlib.figure.Figure` of its own; pyplot and its global state are not used.
+"""
+
+from __future__ import annotations
+
+from sfg_nas.report.allocation import plot_allocation
+from sfg_nas.report.dot import to_dot
+from sfg_nas.report.drawing import draw_architecture
+from sfg_nas.report.table import ResultsTable, results_table
+
+__all__ = ["ResultsTable", "draw_architecture", "plot_allocation", "results_table", "to_dot"]

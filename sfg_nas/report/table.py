@@ -1,0 +1,129 @@
+"""Results as a table for people: one row per method, mean ± standard deviation over seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from sfg_nas.report.words import counted
+from sfg_nas.tasks import Task
+
+_PERCENT = ("accuracy", "balanced_accuracy")
+_COSTS = {"macs": "MACs", "params": "parameters"}
+
+
+@dataclass(frozen=True)
+class ResultsTable:
+    """A table of text.
+
+    Attributes:
+        columns: Titles; the first column is the method.
+        rows: Cells, as long as `columns`.
+        note: What a reader must know of the numbers.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str
+
+    def markdown(self) -> str:
+        """Return the table in Markdown, numbers to the right, the note below."""
+        cells = [[cell.replace("|", "\\|") for cell in row] for row in (self.columns, *self.rows)]
+        widths = self._widths(cells)
+        rule = [":" + "-" * (widths[0] - 1), *["-" * (width - 1) + ":" for width in widths[1:]]]
+        lines = [self._line(row, widths) for row in cells]
+        body = [f"| {' | '.join(row)} |" for row in [lines[0], rule, *lines[1:]]]
+        return "\n".join([*body, "", self.note, ""])
+
+    def text(self) -> str:
+        """Return the table in plain text with aligned columns, the note below."""
+        cells = [list(self.columns), *[list(row) for row in self.rows]]
+        widths = self._widths(cells)
+        lines = ["  ".join(self._line(row, widths)).rstrip() for row in cells]
+        return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], "", self.note, ""])
+
+    def _widths(self, cells: Sequence[Sequence[str]]) -> list[int]:
+        return [max(3, *(len(row[i]) for row in cells)) for i in range(len(self.columns))]
+
+    def _line(self, row: Sequence[str], widths: Sequence[int]) -> list[str]:
+        pairs = list(zip(row, widths, strict=True))
+        return [pairs[0][0].ljust(pairs[0][1]), *[cell.rjust(width) for cell, width in pairs[1:]]]
+
+
+def results_table(summary: pd.DataFrame, tasks: Sequence[Task] = ()) -> ResultsTable:
+    """Return a summary of retrained networks as a table for people.
+
+    Args:
+        summary: What `retrain` returns: indexed by method, with `seeds`, `params`, `macs`, perhaps
+            `relative_macs`, and for each metric (`age/mae`, `delta`) a column of means and one of
+            standard deviations with ` sd` at its end.
+        tasks: The tasks, for units; metrics of unknown tasks have none.
+    """
+    units = {task.name: task.unit or "" for task in tasks}
+    metrics = [name.removesuffix(" sd") for name in summary.columns if name.endswith(" sd")]
+    columns = ["method", *[_title(metric, units) for metric in metrics]]
+    columns += [_COSTS[c] for c in _COSTS if c in summary.columns]
+    if "relative_macs" in summary.columns:
+        columns.insert(columns.index("MACs") + 1, "of hard sharing's")
+    columns.append("seeds")
+    rows = []
+    for method, record in summary.to_dict("index").items():
+        values = {str(key): float(value) for key, value in record.items()}
+        row = [str(method), *[_cell(metric, values) for metric in metrics]]
+        for cost in (c for c in _COSTS if c in values):
+            row.append(counted(round(values[cost])))
+            if cost == "macs" and "relative_macs" in values:
+                row.append(_number(values["relative_macs"], 2))
+        row.append(_number(values["seeds"], 0))
+        rows.append(tuple(row))
+    return ResultsTable(tuple(columns), tuple(rows), _note(summary, metrics))
+
+
+def _title(metric: str, units: Mapping[str, str]) -> str:
+    if metric == "delta":
+        return "Δ [%]"
+    task, _, name = metric.partition("/")
+    title = f"{task} {name.upper() if name in ('mae', 'mse', 'rmse') else name.replace('_', ' ')}"
+    unit = "%" if name in _PERCENT else units.get(task, "")
+    return f"{title} [{unit}]" if unit else title
+
+
+def _cell(metric: str, values: Mapping[str, float]) -> str:
+    name = metric.rpartition("/")[2]
+    scale = 100.0 if name in _PERCENT or metric == "delta" else 1.0
+    mean, spread = scale * values[metric], scale * values[f"{metric} sd"]
+    if not math.isfinite(mean):
+        return "–"
+    digits = _digits(mean, spread) if scale == 1.0 else 2
+    text = _number(mean, digits, signed=metric == "delta")
+    return f"{text} ± {_number(spread, digits)}" if math.isfinite(spread) else text
+
+
+def _digits(mean: float, spread: float) -> int:
+    """Return how many decimals are worth showing: two significant digits of the spread."""
+    size = spread if math.isfinite(spread) and spread > 0 else abs(mean) / 100
+    return min(4, max(0, 1 - math.floor(math.log10(size)))) if size > 0 else 2
+
+
+def _number(value: float, digits: int, *, signed: bool = False) -> str:
+    if not math.isfinite(value):
+        return "–"
+    text = f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
+    return text.replace("-", "−")
+
+
+def _note(summary: pd.DataFrame, metrics: Sequence[str]) -> str:
+    seeds = sorted({int(n) for n in summary["seeds"]})
+    parts = []
+    if seeds == [1]:
+        parts.append("Single seed: the spread is not known.")
+    elif 1 in seeds:
+        parts.append("Mean ± standard deviation over seeds; rows without ± are of a single seed.")
+    else:
+        parts.append("Mean ± standard deviation over seeds.")
+    if "delta" in metrics:
+        parts.append("Δ: mean relative gain over the single-task networks, positive is better.")
+    return " ".join(parts)
