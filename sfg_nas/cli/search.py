@@ -26,7 +26,7 @@ from sfg_nas.cli.find import (
     study_file,
 )
 from sfg_nas.cli.options import Common, with_common
-from sfg_nas.cli.output import json_result, note, result, table
+from sfg_nas.cli.output import cell, json_result, note, result, table
 from sfg_nas.cli.watch import watching
 from sfg_nas.errors import ConfigError, explain
 
@@ -208,14 +208,26 @@ def _show_run(run: Run, common: Common) -> None:
         return
     done = ", ".join(f"{count} {state}" for state, count in counts.items()) or "no trial yet"
     result(f"{run.path}: {done} of {run.config.search.trials} planned")
-    table([{k: v for k, v in row.items() if k not in {"reason", "params"}} for row in rows])
+    table([_in_short(row) for row in rows])
     if best is not None:
-        cost = f"{best.ledger.relative_macs:.2f} of hard sharing's MACs"
-        result(f"best: trial {best.number}, delta {best.delta:+.4f}, {cost}")
+        scores = [
+            f"delta {best.delta:+.4f}",
+            f"{best.ledger.relative_macs:.2f} of hard sharing's MACs",
+        ]
+        found = _best_row(rows, best) or {}
+        scores += [f"{key} {cell(value)}" for key, value in found.items() if "/" in key]
+        result(f"best: trial {best.number}, {', '.join(scores)} (on validation)")
         result(f"Pareto front (delta, MACs): trials {', '.join(map(str, front))}")
     for row in rows:
         if row.get("reason"):
             result(f"trial {row['number']} {row['state']}: {row['reason']}")
+
+
+def _in_short(row: dict[str, object]) -> dict[str, object]:
+    """Return what fits on a screen: state, scores, costs, and the candidate by its keys' last words."""
+    left_out = {"reason", "params"}
+    shown = {k: v for k, v in row.items() if k not in left_out and "/" not in k}
+    return {k.split(".", 1)[-1]: v for k, v in shown.items()}
 
 
 def _best_row(rows: list[dict[str, object]], best: Trial | None) -> dict[str, object] | None:

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sfg_nas.study import Run
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_search_again_changes_nothing(call: Callable, runs: Path) -> None:
+    before = Run.load(runs / "small").trials().to_json()
+    answer = call("search", runs / "small.yaml", "--runs", runs, "--json", "--device", "cpu")
+    assert answer.code == 0
+    said = json.loads(answer.out)
+    assert said["counts"] == {"complete": 2}
+    assert said["best"]["number"] in {0, 1}
+    assert Run.load(runs / "small").trials().to_json() == before
+
+
+def test_status_by_name_and_by_path(call: Callable, runs: Path) -> None:
+    by_name = call("status", "small", "--runs", runs)
+    by_path = call("status", runs / "small")
+    assert by_name == by_path
+    assert by_name.code == 0
+    assert "2 complete of 2 planned" in by_name.out
+    assert "best: trial" in by_name.out
+    said = json.loads(call("status", runs / "small", "--json").out)
+    assert {"sharing.lambda2", "delta", "macs", "state"} <= set(said["trials"][0])
+    assert set(said["pareto"]) <= {0, 1}
+
+
+def test_another_study_of_the_same_name_is_refused(call: Callable, runs: Path) -> None:
+    answer = call("search", runs / "small.yaml", "--runs", runs, "--set", "training.epochs=2")
+    assert answer.code == 2
+    assert "training.epochs: 1 -> 2" in answer.err
+
+
+def test_retrain_puts_the_found_one_beside_others(call: Callable, runs: Path) -> None:
+    answer = call("retrain", runs / "small", "--json", "--device", "cpu")
+    assert answer.code == 0
+    methods = {row["method"]: row for row in json.loads(answer.out)["table"]}
+    assert {"found", "hard-sharing", "single-task"} <= set(methods)
+    assert all(row["seeds"] == 2 for row in methods.values())
+    plain = call("retrain", runs / "small", "--device", "cpu")
+    assert " ± " in plain.out
+
+
+def test_retrain_an_architecture_file(call: Callable, runs: Path) -> None:
+    file = runs / "small/trials/0/architecture.json"
+    answer = call("retrain", file, "--runs", runs, "--seeds", "1", "--device", "cpu")
+    assert answer.code == 0
+    assert "found" in answer.out
+    assert "single seed" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["status", "nothing"], "the runs in"),
+        (["status", "."], "no study.yaml in it"),
+        (["retrain", "nothing"], "no such folder"),
+        (["retrain", "small", "--trial", "99"], "the complete trials here are 0, 1"),
+        (["retrain", "small", "--trial", "pareto"], "one trial is needed"),
+        (["retrain", "nothing.json"], "no such file"),
+        (["retrain", "small.yaml"], "a run's folder"),
+        (["retrain", "small", "--study", "digits"], "brings its own study"),
+        (["retrain", "small", "--init", "hot"], "--init"),
+    ],
+)
+def test_bad_arguments(call: Callable, runs: Path, arguments: list[str], part: str) -> None:
+    answer = call(*arguments, "--runs", runs)
+    assert answer.code == 2
+    assert part in answer.err
+    assert "Traceback" not in answer.err
+
+
+def test_a_loss_that_is_not_finite_fails_the_trial_with_its_reason(
+    call: Callable, study: Path
+) -> None:
+    runs = study.parent / "runs"
+    text = study.read_text().replace("retrain:", "    training.learning_rate: " + RATES)
+    study.write_text(text + "retrain: {seeds: 1}\n")
+    answer = call("search", study, "--runs", runs, "--device", "cpu")
+    assert answer.code == 1
+    assert "Traceback" not in answer.err
+    said = json.loads(call("status", runs / "small", "--json").out)
+    assert said["counts"] == {"failed": 2}
+    assert all("finite" in trial["reason"] for trial in said["trials"])
+    assert "finite" in call("status", runs / "small").out
+
+
+RATES = "{type: float, low: 1.0e+30, high: 1.0e+32}\nreferences: {epochs: 1}\n# "
+
+
+@pytest.mark.slow
+def test_ctrl_c_says_how_to_go_on_and_the_same_call_does(study: Path) -> None:
+    study.write_text(study.read_text().replace("epochs: 1", "epochs: 40").replace("96", "512"))
+    runs = study.parent / "runs"
+    command = [sys.executable, "-c", "from sfg_nas.cli import main; main()"]
+    command += ["search", str(study), "--runs", str(runs), "--device", "cpu"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    started = time.monotonic()
+    while not (runs / "small/trials/0").exists() and time.monotonic() - started < 120:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"sfg-nas search {study} --runs {runs}" in err
+    assert "Traceback" not in err
+    again = [*command, "--set", "search.trials=1"]
+    done = subprocess.run(again, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "1 complete" in done.stdout
+
+
+def test_smoke_runs_beside_the_real_run(call: Callable, study: Path) -> None:
+    runs = study.parent / "runs"
+    answer = call("search", study, "--smoke", "--runs", runs, "-q", "--device", "cpu")
+    assert answer.code == 0
+    assert answer.err == ""
+    assert (runs / "small-smoke").is_dir()

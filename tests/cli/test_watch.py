@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import pytest
+
+from sfg_nas.cli.options import Common
+from sfg_nas.cli.watch import watching
+from sfg_nas.study import Progress
+
+
+def test_plain_lines_for_what_ended_and_few_for_epochs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with watching(Common()) as report:
+        report(Progress("search", 0, 2, 1, 3, values={"loss": 0.5, "other": 1.0}))
+        report(Progress("search", 0, 2, 2, 3))
+        report(Progress("search", 1, 2, text="trial 0: complete"))
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.splitlines()[-1] == "[1/2] search: trial 0: complete"
+    assert len(said.err.splitlines()) <= 2
+
+
+def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with watching(Common(quiet=True)) as report:
+        report(Progress("search", 1, 2, text="trial 0: complete"))
+    assert capsys.readouterr().err == ""
+
+
+def test_bars_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    with watching(Common()) as report:
+        report(Progress("search", 0, 2, 1, 3, values={"loss": 0.5}))
+        report(Progress("search", 1, 2, text="trial 0: complete [x]"))
+        report(Progress("retrain", 1, 2, text="found, seed 0"))
+    assert "trial 0: complete [x]" in capsys.readouterr().err
