@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
 
 from sfg_nas.allocation import Allocation
 from sfg_nas.report.palette import FAINT, INK, group_colour, group_name, ink_on
@@ -40,7 +41,7 @@ def plot_allocation(allocation: Allocation, *, title: str | None = None) -> Figu
             if share >= _LEAST_SHARE:
                 axes.text(
                     x, base + share / 2, str(row[g]), size=7, color=ink_on(colour), ha="center",
-                    va="center_baseline",
+                    va="center_baseline", path_effects=[withStroke(linewidth=2.2, foreground=colour)],
                 )  # fmt: skip
             base += share
         axes.text(x, 1.015, counted(total), size=7, color=FAINT, ha="center")
