@@ -1,0 +1,77 @@
+"""What README and CONTRIBUTING name must be there: commands, targets, files, public names."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import sfg_nas
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = ["README.md", "CONTRIBUTING.md"]
+
+
+def read(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_python_imports_public_names_and_uses_them() -> None:
+    found = blocks(read("README.md"), "python")
+    assert found
+    for block in found:
+        tree = ast.parse(block)
+        imports = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
+        names = {alias.name for n in imports if n.module == "sfg_nas" for alias in n.names}
+        assert names <= set(sfg_nas.__all__)
+        loaded = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+        assert names <= loaded
+        stored = {
+            n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+        }
+        assert loaded <= names | stored
+
+
+def test_commands_exist() -> None:
+    from sfg_nas.cli.app import app
+
+    known = {command.name for command in app.registered_commands}
+    named = set(re.findall(r"^sfg-nas ([a-z]+)", read("README.md"), flags=re.MULTILINE))
+    named |= set(re.findall(r'/sfg-nas" ([a-z]+)', read("Makefile")))
+    assert {"search", "export", "retrain"} <= named
+    assert named <= known
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_make_targets_exist(page: str) -> None:
+    targets = set(re.findall(r"^([a-z]+):", read("Makefile"), flags=re.MULTILINE))
+    named = set(re.findall(r"^\s*make ([a-z]+)", read(page), flags=re.MULTILINE))
+    named |= set(re.findall(r"`make ([a-z]+)`", read(page)))
+    assert named
+    assert named <= targets
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_and_studies_exist(page: str) -> None:
+    text = read(page)
+    links = [t for t in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in t]
+    studies = re.findall(r"studies/[\w.]+\.yaml", text)
+    missing = [path for path in [*links, *studies] if not (ROOT / path).exists()]
+    assert missing == []
+
+
+def test_stages_of_the_guide_are_those_of_the_package() -> None:
+    table = re.findall(r"^\| `([\w.]+)/?` \|", read("CONTRIBUTING.md"), flags=re.MULTILINE)
+    stages = {name.removesuffix(".py") for name in table}
+    there = {
+        path.stem
+        for path in (ROOT / "sfg_nas").iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").is_file()
+    }
+    assert there - {"__init__"} <= stages
