@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
@@ -24,9 +23,12 @@ from sfg_nas.training import (
     fit,
     make_fabric,
     recalibrate_norms,
+    remove_leftovers,
     write_json,
     write_rows,
 )
+
+CHECKPOINT = "checkpoint.safetensors"
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,10 @@ def ensure_references(
         stored = load_references(files)
         if stored is not None:
             return stored
+        remove_leftovers(files.reference_work)
         references = _train(study, files, device, on_epoch)
         write_json(files.references, asdict(references))
-        shutil.rmtree(files.reference_work / "checkpoint", ignore_errors=True)
+        (files.reference_work / CHECKPOINT).unlink(missing_ok=True)
         return references
 
 
@@ -125,7 +128,7 @@ def _train(
         settings,
         fabric=make_fabric(device, precision=config.training.precision),
         seed=seed,
-        checkpoint=files.reference_work / "checkpoint" / "checkpoint.safetensors",
+        checkpoint=files.reference_work / CHECKPOINT,
         on_epoch=keep,
     )
     recalibrate_norms(network, study.data.train, seed=seed)

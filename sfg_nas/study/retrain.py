@@ -33,6 +33,7 @@ from sfg_nas.training import (
     fit,
     load_module,
     make_fabric,
+    remove_leftovers,
     save_module,
     write_json,
     write_rows,
@@ -220,6 +221,7 @@ def _train(
     folder = files.retrained / entry.folder / str(seed)
     if _identity(study, entry, seed) == _stored_identity(folder):
         return
+    remove_leftovers(folder)
     start = time.perf_counter()
     root = derive_seed(study.config.search.seed, "retrain", seed)
     with fenced_random_state(derive_seed(root, "weights")):

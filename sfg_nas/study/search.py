@@ -16,7 +16,7 @@ from sfg_nas.study.run import Run
 from sfg_nas.study.storage import Ended, RunningTrial, TrialStore, open_optuna, open_storage
 from sfg_nas.study.study import Study
 from sfg_nas.study.trial import Ledger, run_trial
-from sfg_nas.training import History, derive_seed, write_json, write_text
+from sfg_nas.training import History, derive_seed, remove_leftovers, write_json, write_text
 
 
 class _Pruned(Exception):
@@ -51,6 +51,7 @@ def search(
     """
     files = RunFiles(runs / study.config.name)
     with locked(files.lock("begin")):
+        remove_leftovers(files.root)
         begin_run(study, files)
         backend = open_storage(storage, files.database)
         config = study.config
@@ -130,8 +131,10 @@ class _Worker:
         return Ended("complete", values=objective_values(self.study, ledger))
 
     def _train(self, trial: RunningTrial, files: TrialFiles) -> Ledger:
+        remove_leftovers(files.root)
         candidate = trial.suggest(self.study.space)
-        write_text(files.candidate, candidate.to_json() + "\n")
+        if not files.candidate.exists():
+            write_text(files.candidate, candidate.to_json() + "\n")
         write_json(files.state, {"state": "running"})
         config = self.study.at(candidate)
 

@@ -2,7 +2,13 @@
 
 from sfg_nas.training.checkpoint import load_module, load_tensors, save_module, save_tensors
 from sfg_nas.training.evaluation import evaluate, predict
-from sfg_nas.training.files import write_atomically, write_json, write_rows, write_text
+from sfg_nas.training.files import (
+    remove_leftovers,
+    write_atomically,
+    write_json,
+    write_rows,
+    write_text,
+)
 from sfg_nas.training.loop import History, fit
 from sfg_nas.training.method import (
     Loss,
@@ -37,6 +43,7 @@ __all__ = [
     "norm_state",
     "predict",
     "recalibrate_norms",
+    "remove_leftovers",
     "restore_norm_state",
     "save_module",
     "save_tensors",

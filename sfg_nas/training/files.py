@@ -27,6 +27,16 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of a process that was killed while it wrote; call it under the folder's lock.
+
+    Args:
+        folder: Where to look; it need not exist.
+    """
+    for part in folder.glob("*.part"):
+        part.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write text in UTF-8, atomically.
 

@@ -128,9 +128,12 @@ def _optimizer(group: ParameterGroup, settings: Settings) -> torch.optim.Optimiz
     rate = group.learning_rate or settings.learning_rate
     decay = settings.weight_decay if group.weight_decay is None else group.weight_decay
     parameters: list[nn.Parameter] = list(group.parameters)
+    # One kernel for all parameters: several percent of a small network's step on a CPU.
     match group.optimizer or settings.optimizer:
         case "adam":
-            return torch.optim.Adam(parameters, lr=rate, weight_decay=decay)
+            return torch.optim.Adam(parameters, lr=rate, weight_decay=decay, fused=True)
         case "adamw":
-            return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay)
-    return torch.optim.SGD(parameters, lr=rate, weight_decay=decay, momentum=settings.momentum)
+            return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, fused=True)
+    return torch.optim.SGD(
+        parameters, lr=rate, weight_decay=decay, momentum=settings.momentum, fused=True
+    )

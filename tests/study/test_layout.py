@@ -9,10 +9,12 @@ from sfg_nas.study import RunFiles, locked
 
 def test_a_lock_excludes_another_process_and_ends_with_it(tmp_path: Path) -> None:
     path = tmp_path / "locks" / "x"
+    path.parent.mkdir()
+    # The child takes the lock by hand: importing the package would take it seconds.
     code = (
-        "import sys, pathlib\n"
-        "from sfg_nas.study.layout import locked\n"
-        "with locked(pathlib.Path(sys.argv[1])):\n"
+        "import fcntl, sys\n"
+        "with open(sys.argv[1], 'a') as file:\n"
+        "    fcntl.flock(file, fcntl.LOCK_EX)\n"
         "    print('held', flush=True)\n"
         "    sys.stdin.read()\n"
     )

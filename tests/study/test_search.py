@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -100,11 +104,8 @@ def test_the_ledger_holds_each_step_and_the_fixed_network_equals_the_hard_supern
     assert ledger.delta == pytest.approx(sum(gains) / 2)
 
 
-@pytest.mark.parametrize("every", [1, 3])
-def test_interrupted_at_reports_equals_uninterrupted(
-    make_study: Make, tmp_path: Path, every: int
-) -> None:
-    study = make_study()
+def test_interrupted_at_reports_equals_uninterrupted(make_study: Make, tmp_path: Path) -> None:
+    study = make_study({"search.trials": 2})
     wanted = search(study, runs=tmp_path / "whole")
 
     def interrupt() -> Callable[[Progress], None]:
@@ -113,7 +114,7 @@ def test_interrupted_at_reports_equals_uninterrupted(
         def progress(report: Progress) -> None:
             nonlocal seen
             seen += report.epoch > 0
-            if report.epoch > 0 and seen > every:
+            if report.epoch > 0 and seen > 1:
                 raise KeyboardInterrupt
 
         return progress
@@ -146,8 +147,8 @@ def test_killed_at_any_write_equals_uninterrupted(
         return rename(self, target)
 
     monkeypatch.setattr(Path, "replace", failing)
-    for after in range(1, 200):
-        writes["left"] = 1 + after % 7
+    for after in range(1, 20):
+        writes["left"] = 1 + 2 * after
         try:
             found = search(study, runs=tmp_path / "parts")
         except KeyboardInterrupt:
@@ -203,7 +204,7 @@ def test_hopeless_trials_are_pruned_and_say_when(make_study: Make, tmp_path: Pat
     study = make_study(
         {
             "training.epochs": 3,
-            "search.trials": 6,
+            "search.trials": 5,
             "search.pruner": {"kind": "median", "startup": 1, "warmup_epochs": 0},
         }
     )
@@ -236,3 +237,40 @@ def test_the_study_file_of_a_run_says_where_it_came_from(make_study: Make, tmp_p
     assert run.provenance["data_fingerprint"] == study.data.fingerprint
     assert {"version", "git_commit", "torch", "seed"} <= set(run.provenance)
     assert json.loads((run.path / "references.json").read_text())["values"]
+
+
+CHILD = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+import torch
+from conftest import CONTENT, make_data, two_layers
+from sfg_nas.study import load_study, search
+torch.set_num_threads(1)
+del CONTENT["search"]["space"]["training.learning_rate"]
+study = load_study(CONTENT, {"search.trials": 2}, backbone=two_layers, data=make_data())
+print("ready", flush=True)
+search(study, runs=Path(sys.argv[1]))
+print("done", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_equals_uninterrupted(make_study: Make, tmp_path: Path) -> None:
+    wanted = search(make_study({"search.trials": 2}), runs=tmp_path / "whole")
+    command = [sys.executable, "-c", CHILD, str(tmp_path / "parts"), str(Path(__file__).parent)]
+    kills = 0
+    for sitting in range(20):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "ready\n"
+            time.sleep(0.15 + 0.35 * sitting)
+            child.send_signal(signal.SIGKILL)
+            done = child.stdout.read() == "done\n"
+            kills += not done
+        if done:
+            break
+    assert kills > 1
+    found = search(make_study({"search.trials": 2}), runs=tmp_path / "parts")
+    assert_same(found, wanted)
+    assert not list(found.path.rglob("*.part"))
