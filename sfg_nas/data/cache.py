@@ -131,7 +131,6 @@ def _decode_all(
         try:
             images[row], thumbnails[row] = _decode(paths[row], images.shape[-1])
         except Exception as error:  # noqa: BLE001  (Pillow's decoders raise many kinds)
-            images[row] = 0
             return f"{type(error).__name__}: {error}"
         return None
 

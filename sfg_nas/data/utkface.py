@@ -97,7 +97,8 @@ def _labels(name: str) -> tuple[int, int]:
 
 def _faces(folder: Path) -> tuple[list[Path], list[str]]:
     """Return the files whose names hold age and gender, by name, and warnings about the others."""
-    found = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    entries = (path for path in folder.iterdir() if not path.name.startswith("."))
+    found = sorted(entries, key=lambda path: path.name)
     paths = [path for path in found if _NAME.match(path.name) and path.is_file()]
     if not paths:
         raise DataError(

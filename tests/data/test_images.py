@@ -82,6 +82,19 @@ def test_augmentation_changes_images_anew_each_epoch_and_no_labels(images: Image
     assert seen == allowed
 
 
+def test_the_draws_at_a_place_change_with_epoch_and_seed(images: ImageSet) -> None:
+    # All images are the same one, so the order cannot make a difference.
+    alike = ImageSet(images.images, np.repeat(ROWS[:1], 20), {}, images.mean, images.std)
+    for name in ("flip", "crop"):
+        runs = {
+            torch.cat([x for x, _ in alike.batches(8, seed=s, epoch=e, augment=(name,))])
+            .numpy()
+            .tobytes()
+            for s, e in ((0, 0), (0, 1), (1, 0))
+        }
+        assert len(runs) == 3
+
+
 def test_the_global_streams_are_left_alone(images: ImageSet) -> None:
     before = torch.random.get_rng_state()
     epoch_of(images, seed=0, augment=("flip", "crop"))
