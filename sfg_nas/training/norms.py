@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sfg_nas.data import ImageSet
+from sfg_nas.data.images import Batch
+from sfg_nas.sharing.streams import StreamNorm, StreamRunner
 from sfg_nas.training.evaluation import placement
+
+STATISTICS = ("running_mean", "running_var")
+
+
+class _Plan(TypedDict):
+    batch_size: int
+    seed: int
+    device: torch.device
+    drop_last: bool
 
 
 def recalibrate_norms(
@@ -36,12 +49,14 @@ def recalibrate_norms(
     Returns:
         The number of batch norms.
     """
+    streams = _stream_norms(network)
+    # The stream form has its own copies and leaves the network's norms unused.
     norms = [
         module
         for module in network.modules()
-        if isinstance(module, _BatchNorm) and module.track_running_stats
+        if isinstance(module, _BatchNorm) and module.track_running_stats and not streams
     ]
-    if not norms:
+    if not norms and not streams:
         return 0
     modes = {module: module.training for module in network.modules()}
     momenta = [norm.momentum for norm in norms]
@@ -51,24 +66,65 @@ def recalibrate_norms(
             norm.reset_running_stats()
             norm.momentum = None
             norm.train()
-        _observe(network, images, batch_size, batches, seed)
+        if streams:
+            network.training = True  # the stream form runs its norms in the supernet's own mode
+        _observe(
+            network, streams, images.batches(**_plan(network, images, batch_size, seed)), batches
+        )
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
         for module, mode in modes.items():
             module.training = mode
-    return len(norms)
+    return len(streams) or len(norms)
+
+
+def _stream_norms(network: nn.Module) -> list[tuple[StreamNorm, float]]:
+    """Return the norms of a supernet in the stream form, which are no modules of torch's, with their momenta."""
+    found: list[tuple[StreamNorm, float]] = []
+    for runner in network.modules():
+        if not isinstance(runner, StreamRunner):
+            continue
+        for op in runner.wiring.network.ops:
+            norm = runner.norms[runner.norm_of[op.name]] if op.name in runner.norm_of else None
+            momentum = op.settings.get("momentum")
+            if isinstance(norm, StreamNorm) and isinstance(momentum, float) and momentum > 0:
+                found.append((norm, momentum))
+    return found
+
+
+def _plan(network: nn.Module, images: ImageSet, batch_size: int, seed: int) -> _Plan:
+    device, _ = placement(network)
+    full = len(images) >= batch_size
+    return _Plan(batch_size=batch_size, seed=seed, device=device, drop_last=full)
 
 
 def _observe(
-    network: nn.Module, images: ImageSet, batch_size: int, batches: int | None, seed: int
+    network: nn.Module,
+    streams: Sequence[tuple[StreamNorm, float]],
+    stream: Iterator[Batch],
+    batches: int | None,
 ) -> None:
-    device, dtype = placement(network)
-    full = len(images) >= batch_size
-    stream = images.batches(batch_size, seed=seed, device=str(device), drop_last=full)
+    _, dtype = placement(network)
+    sums = [
+        {name: torch.zeros_like(norm.get_buffer(name)) for name in STATISTICS}
+        for norm, _ in streams
+    ]
+    count = 0
     with torch.no_grad():
         for batch, _ in islice(stream, batches):
+            for norm, _ in streams:
+                for name in STATISTICS:
+                    norm.get_buffer(name).zero_()
             network(batch.to(dtype))
+            count += 1
+            # From zero, one update leaves momentum times the batch's own statistic.
+            for total, (norm, momentum) in zip(sums, streams, strict=True):
+                for name in STATISTICS:
+                    total[name] += norm.get_buffer(name) / momentum
+        for total, (norm, _) in zip(sums, streams, strict=True):
+            for name in STATISTICS:
+                norm.get_buffer(name).copy_(total[name] / max(count, 1))
 
 
 def norm_state(network: nn.Module) -> dict[str, Tensor]:
@@ -77,11 +133,11 @@ def norm_state(network: nn.Module) -> dict[str, Tensor]:
     Args:
         network: Any module.
     """
+    names = (*STATISTICS, "num_batches_tracked")
     return {
-        f"{path}.{name}": buffer.detach().clone()
-        for path, module in network.named_modules()
-        if isinstance(module, _BatchNorm)
-        for name, buffer in module.named_buffers(recurse=False)
+        path: buffer.detach().clone()
+        for path, buffer in network.named_buffers()
+        if path.rpartition(".")[2] in names
     }
 
 

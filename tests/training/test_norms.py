@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from sfg_nas.data import ImageSet, bundle_from_arrays
+from sfg_nas.sharing import convert
 from sfg_nas.tasks import Task
 from sfg_nas.training import norm_state, recalibrate_norms, restore_norm_state
 
@@ -52,3 +53,24 @@ def test_only_batch_norms_change_and_can_be_put_back(images: ImageSet) -> None:
 
 def test_nothing_to_do_without_batch_norm(images: ImageSet) -> None:
     assert recalibrate_norms(nn.Sequential(nn.GroupNorm(1, 2)), images) == 0
+
+
+def test_streams_and_connections_come_to_the_same_statistics(images: ImageSet) -> None:
+    backbone = nn.Sequential(
+        nn.Conv2d(2, 6, 3, padding=1), nn.BatchNorm2d(6, momentum=0.3), nn.ReLU(),
+        nn.Conv2d(6, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(),
+    )  # fmt: skip
+    tasks = [Task(name, "classification", outputs=2) for name in ("a", "b")]
+    heads = {task.name: task.make_head(torch.Size([6, 4, 4])) for task in tasks}
+    outputs = []
+    for relaxation in ("connections", "streams"):
+        net = convert(
+            backbone, heads, torch.zeros(2, 2, 4, 4), relaxation=relaxation, start="vertices"
+        ).train()
+        net.harden(net.allocation())
+        assert recalibrate_norms(net, images, batch_size=10, seed=4) == 2
+        assert net.training
+        batch = next(images.batches(8))[0]
+        outputs.append(net.eval()(batch))
+    for task in ("a", "b"):
+        assert torch.allclose(outputs[0][task], outputs[1][task], atol=1e-5)
