@@ -187,11 +187,20 @@ class _ChannelNorm(nn.modules.batchnorm._BatchNorm):
 
 
 class _InstanceNorm(nn.modules.instancenorm._InstanceNorm):
-    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 - torch's name
-        return
+    """Instance norm for any number of dimensions."""
 
-    def _get_no_batch_dim(self) -> int:
-        return -1
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x`, `[N, C, ...]`, normalised per example and channel."""
+        return nn.functional.instance_norm(
+            x,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training or not self.track_running_stats,
+            self.momentum if self.momentum is not None else 0.0,
+            self.eps,
+        )
 
 
 def make_channel_norm(node: Node) -> nn.Module:

@@ -14,7 +14,9 @@ from sfg_nas.fixed.layers import Constant, ReadNorm, Select, make_bank, make_cha
 from sfg_nas.operations import Kind, Setting, run_operation, vocabulary
 from sfg_nas.sharing.supernet import Supernet
 
+Run = Callable[[list[list[Tensor]]], Tensor]  # a node's operands, each a list of tensors
 _BANKS = (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)
+_IMAGE = -1  # place of the network's input
 _LISTS = ("cat", "concat", "stack", "hstack")
 
 
@@ -25,7 +27,7 @@ class _Step:
     node: str
     sources: tuple[tuple[int, ...], ...]
     target: int
-    run: Callable[[list[list[Tensor]], Tensor], Tensor]
+    run: Run
     free: tuple[int, ...]  # values no later step needs
 
 
@@ -53,10 +55,10 @@ class FixedNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Return every task's output for a batch `[N, C, H, W]`."""
-        values: dict[int, Tensor] = {}
+        values: dict[int, Tensor] = {_IMAGE: x}
         for step in self._steps:
             inputs = [[values[i] for i in places] for places in step.sources]
-            values[step.target] = step.run(inputs, x)
+            values[step.target] = step.run(inputs)
             for place in step.free:
                 del values[place]
         return {task: values[place] for task, place in self._outputs.items()}
@@ -86,6 +88,8 @@ class FixedNetwork(nn.Module):
         for i, name in enumerate(order):
             node = architecture.node(name)
             taken = tuple(tuple(place[s] for s in operand) for operand in sources[name])
+            if node["op"] in ("input", "constant"):
+                taken = ((_IMAGE,),)
             free = tuple(v for v, at in last.items() if at == i and v not in kept)
             try:
                 run = self._runner(name, node)
@@ -100,46 +104,32 @@ class FixedNetwork(nn.Module):
                 ) from err
             self._steps.append(_Step(name, taken, i, run, free))
 
-    def _runner(self, name: str, node: Node) -> Callable[[list[list[Tensor]], Tensor], Tensor]:
+    def _runner(self, name: str, node: Node) -> Run:
+        """Return what computes a node from its operands."""
         operation = node["op"]
-        if operation == "input":
-            return lambda inputs, x: x
-        if operation == "output":
-            return lambda inputs, x: inputs[0][0]
+        if operation in ("input", "output"):
+            return _first
         module = self._module(name, node)
-        if module is not None:
-            self.layers[self._key(name)] = module
-        if operation == "constant":
-            assert module is not None
-            return lambda inputs, x: module(x)
-        if operation in ("layer_norm", "group_norm") and "over" in node["settings"]:
-            assert module is not None
-            axis = node["axis"]
-            assert axis is not None
-            return lambda inputs, x: module(inputs[0][0], _joined(inputs[1], axis))
-        kind = vocabulary()[operation].kind if operation in vocabulary() else None
-        if kind in _BANKS or operation == "select":
-            assert module is not None
-            axis = 1
-            if kind is Kind.LINEAR:
-                axis = -1
-            elif operation == "select":
-                axis = node["axis"] or 1
-            return lambda inputs, x: module(_joined(inputs[0], axis))
-        if kind is Kind.CHANNEL_NORM:
-            assert module is not None
-            return lambda inputs, x: module(inputs[0][0])
-        return self._functional(node, module)
+        if module is None or isinstance(module, _Values):
+            if module is not None:
+                self.layers[self._key(name)] = module
+            return self._functional(node, module)
+        self.layers[self._key(name)] = module
+        if isinstance(module, ReadNorm):
+            axis = module.axis
+            return lambda inputs: module(inputs[0][0], _joined(inputs[1], axis))
+        joined = -1 if operation == "linear" else 1
+        if isinstance(module, Select):
+            joined = module.axis
+        return lambda inputs: module(_joined(inputs[0], joined))
 
-    def _functional(
-        self, node: Node, module: nn.Module | None
-    ) -> Callable[[list[list[Tensor]], Tensor], Tensor]:
+    def _functional(self, node: Node, module: nn.Module | None) -> Run:
         operation = vocabulary()[node["op"]]
         names, item = node["operands"], node["item"]
         settings: dict[str, Setting] = {k: _plain(v) for k, v in node["settings"].items()}
         listed = node["op"] in _LISTS
 
-        def run(inputs: list[list[Tensor]], x: Tensor) -> Tensor:
+        def run(inputs: list[list[Tensor]]) -> Tensor:
             tensors: dict[str, Tensor | list[Tensor]] = {
                 name: found if listed else found[0]
                 for name, found in zip(names, inputs, strict=True)
@@ -197,6 +187,10 @@ class _Values(nn.Module):
                 self.register_parameter(label, nn.Parameter(value))
             else:
                 self.register_buffer(label, value)
+
+
+def _first(inputs: list[list[Tensor]]) -> Tensor:
+    return inputs[0][0]
 
 
 def _joined(tensors: list[Tensor], axis: int) -> Tensor:

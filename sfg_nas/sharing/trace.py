@@ -28,6 +28,7 @@ from sfg_nas.sharing.traced import (
     public_path,
 )
 
+_COPIES = ("type_as", "to.device", "to.other", "to.prim_Device", "lift_fresh_copy")  # of one value
 _AS_SHAPE = {
     "expand_as": ("expand", "size"),
     "view_as": ("view", "size"),
@@ -153,8 +154,8 @@ class _Reader:
         if name == "glu":
             self._glu(node)
             return
-        drop_other = name in _AS_SHAPE or name == "type_as"
-        if name == "type_as":
+        drop_other = name in _AS_SHAPE or name in _COPIES
+        if name in _COPIES:
             name = "clone"
         if name not in vocabulary() and name not in _AS_SHAPE:
             raise _refuse(path, str(node.target))
@@ -165,6 +166,8 @@ class _Reader:
             if drop_other and argument == "other":
                 continue
             tensors = self._tensors(value)
+            if tensors is None and name == "clone":
+                continue
             if tensors is None:
                 settings[argument] = _setting(value)
             elif all(t in self.names for t in tensors):

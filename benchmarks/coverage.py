@@ -1,0 +1,215 @@
+"""How many networks of torchvision and MONAI convert, and how exactly.
+
+For every classification, segmentation and video CNN constructor of torchvision (and HighResNet and
+UNet of MONAI where installed), with 2, 3 and 5 tasks: convert, take one training step, harden at
+random, distil, build the fixed network, and compare its outputs with the supernet's. Needs the
+`vision` extra (and `medical` for MONAI); nothing is downloaded, weights are random.
+
+    python benchmarks/coverage.py --to docs/coverage.md
+    python benchmarks/coverage.py --only resnet18 convnext_tiny
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+import sfg_nas
+from sfg_nas.errors import SfgNasError
+
+TOLERANCE = 1e-4
+TASKS = (2, 3, 5)
+TRANSFORMERS = ("vit_", "swin", "maxvit", "mvit")  # not CNNs: attention over tokens throughout
+
+
+class ByName(nn.Module):
+    """Reads one entry of a backbone that returns a mapping (or the only tensor)."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        """Hold the layer that reads the entry `out`."""
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, features: Tensor | dict[str, Tensor]) -> Tensor:
+        """Return the layer's output."""
+        return self.layer(features["out"] if isinstance(features, dict) else features)
+
+
+def classifier_head(features: int, outputs: int) -> nn.Module:
+    """Return a linear head on a vector."""
+    return nn.Linear(features, outputs)
+
+
+def dense_head(features: int, outputs: int) -> nn.Module:
+    """Return a 1x1 convolution on a map."""
+    return ByName(nn.Conv2d(features, outputs, 1))
+
+
+def torchvision_networks() -> Iterator[tuple[str, str, Callable[[], nn.Module]]]:
+    """Yield `(family, name, constructor)`."""
+    try:
+        models = importlib.import_module("torchvision.models")
+    except ImportError:
+        return
+    for family, module in (
+        ("classification", models),
+        ("segmentation", models.segmentation),
+        ("video", models.video),
+    ):
+        for name in models.list_models(module=module):
+            if not name.startswith(TRANSFORMERS):
+                options = {"weights": None}
+                if family == "segmentation":
+                    options["weights_backbone"] = None
+                if name in ("googlenet", "inception_v3"):
+                    options |= {"init_weights": False, "aux_logits": False}
+                build = models.get_model_builder(name)
+                yield family, name, lambda build=build, options=options: build(**options)
+
+
+def monai_networks() -> Iterator[tuple[str, str, Callable[[], nn.Module]]]:
+    """Yield MONAI's HighResNet and UNet in two and three dimensions."""
+    try:
+        nets = importlib.import_module("monai.networks.nets")
+    except ImportError:
+        return
+    for dims in (2, 3):
+        yield (
+            f"monai{dims}d",
+            f"HighResNet_{dims}d",
+            lambda d=dims: nets.HighResNet(d, in_channels=1, out_channels=8),
+        )
+        yield (
+            f"monai{dims}d",
+            f"UNet_{dims}d",
+            lambda d=dims: nets.UNet(
+                d, 1, 8, channels=(8, 16, 32), strides=(2, 2), num_res_units=2
+            ),
+        )
+
+
+def example_for(family: str, name: str) -> Tensor:
+    """Return a small input that the network accepts."""
+    if family == "video":
+        return torch.randn(2, 3, 16 if name == "s3d" else 8, *((224, 224) if name == "s3d" else (64, 64)))
+    if family == "segmentation":
+        return torch.randn(2, 3, 64, 64)
+    if family.startswith("monai"):
+        return torch.randn(2, 1, *[16] * int(family[5]))
+    side = {"inception_v3": 299, "alexnet": 96, "squeezenet1_0": 96, "squeezenet1_1": 96}.get(name, 64)
+    return torch.randn(2, 3, side, side)
+
+
+def calibrate(backbone: nn.Module, x: Tensor) -> None:
+    """Give norms the statistics of a batch, so that random networks pass signals on."""
+    for module in backbone.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.momentum = 0.9
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    backbone.train()
+    with torch.no_grad():
+        for _ in range(2):
+            backbone(torch.randn(4, *x.shape[1:]))
+    backbone.eval()
+
+
+def check(family: str, name: str, build: Callable[[], nn.Module], tasks: int) -> dict[str, object]:
+    """Return one row: converted or refused, and the largest relative difference."""
+    torch.manual_seed(0)
+    backbone = build()
+    x = example_for(family, name)
+    calibrate(backbone, x)
+    with torch.no_grad():
+        features = backbone(x)
+    dense = isinstance(features, dict) or features.dim() > 2
+    sample = features["out"] if isinstance(features, dict) else features
+    if dense and sample.dim() == 5:
+        heads = {f"t{t}": nn.Conv3d(sample.shape[1], t + 2, 1) for t in range(tasks)}
+    else:
+        make = dense_head if dense else classifier_head
+        heads = {f"t{t}": make(sample.shape[1], t + 2) for t in range(tasks)}
+    start = time.perf_counter()
+    supernet = sfg_nas.convert(backbone, heads, x)
+    seconds = time.perf_counter() - start
+    del backbone
+    supernet.train()
+    for module in supernet.modules():  # a batch of two maps of 1x1 has no variance to train on
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
+    optimizer = torch.optim.SGD(supernet.parameters(), lr=1e-4)
+    sum(out.float().tanh().mean() for out in supernet(x).values()).backward()
+    optimizer.step()
+    moved = supernet.assignments.filter_logits.grad
+    assert moved is not None and bool(moved.isfinite().all())
+    allocation = sfg_nas.random_allocation(supernet, seed=tasks)
+    with torch.no_grad():
+        expected = supernet.harden(allocation).eval()(x)
+        architecture = sfg_nas.distill(supernet, allocation)
+        faults = architecture.lint()
+        network = sfg_nas.build_network(architecture, weights=supernet).eval()
+        found = network(x)
+    difference = max(float((expected[t] - found[t]).abs().max()) for t in expected)
+    scale = max(float(expected[t].abs().max()) for t in expected)
+    assert all(float((out[0] - out[1]).abs().max()) > 0 for out in expected.values()), "no signal"
+    return {
+        "difference": difference / scale,
+        "variables": supernet.wiring.variables,
+        "filters": sum(len(r) for r in supernet.wiring.layers.values()),
+        "macs": architecture.macs / supernet.shared_macs,
+        "faults": len(faults),
+        "seconds": seconds,
+    }
+
+
+def main() -> None:
+    """Check all networks, or those named, and print or write a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="*", default=None)
+    parser.add_argument("--family", default=None)
+    parser.add_argument("--tasks", nargs="*", type=int, default=TASKS)
+    parser.add_argument("--to", type=Path, default=None)
+    arguments = parser.parse_args()
+    rows = ["| family | network | tasks | result | largest difference | filters | independent | convert (s) |"]
+    rows.append("|---|---|---|---|---|---|---|---|")
+    good = total = 0
+    for family, name, build in [*torchvision_networks(), *monai_networks()]:
+        if (arguments.only and name not in arguments.only) or (
+            arguments.family and not family.startswith(arguments.family)
+        ):
+            continue
+        exact = True
+        for tasks in arguments.tasks:
+            try:
+                row = check(family, name, build, tasks)
+            except Exception as err:  # noqa: BLE001 - every failure is a row of the table
+                kind = "refused" if isinstance(err, SfgNasError) else type(err).__name__
+                exact = False
+                line = f"| {family} | {name} | {tasks} | {kind}: {str(err)[:160]!r} | | | | |"
+            else:
+                fine = row["difference"] <= TOLERANCE and not row["faults"]
+                exact = exact and fine
+                line = (
+                    f"| {family} | {name} | {tasks} | {'exact' if fine else 'differs'} "
+                    f"| {row['difference']:.1e} | {row['filters']} | {row['variables']} "
+                    f"| {row['seconds']:.1f} |"
+                )
+            rows.append(line)
+            print(line, flush=True)
+            gc.collect()
+        good, total = good + exact, total + 1
+    summary = f"{good} of {total} networks convert and agree to {TOLERANCE} for all task counts."
+    print(summary)
+    if arguments.to is not None:
+        arguments.to.write_text(summary + "\n\n" + "\n".join(rows) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
