@@ -264,7 +264,7 @@ def test_killed_at_any_moment_equals_uninterrupted(make_study: Make, tmp_path: P
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
             assert child.stdout is not None
             assert child.stdout.readline() == "ready\n"
-            time.sleep(0.15 + 0.35 * sitting)
+            time.sleep(0.3 + 1.2 * sitting)
             child.send_signal(signal.SIGKILL)
             done = child.stdout.read() == "done\n"
             kills += not done
