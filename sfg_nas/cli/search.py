@@ -31,6 +31,7 @@ from sfg_nas.cli.watch import watching
 from sfg_nas.errors import ConfigError, explain
 
 if TYPE_CHECKING:
+    from sfg_nas.architecture import Architecture
     from sfg_nas.study import Run, Trial
 
 INTERRUPTED = 130
@@ -53,21 +54,22 @@ def search(
 ) -> None:
     """Run a study, or the rest of it; an interrupted one goes on where it stopped."""
     path, changes = study_file(study), changes_of(common)
-    if smoke:
-        changes = smoke_changes(path, changes)
-    device = device_of(common)
-    ready = ready_study(path, common, changes)
-    from sfg_nas.study import search as run_search
+    with resumable():
+        if smoke:
+            changes = smoke_changes(path, changes)
+        device = device_of(common)
+        ready = ready_study(path, common, changes)
+        from sfg_nas.study import search as run_search
 
-    with resumable(), watching(common) as progress:
-        run = run_search(
-            ready,
-            runs=common.runs,
-            trials=trials,
-            device=device,
-            storage=storage,
-            progress=progress,
-        )
+        with watching(common) as progress:
+            run = run_search(
+                ready,
+                runs=common.runs,
+                trials=trials,
+                device=device,
+                storage=storage,
+                progress=progress,
+            )
     best = run.best
     _show_run(run, common)
     note(f"next: sfg-nas export {run.path} --to {run.path / 'export'}", common)
@@ -106,7 +108,7 @@ def retrain(
     Opens the test part. What was trained already is not trained again.
     """
     if is_architecture(found):
-        architecture: object = open_architecture(found)
+        architecture: Architecture | Trial = open_architecture(found)
         path = _study_of_file(study, found)
     else:
         run = open_run(found, common)
@@ -114,23 +116,25 @@ def retrain(
         if study is not None and study_file(study).resolve() != run.files.study.resolve():
             rule, do = "a run brings its own study", "remove --study"
             raise ConfigError(explain(where="--study", rule=rule, found=study, do=do))
-        architecture, path = _one(run, trial), run.files.study
+        chosen = _one(run, trial)
+        architecture, path = chosen, run.files.study
         common = replace(common, runs=run.path.parent)
-        note(f"retraining trial {getattr(architecture, 'number', '')} of {name}", common)
-    device = device_of(common)
-    ready = ready_study(path, common, changes_of(common))
-    from sfg_nas.study import retrain as run_retrain
+        note(f"retraining trial {chosen.number} of {name}", common)
+    with resumable():
+        device = device_of(common)
+        ready = ready_study(path, common, changes_of(common))
+        from sfg_nas.study import retrain as run_retrain
 
-    with resumable(), watching(common) as progress:
-        frame = run_retrain(
-            ready,
-            architecture,  # type: ignore[arg-type]
-            seeds,
-            runs=common.runs,
-            init=init,
-            device=device,
-            progress=progress,
-        )
+        with watching(common) as progress:
+            frame = run_retrain(
+                ready,
+                architecture,
+                seeds,
+                runs=common.runs,
+                init=init,
+                device=device,
+                progress=progress,
+            )
     rows = json.loads(frame.reset_index().to_json(orient="records", double_precision=10))
     folder = common.runs / ready.config.name / "retrained"
     if common.as_json:

@@ -15,6 +15,7 @@ STUDY = """\
 name: small
 data: {kind: digits, train: 96, validation: 48, test: 48}
 backbone: {kind: vgg11, width: 0.0625, depth: 3}
+sharing: {start: {kind: near-shared}}
 training: {epochs: 1, batch_size: 32}
 search:
   trials: 2

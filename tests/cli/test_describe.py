@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,14 +65,19 @@ def test_help_and_version_are_quick_and_load_nothing_heavy() -> None:
     assert loaded.returncode == 0, loaded.stderr
     for heavy in ("torch", "optuna", "pandas", "matplotlib", "sklearn", "pydantic", "yaml"):
         assert f"'{heavy}'" not in loaded.stdout
-    times = []
+    seconds = []
     for option in ("--help", "-h", "--version"):
-        start = time.perf_counter()
+        before = processor_seconds()
         done = ask([*COMMAND, option])
-        times.append(time.perf_counter() - start)
+        seconds.append(processor_seconds() - before)
         assert done.returncode == 0, done.stderr
         assert "sfg-nas" in done.stdout
-    assert min(times) < 0.5
+    assert min(seconds) < 0.5  # of the processor: the wall clock depends on who else is running
+
+
+def processor_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def test_no_command_shows_the_help(call: Callable) -> None:

@@ -62,7 +62,7 @@ def test_every_shipped_study_is_valid(call: Callable, study: str) -> None:
 BAD = [
     ("training: {epochs: 1,", "training: {epoch: 1,", "training.epoch", "did you mean `epochs`"),
     ("training: {epochs: 1,", "training: {epochs: one,", "training.epochs", "whole number"),
-    ("retrain:", "sharing: {temperature: {start: 1, end: 2}}\nretrain:", "temperature.end", "end <= start"),
+    ("near-shared}", "near-shared}, temperature: {start: 1, end: 2}", "temperature.end", "end <= start"),
     ("depth: 3", "depth: 0", "backbone.depth", "above 0"),
     ("kind: vgg11", "kind: vgg12", "backbone.kind", "did you mean `vgg1"),
     ("kind: digits", "kind: digit", "data.kind", "did you mean `digits`"),

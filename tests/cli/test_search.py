@@ -103,21 +103,24 @@ RATES = "{type: float, low: 1.0e+30, high: 1.0e+32}\nreferences: {epochs: 1}\n# 
 
 @pytest.mark.slow
 def test_ctrl_c_says_how_to_go_on_and_the_same_call_does(study: Path) -> None:
-    study.write_text(study.read_text().replace("epochs: 1", "epochs: 40").replace("96", "512"))
+    study.write_text(study.read_text().replace("epochs: 1", "epochs: 30"))
     runs = study.parent / "runs"
-    command = [sys.executable, "-c", "from sfg_nas.cli import main; main()"]
+    # A process that was started in the background may have been told to ignore Ctrl-C.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "from sfg_nas.cli import main; main()"
+    command = [sys.executable, "-c", code]
     command += ["search", str(study), "--runs", str(runs), "--device", "cpu"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
-    started = time.monotonic()
-    while not (runs / "small/trials/0").exists() and time.monotonic() - started < 120:
-        time.sleep(0.1)
+    metrics, started = runs / "small/trials/0/metrics.csv", time.monotonic()
+    while process.poll() is None and not metrics.exists() and time.monotonic() - started < 120:
+        time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert f"sfg-nas search {study} --runs {runs}" in err
     assert "Traceback" not in err
-    again = [*command, "--set", "search.trials=1"]
+    again = [*command, "--trials", "1"]
     done = subprocess.run(again, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     assert "1 complete" in done.stdout
