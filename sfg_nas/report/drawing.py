@@ -109,9 +109,13 @@ def _handles(tasks: Sequence[str]) -> list[Patch]:
 
 
 def _legend_columns(handles: Sequence[Patch], width: float) -> int:
-    """Return how many entries of the legend stand side by side: all as wide as the widest."""
-    widest = max(len(str(handle.get_label())) for handle in handles)
-    return max(1, min(len(handles), int((width - 0.2) / (0.5 + 0.075 * widest))))
+    """Return how many entries of the legend stand side by side; a column is as wide as its widest."""
+    wide = [0.5 + 0.075 * len(str(handle.get_label())) for handle in handles]
+    for columns in range(len(wide), 1, -1):
+        rows = -(-len(wide) // columns)
+        if sum(max(wide[i : i + rows]) for i in range(0, len(wide), rows)) <= width - 0.2:
+            return columns
+    return 1
 
 
 def _draw_row(

@@ -69,10 +69,11 @@ def results_table(summary: pd.DataFrame, tasks: Sequence[Task] = ()) -> ResultsT
     if "relative_macs" in summary.columns:
         columns.insert(columns.index("MACs") + 1, "of hard sharing's")
     columns.append("seeds")
+    digits = {metric: _digits(metric, summary) for metric in metrics}
     rows = []
     for method, record in summary.to_dict("index").items():
         values = {str(key): float(value) for key, value in record.items()}
-        row = [str(method), *[_cell(metric, values) for metric in metrics]]
+        row = [str(method), *[_cell(metric, values, digits[metric]) for metric in metrics]]
         for cost in (c for c in _COSTS if c in values):
             row.append(counted(round(values[cost])))
             if cost == "macs" and "relative_macs" in values:
@@ -91,27 +92,35 @@ def _title(metric: str, units: Mapping[str, str]) -> str:
     return f"{title} [{unit}]" if unit else title
 
 
-def _cell(metric: str, values: Mapping[str, float]) -> str:
-    name = metric.rpartition("/")[2]
-    scale = 100.0 if name in _PERCENT or metric == "delta" else 1.0
-    mean, spread = scale * values[metric], scale * values[f"{metric} sd"]
+def _scale(metric: str) -> float:
+    return 100.0 if metric == "delta" or metric.rpartition("/")[2] in _PERCENT else 1.0
+
+
+def _cell(metric: str, values: Mapping[str, float], digits: int) -> str:
+    mean, spread = (_scale(metric) * values[name] for name in (metric, f"{metric} sd"))
     if not math.isfinite(mean):
         return "–"
-    digits = _digits(mean, spread) if scale == 1.0 else 2
     text = _number(mean, digits, signed=metric == "delta")
     return f"{text} ± {_number(spread, digits)}" if math.isfinite(spread) else text
 
 
-def _digits(mean: float, spread: float) -> int:
-    """Return how many decimals are worth showing: two significant digits of the spread."""
-    size = spread if math.isfinite(spread) and spread > 0 else abs(mean) / 100
-    return min(4, max(0, 1 - math.floor(math.log10(size)))) if size > 0 else 2
+def _digits(metric: str, summary: pd.DataFrame) -> int:
+    """Return how many decimals a column shows: two significant digits of its largest spread."""
+    if _scale(metric) != 1.0:
+        return 2
+    spreads = [float(spread) for spread in summary[f"{metric} sd"] if spread > 0]
+    means = [
+        abs(float(mean)) / 100 for mean in summary[metric] if mean != 0 and math.isfinite(mean)
+    ]
+    sizes = spreads or means
+    return min(4, max(0, 1 - math.floor(math.log10(max(sizes))))) if sizes else 2
 
 
 def _number(value: float, digits: int, *, signed: bool = False) -> str:
     if not math.isfinite(value):
         return "–"
-    text = f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
+    value = round(value, digits) + 0.0  # no minus before a zero
+    text = f"{value:+.{digits}f}" if signed and value else f"{value:.{digits}f}"
     return text.replace("-", "−")
 
 

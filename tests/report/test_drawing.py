@@ -82,6 +82,17 @@ def test_a_long_network_is_folded() -> None:
     assert folded[1] > wide[1]
 
 
+def test_the_legend_stands_in_one_line_where_it_fits() -> None:
+    def lines(figure: Figure) -> int:
+        figure.savefig(io.BytesIO(), format="png")
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        boxes = [t.get_window_extent(renderer) for t in figure.legends[0].get_texts()]
+        return len({round((box.y0 + box.y1) / 2 / 10) for box in boxes})
+
+    assert lines(draw_architecture(lattice())) == 1
+    assert lines(draw_architecture(five())) == 2
+
+
 def test_pyplot_is_not_used() -> None:
     draw_architecture(two_tasks())
     assert Gcf.get_all_fig_managers() == []

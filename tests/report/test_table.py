@@ -47,7 +47,7 @@ def test_cells_have_units_signs_and_spread() -> None:
         "parameters", "seeds",
     )  # fmt: skip
     assert table.rows[1] == (
-        "found", "6.200 ± 0.052", "91.30 ± 0.20", "−2.00 ± 1.00", "3.10 M", "0.78", "250 k", "3",
+        "found", "6.20 ± 0.05", "91.30 ± 0.20", "−2.00 ± 1.00", "3.10 M", "0.78", "250 k", "3",
     )  # fmt: skip
 
 
@@ -68,6 +68,15 @@ def test_missing_values_are_dashes() -> None:
     frame = summary()
     frame.loc["found", "age/mae"] = math.nan
     assert results_table(frame).rows[1][1] == "–"
+
+
+def test_a_column_has_the_digits_of_its_largest_spread_and_zero_no_sign() -> None:
+    first = results_table(summary(), TASKS).rows[0]
+    assert first[1] == "6.00 ± 0.10"
+    assert first[3] == "0.00 ± 1.00"
+    frame = summary()
+    frame["delta"] = [-2.66e-17, 0.05]
+    assert [row[3] for row in results_table(frame).rows] == ["0.00 ± 1.00", "+5.00 ± 1.00"]
 
 
 def test_markdown_and_text_have_all_cells() -> None:
