@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from sfg_nas.baselines import hard_sharing, single_task
-from sfg_nas.cost import count_macs
+from sfg_nas.cost import count_macs, count_params
 from sfg_nas.study.layout import RunFiles, locked
 from sfg_nas.study.study import Study, training_settings
 from sfg_nas.tasks import Task, relative_gain
@@ -138,9 +138,9 @@ def _train(
         epochs=settings.epochs,
         seed=seed,
         macs=macs_of(network, study),
-        params=params_of(network),
+        params=count_params(network),
         hard_sharing_macs=macs_of(shared, study),
-        hard_sharing_params=params_of(shared),
+        hard_sharing_params=count_params(shared),
     )
 
 
@@ -156,17 +156,4 @@ def macs_of(network: nn.Module, study: Study) -> int:
         study: The study.
     """
     device = next(network.parameters()).device
-    training = network.training
-    network.eval()
-    count = count_macs(network, torch.zeros(1, *study.data.image_shape, device=device))
-    network.train(training)
-    return count
-
-
-def params_of(network: nn.Module) -> int:
-    """Return the number of a network's parameters.
-
-    Args:
-        network: Any module.
-    """
-    return sum(parameter.numel() for parameter in network.parameters())
+    return count_macs(network, torch.zeros(1, *study.data.image_shape, device=device))

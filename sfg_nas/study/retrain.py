@@ -14,11 +14,12 @@ from torch import nn
 from sfg_nas.architecture import Architecture
 from sfg_nas.baselines import BASELINES
 from sfg_nas.config import BackboneConfig
+from sfg_nas.cost import count_params
 from sfg_nas.fixed import build_network
 from sfg_nas.study.layout import RunFiles, locked
 from sfg_nas.study.progress import Progress, ProgressCallback, silent
 from sfg_nas.study.provenance import begin_run
-from sfg_nas.study.references import macs_of, params_of
+from sfg_nas.study.references import macs_of
 from sfg_nas.study.run import Run, Trial, retrained_rows
 from sfg_nas.study.study import Study, training_settings
 from sfg_nas.study.table import paired_differences, summarise
@@ -248,7 +249,7 @@ def _train(
     content = {
         **_identity(study, entry, seed),
         "macs": macs_of(network, study),
-        "params": params_of(network),
+        "params": count_params(network),
         "training_seconds": sum(row["seconds"] for row in history.rows),
         "validation": evaluate(network, study.data.validation, study.tasks),
         "test": evaluate(network, study.data.test, study.tasks),
