@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from sfg_nas.errors import ArchitectureError, explain
 SCHEMA = 1
 MAX_BYTES = 64 * 2**20
 MAX_NODES = 200_000
+_PARAMETER_KEYS = {"key", "shape", "axis", "trained", "fill", "values"}
 _NODE_TYPES: Mapping[str, tuple[type, ...]] = {
     "op": (str,),
     "layer": (str,),
@@ -114,19 +116,27 @@ def _parameters(params: object, place: str) -> None:
     assert isinstance(params, dict)
     for name, value in params.items():
         where = f"{place}: params.{name[:50]}"
-        if not isinstance(value, dict) or set(value) != {"key", "shape", "axis", "trained", "fill"}:
-            raise _error(
-                where, "key, shape, axis, trained and fill are expected", repr(value)[:100]
-            )
+        if not isinstance(value, dict) or set(value) != _PARAMETER_KEYS:
+            raise _error(where, f"{sorted(_PARAMETER_KEYS)} are expected", repr(value)[:100])
         _sizes(value["shape"], where)
         good = (
             isinstance(value["key"], str | None)
             and isinstance(value["axis"], int | None)
             and isinstance(value["trained"], bool)
             and isinstance(value["fill"], int | float)
+            and _is_constant(value["values"], value["shape"])
         )
         if not good:
             raise _error(where, "fields of the right types are expected", repr(value)[:100])
+
+
+def _is_constant(values: object, shape: list[int]) -> bool:
+    """Return whether values are missing, or numbers for every place of a shape."""
+    if values is None:
+        return True
+    if not isinstance(values, list) or len(values) != math.prod(shape):
+        return False
+    return all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
 
 
 def _add_edge(graph: nx.DiGraph[str], edge: object, where: str) -> None:

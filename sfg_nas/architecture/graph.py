@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +28,8 @@ class Parameter(TypedDict):
     shape: list[int]
     axis: int | None  # the axis that follows the node's channels
     trained: bool
-    fill: float  # mean of the values, the start of a retrained constant
+    fill: float  # mean of the values: where training from scratch starts
+    values: list[float] | None  # all values of a constant, which is not trained
 
 
 class Node(TypedDict):
@@ -195,7 +196,7 @@ class Architecture:
         kept: set[str] = set()
         for task in chosen:
             kept |= {outputs[task]} | nx.ancestors(self.graph, outputs[task])
-        return Architecture(cast("nx.DiGraph[str]", self.graph.subgraph(kept).copy()))
+        return Architecture(self.graph.subgraph(kept).copy())
 
     def layers(self) -> Iterator[tuple[str, dict[str, str]]]:
         """Yield each layer with filters, in order, with its nodes by group name."""
@@ -284,14 +285,6 @@ def _mix_macs(architecture: Architecture, name: str) -> int:
     return math.prod(node["shape"]) * first["shape"][-1]
 
 
-def parameter(
-    *,
-    key: str | None,
-    shape: Mapping[int, int] | list[int],
-    axis: int | None,
-    trained: bool,
-    fill: float,
-) -> Parameter:
-    """Return a node's record of one of its tensors."""
-    sizes = list(shape.values()) if isinstance(shape, Mapping) else list(shape)
-    return Parameter(key=key, shape=sizes, axis=axis, trained=trained, fill=fill)
+def parameter(*, key: str | None, shape: list[int], axis: int | None, trained: bool) -> Parameter:
+    """Return a node's record of one of its tensors, to be completed with its start."""
+    return Parameter(key=key, shape=list(shape), axis=axis, trained=trained, fill=0.0, values=None)

@@ -43,29 +43,27 @@ def _node_faults(graph: nx.DiGraph[str], name: str) -> Iterator[str]:
     if size > MAX_FEATURES:
         yield f"`{name}`: {size} values per example are more than {MAX_FEATURES}"
     yield from _slot_faults(graph, name)
+    yield from _channel_faults(graph, name)
+
+
+def _channel_faults(graph: nx.DiGraph[str], name: str) -> Iterator[str]:
+    """Yield disagreements about channels, and what is read against the rule."""
+    node = graph.nodes[name]
     axis = node["axis"]
-    if axis is not None:
-        if not 1 <= axis <= len(node["shape"]):
-            yield f"`{name}`: channel axis {axis} does not exist in shape {node['shape']}"
-        elif node["shape"][axis - 1] != len(node["channels"]):
-            yield (
-                f"`{name}`: {len(node['channels'])} channels but size "
-                f"{node['shape'][axis - 1]} along them"
-            )
+    if axis is not None and not 1 <= axis <= len(node["shape"]):
+        yield f"`{name}`: channel axis {axis} does not exist in shape {node['shape']}"
+    elif axis is not None and node["shape"][axis - 1] != len(node["channels"]):
+        size = node["shape"][axis - 1]
+        yield f"`{name}`: {len(node['channels'])} channels but size {size} along them"
     if len(set(node["channels"])) != len(node["channels"]):
         yield f"`{name}`: a channel is listed twice"
     for source in graph.predecessors(name):
         theirs = graph.nodes[source]["group"]
         if not set(node["group"]) <= set(theirs):
             yield f"`{name}` (for {node['group']}) reads `{source}`, which serves only {theirs}"
-        expected = _flow(graph.nodes[source])
+        expected = len(graph.nodes[source]["channels"])
         if graph.edges[source, name]["channels"] != expected:
             yield f"edge `{source}` to `{name}`: channels should be {expected}"
-
-
-def _flow(node: dict[str, list[int]]) -> int:
-    """Return how many channels a node gives."""
-    return len(node["channels"])
 
 
 def _slot_faults(graph: nx.DiGraph[str], name: str) -> Iterator[str]:

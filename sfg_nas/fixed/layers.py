@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import cast
 
 import torch
@@ -46,7 +47,7 @@ class Select(nn.Module):
         """Hold the positions along `axis`."""
         super().__init__()
         self.axis = axis
-        steps = {b - a for a, b in zip(positions, positions[1:], strict=False)}
+        steps = {b - a for a, b in pairwise(positions)}
         self.start = positions[0] if positions and min(positions) >= 0 and steps <= {1} else None
         self.length = len(positions)
         self.register_buffer("positions", torch.tensor(positions).clamp_min(0), persistent=False)
@@ -105,17 +106,18 @@ class ReadNorm(nn.Module):
                 value = nn.Parameter(torch.full(record["shape"], float(label == "weight")))
             self.register_parameter(label, value)
 
-    def forward(self, own: Tensor, read: Tensor) -> Tensor:
+    def forward(self, read: Tensor) -> Tensor:
         """Return the normalised own channels.
 
         Args:
-            own: `[N, ..., K, ...]`; only its place in `read` matters.
-            read: `[N, ..., C, ...]`.
+            read: Everything that may be read, `[N, ..., C, ...]`.
         """
         centred = read - self._pooled(read)
         variance = self._pooled(centred.square()).index_select(self.axis, self.places)
         y = centred.index_select(self.axis, self.places) * (variance + self.eps).rsqrt()
-        return affine(y, self.weight, self.bias, self.affine_axis)
+        weight = self.weight if isinstance(self.weight, Tensor) else None
+        bias = self.bias if isinstance(self.bias, Tensor) else None
+        return affine(y, weight, bias, self.affine_axis)
 
     def _pooled(self, x: Tensor) -> Tensor:
         """Return, for every channel, the mean of `x` over its segment."""
@@ -182,7 +184,7 @@ def make_bank(node: Node, operation: Operation) -> nn.Module:
 class _ChannelNorm(nn.modules.batchnorm._BatchNorm):
     """Batch norm for any number of dimensions, as the traced operator runs it."""
 
-    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 - torch's name
+    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002, ARG002 - torch's name
         return
 
 

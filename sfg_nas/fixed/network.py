@@ -117,7 +117,7 @@ class FixedNetwork(nn.Module):
         self.layers[self._key(name)] = module
         if isinstance(module, ReadNorm):
             axis = module.axis
-            return lambda inputs: module(inputs[0][0], _joined(inputs[1], axis))
+            return lambda inputs: module(_joined(inputs[1], axis))
         joined = -1 if operation == "linear" else 1
         if isinstance(module, Select):
             joined = module.axis
@@ -182,7 +182,10 @@ class _Values(nn.Module):
     def __init__(self, node: Node) -> None:
         super().__init__()
         for label, parameter in node["params"].items():
-            value = torch.full(parameter["shape"], float(parameter["fill"]))
+            shape, values = parameter["shape"], parameter["values"]
+            value = torch.full(shape, float(parameter["fill"]))
+            if values is not None:
+                value = torch.tensor(values, dtype=torch.float32).view(shape)
             if parameter["trained"]:
                 self.register_parameter(label, nn.Parameter(value))
             else:

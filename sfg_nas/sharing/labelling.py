@@ -14,6 +14,8 @@ from sfg_nas.sharing.units import SEARCHABLE, Layout, Units
 
 
 class HeadNeedsGateError(Exception):
+    """A head mixes or passes on features that it may read only in part. Internal: see `channels`."""
+
     def __init__(self, head: int) -> None:
         super().__init__(head)
         self.head = head
@@ -236,10 +238,11 @@ class Labeller:
         if len(result.axes) > 1 and len(sources) > 1:
             return self._single(result)
         tangled = [s for s in sources if len(s.axes) > 1]
-        if tangled and len(result.axes) < 2:
-            if gathered(self.network, self.layouts, op, result) is None:
-                for layout in tangled:
-                    self._single(layout)
+        if len(result.axes) > 1 or not tangled:
+            return result
+        if gathered(self.network, self.layouts, op, result) is None:
+            for layout in tangled:
+                self._single(layout)
         return result
 
     def _pad(self, op: TracedOp) -> Layout:

@@ -106,7 +106,8 @@ class Supernet(nn.Module):
 
     def _run(self, x: Tensor, table: Tensor) -> dict[str, Tensor]:
         if self._streams is not None:
-            return self._streams(x, table, training=self.training)
+            outputs: dict[str, Tensor] = self._streams(x, table, training=self.training)
+            return outputs
         self._holder.table = table
         try:
             features = self.network.backbone(x)

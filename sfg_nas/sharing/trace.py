@@ -19,7 +19,7 @@ from torch.export import Dim, ExportedProgram, export
 from torch.utils._pytree import tree_leaves
 
 from sfg_nas.errors import ConversionError, explain
-from sfg_nas.operations import Setting, canonical_name, vocabulary
+from sfg_nas.operations import Setting, canonical_name
 from sfg_nas.sharing.traced import (
     BATCH,
     BackboneWithHeads,
@@ -70,7 +70,7 @@ def _export(network: BackboneWithHeads, example: Tensor) -> ExportedProgram:
     try:
         with torch.no_grad():
             return export(twin, (batch,), dynamic_shapes=({0: Dim.AUTO},), strict=False)
-    except Exception as err:  # noqa: BLE001 - torch.export raises many kinds; all mean the same here
+    except Exception as err:
         lines = str(err).strip().splitlines() or [type(err).__name__]
         raise ConversionError(
             explain(
@@ -154,48 +154,41 @@ class _Reader:
         if name == "glu":
             self._glu(node)
             return
-        drop_other = name in _AS_SHAPE or name in _COPIES
-        if name in _COPIES:
-            name = "clone"
-        if name not in vocabulary() and name not in _AS_SHAPE:
-            raise _refuse(path, str(node.target))
-        operands: dict[str, tuple[str, ...]] = {}
-        statics: dict[str, str] = {}
-        settings: dict[str, Setting] = {}
-        for argument, value in _bind(node):
-            if drop_other and argument == "other":
-                continue
-            tensors = self._tensors(value)
-            if tensors is None and name == "clone":
-                continue
-            if tensors is None:
-                settings[argument] = _setting(value)
-            elif all(t in self.names for t in tensors):
-                operands[argument] = tuple(self.names[t] for t in tensors)
-            elif len(tensors) == 1 and tensors[0] in self.statics:
-                statics[argument] = tensors[0]
-            else:
-                raise _refuse(path, f"{node.target} over activations and constants")
+        operands, statics, settings = self._arguments(node, name)
         shape = () if several else _shape(node)
+        name = "clone" if name in _COPIES else name
         if name in _AS_SHAPE:
             name, size = _AS_SHAPE[name]
             settings[size] = list(shape)
         _free_batch(name, settings, shape)
-        op = TracedOp(
-            self._unique(path, name),
-            name,
-            path,
-            operands,
-            statics,
-            settings,
-            None,
-            shape,
-            self._head(path),
-        )
+        unique, head = self._unique(path, name), self._head(path)
+        op = TracedOp(unique, name, path, operands, statics, settings, None, shape, head)
         if several:
             self.lists[node.name] = op
         else:
             self._add(node, op)
+
+    def _arguments(
+        self, node: fx.Node, name: str
+    ) -> tuple[dict[str, tuple[str, ...]], dict[str, str], dict[str, Setting]]:
+        """Return the arguments of an operation: activations, static tensors, and the rest."""
+        operands: dict[str, tuple[str, ...]] = {}
+        statics: dict[str, str] = {}
+        settings: dict[str, Setting] = {}
+        for argument, value in _bind(node):
+            if argument == "other" and (name in _AS_SHAPE or name in _COPIES):
+                continue
+            tensors = self._tensors(value)
+            if tensors is None:
+                if name not in _COPIES:
+                    settings[argument] = _setting(value)
+            elif all(t in self.names for t in tensors):
+                operands[argument] = tuple(self.names[t] for t in tensors)
+            elif len(tensors) == 1:
+                statics[argument] = tensors[0]
+            else:
+                raise _refuse(_path(node), f"{node.target} over activations and constants")
+        return operands, statics, settings
 
     def _item(self, node: fx.Node, source: TracedOp) -> None:
         item = node.args[1]

@@ -98,6 +98,16 @@ class TracedNetwork:
         source = self.statics[key]
         return source if isinstance(source, str) else None
 
+    def static_targets(self, key: str) -> set[str]:
+        """Return the state-dict keys that a static value depends on."""
+        source = self.statics[key]
+        if isinstance(source, str):
+            return {source}
+        found: set[str] = set()
+        for node in source.all_input_nodes:
+            found |= self.static_targets(node.name)
+        return found
+
     def static_value(self, key: str, state: Mapping[str, Tensor]) -> Tensor:
         """Return a static value under the given parameters and buffers.
 

@@ -1,0 +1,91 @@
+"""Architecture nodes of what reads several groups: filter banks, mixing norms, gated heads."""
+
+from __future__ import annotations
+
+from sfg_nas.architecture import Parameter
+from sfg_nas.fixed.part import Part
+from sfg_nas.operations import Kind
+from sfg_nas.sharing.norms import norm_axes
+from sfg_nas.sharing.traced import is_kind
+
+
+def write_bank(part: Part) -> str:
+    """Write the filters of one owner, over the channels they may read."""
+    op = part.op
+    source = next(iter(op.operands.values()))[0]
+    groups = op.settings.get("groups", 1)
+    assert isinstance(groups, int)
+    transposed = is_kind(op, Kind.CONV_TRANSPOSE)
+    readable = part.divider.readable
+    sources = [part.own(source)] if groups > 1 else readable(source, part.owner)
+    params: dict[str, Parameter] = {}
+    if "bias" in op.statics:
+        params["bias"] = part.static("bias", 0)
+    if not sources:
+        return part.node("constant", {}, {}, params)
+    weight = part.static("weight", None)
+    filters, channels = (1, 0) if transposed else (0, 1)
+    count = sum(_width(part, s) for s in sources)
+    share = 1
+    if groups > 1:
+        # conv-groups have one owner each: this part keeps whole ones
+        total = weight["shape"][filters] * (groups if transposed else 1)
+        share = groups * len(part.channels) // total if part.axis is not None else groups
+    kept = part.shape[-1] if is_kind(op, Kind.LINEAR) else part.shape[1]
+    weight["shape"][filters] = kept // (share if transposed else 1)
+    weight["shape"][channels] = count // (1 if transposed else share)
+    params = {"weight": weight, **params}
+    settings = {**op.settings, "kernel_size": weight["shape"][2:]}
+    if groups > 1:
+        settings["groups"] = share
+        settings["of_groups"] = groups
+    if is_kind(op, Kind.LINEAR):
+        settings = {}
+    return part.node(op.operation, {"input": sources}, settings, params)
+
+
+def _width(part: Part, source: str) -> int:
+    shape = part.divider.graph.nodes[source]["shape"]
+    return int(shape[-1] if is_kind(part.op, Kind.LINEAR) else shape[0])
+
+
+def write_mixing_norm(part: Part) -> str:
+    """Write a norm whose statistics run over all channels its owner may read."""
+    op = part.op
+    source = op.operands["input"][0]
+    own = part.own(source)
+    axis = part.axis
+    over = norm_axes(op, axis) if axis is not None else None
+    if axis is None or over is None:
+        return part.plain(op.operation, dict(op.settings))
+    read = part.divider.readable(source, part.owner)
+    affine_axis = 0
+    if op.operation == "layer_norm":
+        shape = op.settings["normalized_shape"]
+        assert isinstance(shape, list)
+        affine_axis = axis - (len(op.shape) - len(shape))
+    params = {k: part.static(k, affine_axis) for k in op.statics}
+    settings = {
+        "eps": op.settings.get("eps", 1e-5),
+        "over": list(over),
+        "axis": axis,
+        "norm_groups": op.settings.get("num_groups", 1),
+        "of_channels": op.shape[axis],
+        "affine_axis": affine_axis,
+    }
+    return part.node(op.operation, {"input": [own], "read": read}, settings, params)
+
+
+def write_read(part: Part) -> str:
+    """Write the full-width copy of the features a gated head reads, zeros where it may not."""
+    nodes = part.divider.readable(part.op.operands["self"][0], part.owner)
+    if not nodes:
+        return part.node("constant", {}, {})
+    if part.axis is None:
+        return part.node("clone", {"self": nodes})
+    held: list[int] = []
+    for node in nodes:
+        held.extend(part.divider.graph.nodes[node]["channels"])
+    where = {channel: i for i, channel in enumerate(held)}
+    positions = [where.get(c, -1) for c in range(part.op.shape[part.axis])]
+    return part.node("select", {"self": nodes}, {"axis": part.axis, "positions": positions})
