@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +12,6 @@ from sfg_nas.architecture import Architecture, Node
 from sfg_nas.errors import ArchitectureError, explain
 from sfg_nas.fixed.layers import Constant, ReadNorm, Select, make_bank, make_channel_norm
 from sfg_nas.operations import Kind, Setting, run_operation, vocabulary
-from sfg_nas.sharing.supernet import Supernet
 
 Run = Callable[[list[list[Tensor]]], Tensor]  # a node's operands, each a list of tensors
 _BANKS = (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)
@@ -210,94 +209,3 @@ def _plain(value: object) -> Setting:
         return [_plain(v) for v in value]
     assert value is None or isinstance(value, bool | int | float | str)
     return value
-
-
-def build_network(
-    architecture: Architecture, weights: Supernet | None = None, *, seed: int = 0
-) -> FixedNetwork:
-    """Return the compact network of an architecture.
-
-    Args:
-        architecture: A sound architecture.
-        weights: A supernet whose weights are inherited; None for fresh ones.
-        seed: Seed of fresh weights; the global random state is left as it was.
-
-    Raises:
-        ArchitectureError: The graph does not make a network, or does not fit the supernet.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = FixedNetwork(architecture)
-    if weights is not None:
-        _inherit(network, weights)
-    return network
-
-
-@torch.no_grad()
-def _inherit(network: FixedNetwork, supernet: Supernet) -> None:
-    """Copy every weight from the supernet, cut to the channels of each node."""
-    values = _by_target(supernet)
-    architecture = network.architecture
-    for name, key in network.module_of.items():
-        node = architecture.node(name)
-        module = network.layers[key]
-        for label, record in node["params"].items():
-            value = values.get(record["key"] or "")
-            target = getattr(module, label, None)
-            if value is None or not isinstance(target, Tensor):
-                raise _unfit(name, label, "no such tensor in the supernet")
-            cut = _cut(architecture, name, label, value)
-            if cut.numel() != target.numel():
-                raise _unfit(name, label, f"shape {tuple(cut.shape)} for {tuple(target.shape)}")
-            target.copy_(cut.reshape(target.shape))
-
-
-def _by_target(supernet: Supernet) -> Mapping[str, Tensor]:
-    """Return the supernet's tensors by the key that architectures use."""
-    traced = supernet.wiring.network
-    return {
-        traced.static_target(key) or key: value for key, value in supernet.static_values().items()
-    }
-
-
-def _cut(architecture: Architecture, name: str, label: str, value: Tensor) -> Tensor:
-    """Return the part of a tensor that belongs to a node's channels."""
-    node = architecture.node(name)
-    own = torch.tensor(node["channels"], device=value.device)
-    kind = vocabulary()[node["op"]].kind if node["op"] in vocabulary() else None
-    if kind in _BANKS and label == "weight":
-        return _cut_bank(architecture, name, value, own, transposed=kind is Kind.CONV_TRANSPOSE)
-    axis = node["params"][label]["axis"]
-    if axis is None or node["axis"] is None:
-        return value
-    return value.index_select(axis, own)
-
-
-def _cut_bank(
-    architecture: Architecture, name: str, value: Tensor, own: Tensor, *, transposed: bool
-) -> Tensor:
-    node = architecture.node(name)
-    linear = node["op"] == "linear"
-    reads: list[int] = []
-    for source in architecture.sources(name)[0]:
-        data = architecture.node(source)
-        width = data["shape"][-1] if linear else data["shape"][0]
-        reads.extend(data["channels"] if data["axis"] is not None else range(width))
-    channels = torch.tensor(reads, device=value.device)
-    if node["axis"] is None:
-        own = torch.arange(node["shape"][-1] if linear else node["shape"][0], device=value.device)
-    if "of_groups" in node["settings"]:  # whole conv-groups were kept, in their order
-        return value.index_select(0, channels if transposed else own)
-    filters, inputs = (1, 0) if transposed else (0, 1)
-    return value.index_select(filters, own).index_select(inputs, channels)
-
-
-def _unfit(name: str, label: str, found: str) -> ArchitectureError:
-    return ArchitectureError(
-        explain(
-            where=f"build_network: node `{name}`, {label}",
-            rule="the architecture must have been distilled from this supernet",
-            found=found,
-            do="pass the supernet it came from, or no weights",
-        )
-    )

@@ -64,12 +64,12 @@ class _Masked(torch.autograd.Function):
     """W * A for A `[F, C]`, W `[F, C, ...]`, with a backward that makes no large temporary."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, weight: Tensor, allowed: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: FunctionCtx, weight: Tensor, allowed: Tensor) -> Tensor:
         ctx.save_for_backward(weight, allowed)
         return weight * allowed.view(*allowed.shape, *[1] * (weight.dim() - 2))
 
     @staticmethod
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:  # type: ignore[override]
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         weight, allowed = ctx.saved_tensors  # type: ignore[attr-defined]
         needs_weight, needs_allowed = ctx.needs_input_grad  # type: ignore[attr-defined]
         for_weight = for_allowed = None

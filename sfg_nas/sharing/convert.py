@@ -20,7 +20,7 @@ from sfg_nas.sharing.traced import BackboneWithHeads
 from sfg_nas.sharing.wiring import Wiring, wire
 
 
-def convert(
+def convert(  # noqa: PLR0913 - the public face: each argument has its own default
     backbone: nn.Module,
     heads: Mapping[str, nn.Module],
     example_input: Tensor,

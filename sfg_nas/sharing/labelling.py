@@ -10,7 +10,7 @@ from sfg_nas.groups import Groups
 from sfg_nas.operations import Kind, vocabulary
 from sfg_nas.sharing.movement import gathered, move, padding_of, reduced_dims
 from sfg_nas.sharing.traced import TracedNetwork, TracedOp, public_path
-from sfg_nas.sharing.units import SEARCHABLE, Layout, Units
+from sfg_nas.sharing.units import SEARCHABLE, Layout, Units, broadcast_shape
 
 
 class HeadNeedsGateError(Exception):
@@ -185,7 +185,7 @@ class Labeller:
             labels.append(small.view([1] * (len(op.shape) - small.dim()) + list(small.shape)))
         for other in labels[1:]:
             self.units.tie(labels[0], other)
-        shape = torch.broadcast_shapes(*[x.shape for x in labels])
+        shape = broadcast_shape(*[x.shape for x in labels])
         return self._single(Layout(labels[0].expand(shape), op.shape))
 
     def _window(self, op: TracedOp) -> Layout:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import operator
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -20,6 +20,15 @@ from torch.utils._pytree import tree_leaves
 
 from sfg_nas.errors import ConversionError, explain
 from sfg_nas.operations import Setting, canonical_name
+from sfg_nas.sharing.exported import (
+    arguments_of,
+    bad_heads,
+    free_batch,
+    path_of,
+    refusal,
+    setting_of,
+    shape_of,
+)
 from sfg_nas.sharing.traced import (
     BATCH,
     BackboneWithHeads,
@@ -106,13 +115,13 @@ class _Reader:
             elif node.op == "output":
                 leaves = self._leaves(node)
             else:
-                raise _refuse(_path(node), f"{node.op} {node.target}")
+                raise refusal(path_of(node), f"{node.op} {node.target}")
         state = {**self.program.state_dict, **self.program.constants}
         constants = {k: v for k, v in state.items() if isinstance(v, Tensor)}
         split = len(leaves) - len(self.tasks)
         outputs = [name for name in leaves[split:] if name is not None]
         if split < 0 or len(outputs) != len(self.tasks):
-            raise _bad_heads(len(self.tasks))
+            raise bad_heads(len(self.tasks))
         return TracedNetwork(
             self.tasks,
             tuple(self.ops.values()),
@@ -126,7 +135,7 @@ class _Reader:
         if node.name in targets:
             self.statics[node.name] = targets[node.name]
             return
-        shape = _shape(node)
+        shape = shape_of(node)
         self._add(node, TracedOp("input", "input", "", {}, {}, {}, None, shape, None))
 
     def _call(self, node: fx.Node) -> None:
@@ -149,18 +158,18 @@ class _Reader:
         self._operation(node, isinstance(value, Sequence))
 
     def _operation(self, node: fx.Node, several: bool) -> None:
-        path = _path(node)
+        path = path_of(node)
         name = canonical_name(node.target)  # type: ignore[arg-type]
         if name == "glu":
             self._glu(node)
             return
         operands, statics, settings = self._arguments(node, name)
-        shape = () if several else _shape(node)
+        shape = () if several else shape_of(node)
         name = "clone" if name in _COPIES else name
         if name in _AS_SHAPE:
             name, size = _AS_SHAPE[name]
             settings[size] = list(shape)
-        _free_batch(name, settings, shape)
+        free_batch(name, settings, shape)
         unique, head = self._unique(path, name), self._head(path)
         op = TracedOp(unique, name, path, operands, statics, settings, None, shape, head)
         if several:
@@ -175,33 +184,33 @@ class _Reader:
         operands: dict[str, tuple[str, ...]] = {}
         statics: dict[str, str] = {}
         settings: dict[str, Setting] = {}
-        for argument, value in _bind(node):
+        for argument, value in arguments_of(node):
             if argument == "other" and (name in _AS_SHAPE or name in _COPIES):
                 continue
             tensors = self._tensors(value)
             if tensors is None:
                 if name not in _COPIES:
-                    settings[argument] = _setting(value)
+                    settings[argument] = setting_of(value)
             elif all(t in self.names for t in tensors):
                 operands[argument] = tuple(self.names[t] for t in tensors)
             elif len(tensors) == 1:
                 statics[argument] = tensors[0]
             else:
-                raise _refuse(_path(node), f"{node.target} over activations and constants")
+                raise refusal(path_of(node), f"{node.target} over activations and constants")
         return operands, statics, settings
 
     def _item(self, node: fx.Node, source: TracedOp) -> None:
         item = node.args[1]
         if not isinstance(item, int):
-            raise _refuse(source.path, f"item {item!r} of {source.operation}")
+            raise refusal(source.path, f"item {item!r} of {source.operation}")
         name = self._unique(source.path, source.operation)
-        self._add(node, replace(source, name=name, item=item, shape=_shape(node)))
+        self._add(node, replace(source, name=name, item=item, shape=shape_of(node)))
 
     def _glu(self, node: fx.Node) -> None:
         """Write `glu` as the product of one half and the sigmoid of the other."""
         source = self.names[node.all_input_nodes[0].name]
-        dim = dict(_bind(node)).get("dim", -1)
-        path, shape = _path(node), _shape(node)
+        dim = dict(arguments_of(node)).get("dim", -1)
+        path, shape = path_of(node), shape_of(node)
         axis = int(dim) % len(shape)  # type: ignore[call-overload]
         halves = []
         for half in range(2):
@@ -266,68 +275,3 @@ class _Reader:
             unique = f"{name}#{count}"
             count += 1
         return unique
-
-
-def _free_batch(operation: str, settings: dict[str, Setting], shape: tuple[int, ...]) -> None:
-    """Let the first dimension of a target shape be whatever the batch makes it."""
-    if operation in ("view", "reshape", "expand"):
-        key = "shape" if operation == "reshape" else "size"
-        settings[key] = [-1, *shape[1:]]
-
-
-def _bind(node: fx.Node) -> Iterator[tuple[str, object]]:
-    """Yield the operator's argument names with the node's values."""
-    schema = node.target._schema  # type: ignore[union-attr]
-    for argument, value in zip(schema.arguments, node.args, strict=False):
-        yield argument.name, value
-    yield from node.kwargs.items()
-
-
-def _path(node: fx.Node) -> str:
-    stack = node.meta.get("nn_module_stack") or {}
-    path = next(reversed(stack.values()))[0] if stack else ""
-    return "" if path.startswith("_empty") else re.sub(r"@\d+", "", path)
-
-
-def _shape(node: fx.Node) -> tuple[int, ...]:
-    return tuple(_integer(size) for size in node.meta["val"].shape)
-
-
-def _integer(value: object) -> int:
-    hint = value.node.hint if isinstance(value, torch.SymInt) else value
-    return int(hint)  # type: ignore[call-overload,no-any-return]
-
-
-def _setting(value: object) -> Setting:
-    """Return a plain JSON value for an argument; sizes are those of the example."""
-    if isinstance(value, fx.Node):
-        value = value.meta["val"]
-    if isinstance(value, torch.SymInt):
-        return _integer(value)
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, list | tuple):
-        return [_setting(v) for v in value]
-    return str(value)
-
-
-def _bad_heads(tasks: int) -> ConversionError:
-    return ConversionError(
-        explain(
-            where="convert: heads",
-            rule="every head must return one tensor computed from the input",
-            found=f"something else for one of {tasks} tasks",
-            do="let each head return a single tensor",
-        )
-    )
-
-
-def _refuse(path: str, operation: str) -> ConversionError:
-    return ConversionError(
-        explain(
-            where=f"convert: module `{path or 'backbone'}`",
-            rule="every operation on activations must be one whose channels can be followed",
-            found=f"operation `{operation}`",
-            do="replace that module, or keep it out of the backbone (in a head's input, say)",
-        )
-    )

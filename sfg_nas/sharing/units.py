@@ -7,12 +7,18 @@ assignment, kept as a union-find forest.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 SEARCHABLE = -1
+
+
+def broadcast_shape(*shapes: Sequence[int]) -> tuple[int, ...]:
+    """Return the shape that shapes of one length broadcast to."""
+    return tuple(max(sizes) for sizes in zip(*shapes, strict=True))
 
 
 class OwnerConflictError(Exception):
@@ -70,7 +76,7 @@ class Units:
         """
         if first is second:
             return
-        shape = torch.broadcast_shapes(first.shape, second.shape)
+        shape = broadcast_shape(first.shape, second.shape)
         one = first.expand(shape).reshape(-1).tolist()
         two = second.expand(shape).reshape(-1).tolist()
         for u, v in dict.fromkeys(zip(one, two, strict=True)):

@@ -1,0 +1,83 @@
+"""Small readers of the nodes of an exported graph."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import torch
+from torch import fx
+
+from sfg_nas.errors import ConversionError, explain
+from sfg_nas.operations import Setting
+
+
+def free_batch(operation: str, settings: dict[str, Setting], shape: tuple[int, ...]) -> None:
+    """Let the first dimension of a target shape be whatever the batch makes it."""
+    if operation in ("view", "reshape", "expand"):
+        key = "shape" if operation == "reshape" else "size"
+        settings[key] = [-1, *shape[1:]]
+
+
+def arguments_of(node: fx.Node) -> Iterator[tuple[str, object]]:
+    """Yield the operator's argument names with the node's values."""
+    schema = node.target._schema  # type: ignore[union-attr]
+    for argument, value in zip(schema.arguments, node.args, strict=False):
+        yield argument.name, value
+    yield from node.kwargs.items()
+
+
+def path_of(node: fx.Node) -> str:
+    """Return the path of the innermost module that ran a node, empty outside of all."""
+    stack = node.meta.get("nn_module_stack") or {}
+    path = next(reversed(stack.values()))[0] if stack else ""
+    return "" if path.startswith("_empty") else re.sub(r"@\d+", "", path)
+
+
+def shape_of(node: fx.Node) -> tuple[int, ...]:
+    """Return the shape of a node's result on the example."""
+    return tuple(integer(size) for size in node.meta["val"].shape)
+
+
+def integer(value: object) -> int:
+    """Return a size, symbolic or not, as it is on the example."""
+    hint = value.node.hint if isinstance(value, torch.SymInt) else value
+    assert isinstance(hint, int)
+    return hint
+
+
+def setting_of(value: object) -> Setting:
+    """Return a plain JSON value for an argument; sizes are those of the example."""
+    if isinstance(value, fx.Node):
+        value = value.meta["val"]
+    if isinstance(value, torch.SymInt):
+        return integer(value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [setting_of(v) for v in value]
+    return str(value)
+
+
+def bad_heads(tasks: int) -> ConversionError:
+    """Return the error for heads that give something else than one tensor each."""
+    return ConversionError(
+        explain(
+            where="convert: heads",
+            rule="every head must return one tensor computed from the input",
+            found=f"something else for one of {tasks} tasks",
+            do="let each head return a single tensor",
+        )
+    )
+
+
+def refusal(path: str, operation: str) -> ConversionError:
+    """Return the error for an operation that cannot be followed."""
+    return ConversionError(
+        explain(
+            where=f"convert: module `{path or 'backbone'}`",
+            rule="every operation on activations must be one whose channels can be followed",
+            found=f"operation `{operation}`",
+            do="replace that module, or keep it out of the backbone (in a head's input, say)",
+        )
+    )
