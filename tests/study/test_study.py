@@ -1,0 +1,48 @@
+"""From a study file to a study: names, overrides, tasks, and supernets that depend on the seed only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from sfg_nas.errors import ConfigError
+from sfg_nas.study import Study, load_study, search
+
+Make = Callable[..., Study]
+
+
+def test_all_errors_at_once_with_advice(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text("name: s\ndata: {kind: digitz}\nbackbone: {kind: vgg12}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_study(path)
+    assert "did you mean `digits`" in str(caught.value)
+    assert "did you mean `vgg1" in str(caught.value)
+
+
+def test_tasks_are_chosen_and_weighted(make_study: Make) -> None:
+    study = make_study({"tasks": {"level": {"weight": 2.0}}})
+    assert [(task.name, task.weight) for task in study.tasks] == [("level", 2.0)]
+
+
+def test_a_supernet_depends_on_its_seed_only(make_study: Make) -> None:
+    study = make_study()
+    images = torch.randn(4, 1, 6, 6)
+    torch.manual_seed(0)
+    one = study.make_supernet(study.config, seed=1)(images)
+    torch.manual_seed(9)
+    same = study.make_supernet(study.config, seed=1)(images)
+    other = study.make_supernet(study.config, seed=2)(images)
+    assert torch.equal(one["level"], same["level"])
+    assert not torch.equal(one["level"], other["level"])
+
+
+def test_a_runs_own_study_file_loads_again(make_study: Make, tmp_path: Path) -> None:
+    study = make_study()
+    run = search(study, runs=tmp_path, trials=1)
+    again = load_study(run.files.study, backbone=study.backbone, data=study.data)
+    assert again.config == study.config
+    assert search(again, runs=tmp_path, trials=1).trials().equals(run.trials())
