@@ -1,9 +1,10 @@
 """The outer loop: from a study file to trials, a best architecture, and its retrained network."""
 
+from sfg_nas.study.controls import CONTROLS
 from sfg_nas.study.layout import RunFiles, TrialFiles, locked
 from sfg_nas.study.progress import Progress, ProgressCallback
 from sfg_nas.study.references import References
-from sfg_nas.study.retrain import CONTROLS, retrain
+from sfg_nas.study.retrain import retrain
 from sfg_nas.study.run import Run, Trial
 from sfg_nas.study.search import search
 from sfg_nas.study.study import BackboneFactory, Study, known_names, load_study

@@ -13,9 +13,9 @@ from torch import nn
 
 from sfg_nas.architecture import Architecture
 from sfg_nas.baselines import BASELINES
-from sfg_nas.config import BackboneConfig
 from sfg_nas.cost import count_params
 from sfg_nas.fixed import build_network
+from sfg_nas.study.controls import CONTROLS, EQUAL_MACS, equal_macs_backbone
 from sfg_nas.study.layout import RunFiles, locked
 from sfg_nas.study.progress import Progress, ProgressCallback, silent
 from sfg_nas.study.provenance import begin_run
@@ -42,11 +42,6 @@ from sfg_nas.training import (
 )
 
 FOUND = "found"
-EQUAL_MACS = "hard-sharing at equal MACs"
-CONTROLS = ("single-task", "hard-sharing", EQUAL_MACS)
-"""What a found architecture is set beside."""
-_CLOSE = 0.02
-"""Networks whose MACs differ by less than this share count as equal."""
 
 
 @dataclass(frozen=True)
@@ -165,38 +160,6 @@ def _found(
 
     origin = "scratch" if supernet is None else "warm"
     return _Entry(FOUND, found.hash, make, study.tasks, found, origin)
-
-
-def equal_macs_backbone(study: Study, macs: int) -> BackboneConfig | None:
-    """Return the study's backbone at the width whose hard sharing costs as much as a network.
-
-    Args:
-        study: The study.
-        macs: What the network costs for one image.
-
-    Returns:
-        The backbone's section, or None if the study's own width already costs that much, or no width does.
-    """
-
-    def cost(width: float) -> int:
-        config = study.config.backbone.model_copy(update={"width": width})
-        with fenced_random_state(0):
-            network = BASELINES["hard-sharing"](
-                lambda: study.make_backbone(config), study.tasks, study.data.image_shape
-            )
-        return macs_of(network, study)
-
-    own = study.config.backbone.width
-    if abs(cost(own) / macs - 1) < _CLOSE:
-        return None
-    low, high = own / 16, own * 4
-    for _ in range(14):
-        middle = (low + high) / 2
-        low, high = (middle, high) if cost(middle) < macs else (low, middle)
-    best = min((low, high), key=lambda width: abs(cost(width) - macs))
-    if abs(cost(best) / macs - 1) > 5 * _CLOSE:
-        return None
-    return study.config.backbone.model_copy(update={"width": round(best, 4)})
 
 
 def _settings(study: Study) -> Settings:

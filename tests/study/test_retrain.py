@@ -10,7 +10,7 @@ import pytest
 
 from sfg_nas.fixed import build_network
 from sfg_nas.study import Progress, Run, Study, retrain, search
-from sfg_nas.study.retrain import EQUAL_MACS, equal_macs_backbone
+from sfg_nas.study.controls import EQUAL_MACS
 from sfg_nas.training import evaluate, load_module
 
 Make = Callable[..., Study]
@@ -84,17 +84,3 @@ def test_warm_starts_from_the_supernet(searched: tuple[Study, Run], tmp_path: Pa
     warm = retrain(study, run.best, runs=tmp_path, controls=(), init="warm")
     assert warm.loc["found", "level/mae"] != cold.loc["found", "level/mae"]
     assert set(run.retrained()["init"]) == {"warm"}
-
-
-def test_equal_macs_are_found_by_width(make_study: Make) -> None:
-    study = make_study({"backbone.width": 4.0})
-    own = equal_macs_backbone(study, 10**9)
-    assert own is None  # no width near the study's own reaches that
-    config = study.config.backbone.model_copy(update={"width": 2.0})
-    from sfg_nas.baselines import hard_sharing
-    from sfg_nas.study.references import macs_of
-
-    network = hard_sharing(lambda: study.make_backbone(config), study.tasks, (1, 6, 6))
-    fitted = equal_macs_backbone(study, macs_of(network, study))
-    assert fitted is not None
-    assert fitted.width == pytest.approx(2.0, abs=0.1)

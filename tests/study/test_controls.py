@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from sfg_nas.baselines import hard_sharing
+from sfg_nas.study import Study
+from sfg_nas.study.controls import equal_macs_backbone
+from sfg_nas.study.references import macs_of
+
+Make = Callable[..., Study]
+
+
+def test_equal_macs_are_found_by_width(make_study: Make) -> None:
+    study = make_study({"backbone.width": 4.0})
+    own = equal_macs_backbone(study, 10**9)
+    assert own is None  # no width near the study's own reaches that
+    config = study.config.backbone.model_copy(update={"width": 2.0})
+    network = hard_sharing(lambda: study.make_backbone(config), study.tasks, (1, 6, 6))
+    fitted = equal_macs_backbone(study, macs_of(network, study))
+    assert fitted is not None
+    assert fitted.width == pytest.approx(2.0, abs=0.1)
