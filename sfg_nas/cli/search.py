@@ -185,7 +185,7 @@ def _with_spread(rows: list[dict[str, object]]) -> list[dict[str, object]]:
             if key.endswith(" sd"):
                 continue
             with_spread = isinstance(value, float) and isinstance(spread, float)
-            cells[key] = f"{value:.4g} ± {spread:.2g}" if with_spread else value
+            cells[key] = f"{cell(value, key)} ± {spread:.2g}" if with_spread else value
         shown.append(cells)
     return shown
 
