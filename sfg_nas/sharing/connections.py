@@ -10,7 +10,7 @@ from torch.autograd.function import FunctionCtx
 
 from sfg_nas.sharing.wiring import ReadingLayer
 
-TableSource = Callable[[], Tensor]
+TableSource = Callable[[], tuple[Tensor, Tensor]]
 
 
 class ConnectionMask(nn.Module):
@@ -21,30 +21,26 @@ class ConnectionMask(nn.Module):
     of the user's weight.
     """
 
-    def __init__(self, layer: ReadingLayer, reads: Tensor, table: TableSource) -> None:
+    def __init__(self, layer: ReadingLayer, table: TableSource) -> None:
         """Prepare the mask of one layer.
 
         Args:
             layer: The filter bank.
-            reads: Reading rule `[E, E]`.
-            table: Returns the current masks `[V + E, E]`.
+            table: Returns the current masks `[V + E, E]`, and the same times the reading rule.
         """
         super().__init__()
         self.register_buffer("filters", layer.filters, persistent=False)
         self.register_buffer("channels", layer.channels, persistent=False)
-        self.register_buffer("reads", reads, persistent=False)
         self.transposed = layer.transposed
         self.repeat = layer.repeat
         self.table = table
         self.filters: Tensor
         self.channels: Tensor
-        self.reads: Tensor
 
     def connections(self) -> Tensor:
         """Return A, `[F, C]` (`[C, F]` for a transposed convolution)."""
-        table = self.table()
-        readers = table[self.filters] @ self.reads.to(table.dtype)
-        sources = table[self.channels]
+        table, reading = self.table()
+        readers, sources = reading[self.filters], table[self.channels]
         return sources @ readers.T if self.transposed else readers @ sources.T
 
     def forward(self, weight: Tensor) -> Tensor:

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from sfg_nas.sharing.wiring import ReadingLayer, Wiring
-
-
-@dataclass(frozen=True)
-class _Term:
-    filters: Tensor  # how many filters each table row has in this layer, [V + E]
-    channels: Tensor  # how many input channels, [V + E]
-    both: Tensor  # product of the two, where a row reads itself (residual layers), [V + E]
-    macs: int
+from sfg_nas.sharing.wiring import Wiring
 
 
 class ExpectedCost:
@@ -30,14 +20,19 @@ class ExpectedCost:
     """
 
     def __init__(self, wiring: Wiring) -> None:
-        """Count how often each variable reads and is read."""
+        """Count how often each variable reads and is read, `[L, V + E]` over the L layers."""
         size = wiring.variables + len(wiring.groups.extended)
-        self.reads = torch.from_numpy(wiring.groups.reads).float()
+        dense = [layer for layer in wiring.reading if not layer.grouped]
+        filters = torch.stack([torch.bincount(layer.filters, minlength=size) for layer in dense])
+        channels = torch.stack([torch.bincount(layer.channels, minlength=size) for layer in dense])
+        macs = torch.tensor([layer.macs_per_connection for layer in dense], dtype=torch.double)
+        self.filters = filters.double() * macs.unsqueeze(1)
+        self.channels = channels.double()
+        self.itself = (self.filters * self.channels).sum(0)  # MACs of a variable reading itself
+        self.reads = torch.from_numpy(wiring.groups.reads).double()
         self.fixed = sum(layer.fixed_macs for layer in wiring.reading)
-        self.terms = [_term(layer, size) for layer in wiring.reading if not layer.grouped]
-        table = torch.zeros(size, len(wiring.groups.extended))
-        table[: wiring.variables, wiring.groups.owner_of_image()] = 1.0
-        table[wiring.variables :] = torch.eye(len(wiring.groups.extended))
+        everyone, owners = wiring.groups.owner_of_image(), torch.eye(len(wiring.groups.extended))
+        table = torch.cat([owners[[everyone] * wiring.variables], owners])
         self.shared_macs = round(float(self(table.double())))
 
     def __call__(self, table: Tensor) -> Tensor:
@@ -46,18 +41,9 @@ class ExpectedCost:
         Args:
             table: Probabilities of all variables and fixed owners `[V + E, E]`.
         """
-        reads = self.reads.to(table)
-        itself = ((table @ reads) * table).sum(1)  # p^T R p
-        total = table.new_tensor(float(self.fixed))
-        for term in self.terms:
-            readers = term.filters.to(table) @ table
-            sources = term.channels.to(table) @ table
-            own = (term.both.to(table) * (1 - itself)).sum()
-            total = total + term.macs * (readers @ reads @ sources + own)
-        return total
-
-
-def _term(layer: ReadingLayer, size: int) -> _Term:
-    filters = torch.bincount(layer.filters, minlength=size)
-    channels = torch.bincount(layer.channels, minlength=size)
-    return _Term(filters, channels, filters * channels, layer.macs_per_connection)
+        if self.filters.dtype != table.dtype or self.filters.device != table.device:
+            self.filters, self.channels = self.filters.to(table), self.channels.to(table)
+            self.itself, self.reads = self.itself.to(table), self.reads.to(table)
+        readable = self.filters @ table @ self.reads
+        own = (table @ self.reads * table).sum(1)  # p^T R p
+        return (readable * (self.channels @ table)).sum() + self.itself @ (1 - own) + self.fixed

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from sfg_nas.operations import Kind
-from sfg_nas.sharing.connections import ConnectionMask
+from sfg_nas.sharing.connections import ConnectionMask, TableSource
 from sfg_nas.sharing.intercept import Replacement, intercept
 from sfg_nas.sharing.norms import affine, norm_axes, norm_segments, read_norm
 from sfg_nas.sharing.traced import BackboneWithHeads, TracedOp, is_kind
@@ -18,9 +18,8 @@ from sfg_nas.sharing.wiring import Wiring
 _READING = (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)
 
 
-def install_masks(network: BackboneWithHeads, wiring: Wiring, table: Callable[[], Tensor]) -> None:
+def install_masks(network: BackboneWithHeads, wiring: Wiring, table: TableSource) -> None:
     """Mask the weights of every reading layer, and intercept what masks cannot reach."""
-    reads = torch.from_numpy(wiring.groups.reads).float()
     owners: dict[int, int] = {}
     for parameter in (p for m in network.modules() for p in m._parameters.values()):
         owners[id(parameter)] = owners.get(id(parameter), 0) + 1
@@ -28,7 +27,7 @@ def install_masks(network: BackboneWithHeads, wiring: Wiring, table: Callable[[]
     for layer in wiring.reading:
         if layer.grouped:
             continue
-        mask = ConnectionMask(layer, reads, table)
+        mask = ConnectionMask(layer, table)
         target = wiring.network.static_target(layer.weight)
         module, attribute = _locate(network, target)
         if module is not None and owners[id(getattr(module, attribute))] == 1:
@@ -82,7 +81,7 @@ def _mixes(op: TracedOp, wiring: Wiring) -> bool:
     return axis is not None and len(set(rows.tolist())) > 1 and norm_axes(op, axis) is not None
 
 
-def _norm_call(op: TracedOp, wiring: Wiring, table: Callable[[], Tensor]) -> Replacement:
+def _norm_call(op: TracedOp, wiring: Wiring, table: TableSource) -> Replacement:
     axis, rows = wiring.rows[op.operands["input"][0]]
     assert axis is not None
     over = norm_axes(op, axis)
@@ -99,7 +98,7 @@ def _norm_call(op: TracedOp, wiring: Wiring, table: Callable[[], Tensor]) -> Rep
         eps: float = 1e-5,
         *_rest: object,
     ) -> Tensor:
-        own = table()[rows.to(x.device)]
+        own = table()[0][rows.to(x.device)]
         readers = reads.to(own) @ own.T
         y = read_norm(
             x, axis=axis, over=over, segments=segments.to(own), readers=readers, own=own, eps=eps

@@ -27,14 +27,25 @@ PredictMode = Literal["hard", "sampled", "relaxed"]
 class _TableHolder:
     """The masks of the forward pass that is under way, shared by all layers of one supernet."""
 
-    def __init__(self, assignments: Assignments) -> None:
+    def __init__(self, assignments: Assignments, groups: Groups) -> None:
         self.assignments = assignments
-        self.table: Tensor | None = None
+        self.reads = torch.from_numpy(groups.reads).float()
+        self.tables: tuple[Tensor, Tensor] | None = None
 
-    def __call__(self) -> Tensor:
-        if self.table is None:
-            return self.assignments.current(sample=False)
-        return self.table
+    def hold(self, table: Tensor) -> None:
+        """Use these masks `[V + E, E]` until `release`."""
+        self.reads = self.reads.to(table)
+        self.tables = table, table @ self.reads
+
+    def release(self) -> None:
+        """Forget the masks, and the graph behind them."""
+        self.tables = None
+
+    def __call__(self) -> tuple[Tensor, Tensor]:
+        if self.tables is not None:
+            return self.tables
+        table = self.assignments.current(sample=False)
+        return table, table @ self.reads.to(table)
 
 
 class Supernet(nn.Module):
@@ -64,7 +75,7 @@ class Supernet(nn.Module):
         self.wiring = wiring
         self.assignments = assignments
         self.relaxation = relaxation
-        self._holder = _TableHolder(assignments)
+        self._holder = _TableHolder(assignments, wiring.groups)
         self._cost = ExpectedCost(wiring)
         self._streams: StreamRunner | None = None
         if relaxation == "streams":
@@ -108,7 +119,7 @@ class Supernet(nn.Module):
         if self._streams is not None:
             outputs: dict[str, Tensor] = self._streams(x, table, training=self.training)
             return outputs
-        self._holder.table = table
+        self._holder.hold(table)
         try:
             features = self.network.backbone(x)
             return {
@@ -116,7 +127,7 @@ class Supernet(nn.Module):
                 for t, (task, head) in enumerate(zip(self.tasks, self.network.heads, strict=True))
             }
         finally:
-            self._holder.table = None
+            self._holder.release()
 
     def _read(self, features: object, task: int, table: Tensor) -> object:
         """Return the features in which channels that a task may not read are zero."""
