@@ -123,9 +123,9 @@ class TemperatureConfig(Section):
     shape: Literal["constant", "exponential", "linear", "cosine"] = "exponential"
     """How it goes from start to end."""
     start: PositiveFloat = 1.0
-    """At the first epoch (no unit)."""
+    """At the first step (no unit)."""
     end: PositiveFloat = 0.1
-    """At the last epoch (no unit); unused by the constant shape."""
+    """At the last step (no unit); unused by the constant shape."""
     rate: PositiveFloat | None = None
     """Decay per step of the exponential shape; null: such that `end` is reached at the last step."""
 

@@ -21,6 +21,13 @@ DATASETS: dict[str, Callable[..., DataBundle]] = {
 }
 """Data sets by the name that a study file gives them; each takes a `Location` and keywords."""
 
+DATASET_TASKS: dict[str, tuple[str, ...]] = {
+    "digits": ("left", "right", "sum"),
+    "multimnist": ("left", "right"),
+    "utkface": ("age", "gender"),
+}
+"""Names of the tasks that each data set offers, known before it is loaded."""
+
 
 def load_data(
     kind: str,
@@ -67,6 +74,7 @@ def data_options(kind: str) -> dict[str, object]:
 __all__ = [
     "AUGMENTATIONS",
     "DATASETS",
+    "DATASET_TASKS",
     "DataBundle",
     "ImageSet",
     "Location",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -23,7 +23,7 @@ from sfg_nas.config import (
     parse_overrides,
     read_yaml,
 )
-from sfg_nas.data import AUGMENTATIONS, DATASETS, DataBundle, data_options, load_data
+from sfg_nas.data import AUGMENTATIONS, DATASET_TASKS, DATASETS, DataBundle, data_options, load_data
 from sfg_nas.search_space import Candidate, SearchSpace, resolve_space
 from sfg_nas.sharing import Start, Supernet, Temperature, convert
 from sfg_nas.tasks import Task
@@ -192,6 +192,7 @@ def known_names() -> Names:
     return Names(
         backbones=tuple(BACKBONES),
         datasets={kind: tuple(data_options(kind)) for kind in DATASETS},
+        tasks=DATASET_TASKS,
         augmentations=tuple(AUGMENTATIONS),
     )
 
@@ -227,7 +228,7 @@ def load_study(
     )
     names = known_names()
     if backbone is not None:
-        names = Names(datasets=names.datasets, augmentations=names.augmentations)
+        names = replace(names, backbones=())
     if data is not None:
         names = Names(backbones=names.backbones)
     config = check_study(document, changes, names)

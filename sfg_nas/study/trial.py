@@ -118,7 +118,10 @@ def _train(
     data = study.data
     settings = training_settings(config.training, config.data.augment)
     method = SupernetMethod(
-        supernet, study.tasks, search_settings(config, len(data.train)), epochs=settings.epochs
+        supernet,
+        study.tasks,
+        search_settings(config, len(data.train)),
+        steps=settings.epochs * max(len(data.train) // settings.batch_size, 1),
     )
     recorder = Recorder(files, supernet)
 

@@ -37,7 +37,7 @@ class SupernetMethod:
     """Trains weights and assignments together on the objective of the paper, divided by N."""
 
     def __init__(
-        self, supernet: Supernet, tasks: Sequence[Task], settings: SearchSettings, *, epochs: int
+        self, supernet: Supernet, tasks: Sequence[Task], settings: SearchSettings, *, steps: int
     ) -> None:
         """Keep the supernet and set its temperature to the start.
 
@@ -45,12 +45,12 @@ class SupernetMethod:
             supernet: The relaxed network.
             tasks: The tasks, with their weights.
             settings: The weights of the objective's terms and the temperature.
-            epochs: Length of the run, for schedules with a rate per epoch.
+            steps: Length of the run, for schedules with a rate per step.
         """
         self._supernet = supernet
         self._tasks = tuple(tasks)
         self._settings = settings
-        self._epochs = epochs
+        self._steps = steps
         self.before_step(0.0)
 
     @property
@@ -88,7 +88,7 @@ class SupernetMethod:
 
     def before_step(self, progress: float) -> None:
         """Set the temperature for a point of the run in [0, 1]."""
-        self._supernet.temperature = self._settings.temperature.at(progress, self._epochs)
+        self._supernet.temperature = self._settings.temperature.at(progress, self._steps)
 
     def epoch_values(self) -> Mapping[str, float]:
         """Return the temperature of the last step."""

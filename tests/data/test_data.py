@@ -37,7 +37,8 @@ def test_contract(kind: str, root: Path) -> None:
     bundle = load(kind, root)
     parts = (bundle.train, bundle.validation, bundle.test)
     assert bundle.name == kind
-    assert len({task.name for task in bundle.tasks}) == len(bundle.tasks) >= 2
+    assert tuple(task.name for task in bundle.tasks) == DATASET_TASKS[kind]
+    assert len(set(DATASET_TASKS[kind])) == len(bundle.tasks) >= 2
     rows = np.concatenate([part.indices for part in parts])
     assert len(np.unique(rows)) == len(rows)
     for part in parts:

@@ -159,7 +159,7 @@ def test_a_supernet_resumes_with_its_masks(data: DataBundle, tmp_path: Path) -> 
 
     def run(checkpoint: Path | None, stop: int | None) -> tuple[Supernet, History]:
         net = supernet()
-        method = SupernetMethod(net, data.tasks, search_settings(len(data.train)), epochs=3)
+        method = SupernetMethod(net, data.tasks, search_settings(len(data.train)), steps=30)
         on_epoch = stop_after(stop) if stop else None
         history = fit(
             method,
@@ -186,7 +186,7 @@ def test_a_supernet_resumes_with_its_masks(data: DataBundle, tmp_path: Path) -> 
 def test_allocation_has_its_own_rate_and_both_learn(data: DataBundle) -> None:
     net = supernet()
     before = state(net)
-    method = SupernetMethod(net, data.tasks, search_settings(len(data.train)), epochs=1)
+    method = SupernetMethod(net, data.tasks, search_settings(len(data.train)), steps=10)
     settings = Settings(epochs=1, batch_size=16, learning_rate=0.01, optimizer="sgd")
     history = fit(method, data.train, settings, fabric=make_fabric(), seed=2)
     assert history.rows[0]["learning_rate/weights"] == 0.01
