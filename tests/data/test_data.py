@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from sfg_nas.data import DATASETS, DataBundle, data_options, load_data
+from sfg_nas.data import DATASET_TASKS, DATASETS, DataBundle, data_options, load_data
 from sfg_nas.errors import ConfigError, DataError
 
 SMALL: dict[str, dict[str, object]] = {
