@@ -23,7 +23,8 @@ def build_network(
 
     Args:
         architecture: A sound architecture.
-        weights: A supernet whose weights are inherited; None for fresh ones.
+        weights: A supernet whose weights (and their type and device) are inherited; None for fresh
+            ones.
         seed: Seed of fresh weights; the global random state is left as it was.
 
     Raises:
@@ -33,7 +34,9 @@ def build_network(
         torch.manual_seed(seed)
         network = FixedNetwork(architecture)
     if weights is not None:
-        inherit(network, weights)
+        like = weights.assignments.filter_logits
+        stored = next((p for p in weights.weight_parameters() if p.is_floating_point()), like)
+        inherit(network.to(stored), weights)
     return network
 
 

@@ -211,12 +211,16 @@ def make_channel_norm(node: Node) -> nn.Module:
     settings = node["settings"]
     affine_ = "weight" in node["params"]
     tracked = "running_mean" in node["params"]
-    eps, momentum = float(cast(float, settings.get("eps", 1e-5))), settings.get("momentum", 0.1)
-    kind = _ChannelNorm if node["op"] == "batch_norm" else _InstanceNorm
-    return kind(
-        count,
-        eps=eps,
-        momentum=float(cast(float, momentum)),
-        affine=affine_,
-        track_running_stats=tracked,
+    eps = float(cast(float, settings.get("eps", 1e-5)))
+    momentum = float(cast(float, settings.get("momentum", 0.1)))
+    if node["op"] == "batch_norm":
+        return _ChannelNorm(
+            count,
+            eps=eps,
+            momentum=momentum or None,  # the trace shows a cumulative average (None) as 0
+            affine=affine_,
+            track_running_stats=tracked,
+        )
+    return _InstanceNorm(
+        count, eps=eps, momentum=momentum, affine=affine_, track_running_stats=tracked
     )

@@ -65,7 +65,8 @@ def convert(  # noqa: PLR0913 - the public face: each argument has its own defau
         estimator=estimator,
         seed=seed,
     )
-    return Supernet(network, wiring, assignments, relaxation=relaxation).to(example_input.device)
+    supernet = Supernet(network, wiring, assignments, relaxation=relaxation)
+    return supernet.train(backbone.training).to(example_input.device)
 
 
 def _wiring(network: BackboneWithHeads, example: Tensor, groups: Groups) -> Wiring:

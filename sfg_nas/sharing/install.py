@@ -67,10 +67,13 @@ def _intercept_all(
 
 
 def _masked_call(mask: ConnectionMask) -> Replacement:
-    def call(
-        original: Callable[..., Tensor], x: Tensor, weight: Tensor, *args: object, **kwargs: object
-    ) -> Tensor:
-        return original(x, mask(weight), *args, **kwargs)
+    """Return a call of a convolution or linear function whose weight is masked."""
+
+    def call(original: Callable[..., Tensor], *args: object, **kwargs: object) -> Tensor:
+        given = dict(zip(("input", "weight"), args, strict=False)) | kwargs
+        weight = given.pop("weight")
+        assert isinstance(weight, Tensor)
+        return original(given.pop("input"), mask(weight), *args[2:], **given)
 
     return call
 
@@ -89,20 +92,27 @@ def _norm_call(op: TracedOp, wiring: Wiring, table: TableSource) -> Replacement:
     segments = norm_segments(op, len(rows))
     reads = torch.from_numpy(wiring.groups.reads).float()
 
-    def call(
-        _original: Callable[..., Tensor],
-        x: Tensor,
-        _shape: object,
-        weight: Tensor | None = None,
-        bias: Tensor | None = None,
-        eps: float = 1e-5,
-        *_rest: object,
-    ) -> Tensor:
-        own = table()[0][rows.to(x.device)]
-        readers = reads.to(own) @ own.T
-        y = read_norm(
-            x, axis=axis, over=over, segments=segments.to(own), readers=readers, own=own, eps=eps
-        )
-        return affine(y, weight, bias, axis if op.operation == "group_norm" else None)
+    def call(_original: Callable[..., Tensor], *args: object, **kwargs: object) -> Tensor:
+        names = ("input", "normalized_shape", "weight", "bias", "eps")
+        given = dict(zip(names, args, strict=False)) | kwargs
+        x, weight, bias = given["input"], given.get("weight"), given.get("bias")
+        eps = given.get("eps", 1e-5)
+        assert isinstance(x, Tensor)
+        assert isinstance(eps, float)
+        assert weight is None or isinstance(weight, Tensor)
+        assert bias is None or isinstance(bias, Tensor)
+        with torch.autocast(x.device.type, enabled=False):  # norms run in full precision
+            x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+            own = table()[0][rows.to(x.device)].to(x.dtype)
+            y = read_norm(
+                x,
+                axis=axis,
+                over=over,
+                segments=segments.to(x),
+                readers=reads.to(x) @ own.T,
+                own=own,
+                eps=eps,
+            )
+            return affine(y, weight, bias, axis if op.operation == "group_norm" else None)
 
     return call
