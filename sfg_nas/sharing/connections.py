@@ -13,6 +13,31 @@ from sfg_nas.sharing.wiring import ReadingLayer
 TableSource = Callable[[], tuple[Tensor, Tensor]]
 
 
+class TableRows(nn.Module):
+    """Rows of the assignment table, taken in the cheapest way.
+
+    Most layers take a run of consecutive rows (a view), a head one row many times; only tied layers
+    need a gather, whose backward pass scatters.
+    """
+
+    def __init__(self, rows: Tensor) -> None:
+        """Hold the rows `[N]`."""
+        super().__init__()
+        self.register_buffer("rows", rows, persistent=False)
+        self.rows: Tensor
+        steps = set((rows[1:] - rows[:-1]).tolist())
+        self.first, self.count = int(rows[0]), len(rows)
+        self.run, self.same = steps <= {1}, steps <= {0}
+
+    def forward(self, table: Tensor) -> Tensor:
+        """Return `table[rows]`, `[N, E]`."""
+        if self.run:
+            return table.narrow(0, self.first, self.count)
+        if self.same:
+            return table.narrow(0, self.first, 1).expand(self.count, -1)
+        return table[self.rows]
+
+
 class ConnectionMask(nn.Module):
     """Multiplies a filter bank by what its filters may read.
 
@@ -29,18 +54,17 @@ class ConnectionMask(nn.Module):
             table: Returns the current masks `[V + E, E]`, and the same times the reading rule.
         """
         super().__init__()
-        self.register_buffer("filters", layer.filters, persistent=False)
-        self.register_buffer("channels", layer.channels, persistent=False)
+        self.filters = TableRows(layer.filters)
+        self.channels = TableRows(layer.channels)
         self.transposed = layer.transposed
         self.repeat = layer.repeat
         self.table = table
-        self.filters: Tensor
-        self.channels: Tensor
 
     def connections(self) -> Tensor:
         """Return A, `[F, C]` (`[C, F]` for a transposed convolution)."""
         table, reading = self.table()
-        readers, sources = reading[self.filters], table[self.channels]
+        readers: Tensor = self.filters(reading)
+        sources: Tensor = self.channels(table)
         return sources @ readers.T if self.transposed else readers @ sources.T
 
     def forward(self, weight: Tensor) -> Tensor:
