@@ -20,7 +20,8 @@ def count_macs(module: nn.Module, example_input: Tensor) -> int:
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        # with gradients on: the counter's module hooks trip over views made without them
+        with torch.enable_grad(), FlopCounterMode(display=False) as counter:
             module(example_input[:1])
     finally:
         for part, training in modes:

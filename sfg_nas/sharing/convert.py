@@ -105,10 +105,27 @@ def random_allocation(supernet: Supernet, seed: int = 0) -> Allocation:
     wiring = supernet.wiring
     generator = torch.Generator().manual_seed(seed)
     draw = torch.randint(len(wiring.groups), (wiring.variables,), generator=generator)
-    if wiring.groups.everyone in wiring.groups.sets:
-        everyone = wiring.groups.sets.index(wiring.groups.everyone)
-        for rows in wiring.layers.values():  # one shared filter per layer keeps every path open
-            if not bool((draw[rows] == everyone).any()):
-                pick = torch.randint(len(rows), (1,), generator=generator)
-                draw[rows[pick]] = everyone
+    needed = sorted({_widest(wiring.groups, task) for task in range(len(wiring.groups.tasks))})
+    for rows in wiring.layers.values():
+        _keep_open(draw, rows, needed, generator)
     return wiring.allocation(draw)
+
+
+def _widest(groups: Groups, task: int) -> int:
+    """Return the first of the largest groups that serve a task."""
+    serving = [g for g, members in enumerate(groups.sets) if task in members]
+    return max(serving, key=lambda g: len(groups.sets[g]))
+
+
+def _keep_open(draw: Tensor, rows: Tensor, needed: list[int], generator: torch.Generator) -> None:
+    """Give each needed group a filter of a layer, in place, so that a path stays open for it."""
+    places = torch.tensor(sorted(set(rows.tolist())))
+    order = places[torch.randperm(len(places), generator=generator)].tolist()
+    for group in needed:
+        if bool((draw[places] == group).any()):
+            continue
+        for row in order:
+            holder = int(draw[row])
+            if holder not in needed or int((draw[places] == holder).sum()) > 1:
+                draw[row] = group
+                break
