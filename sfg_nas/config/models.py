@@ -21,6 +21,7 @@ from pydantic import (
 from sfg_nas.config.sections import (
     BackboneConfig,
     DataConfig,
+    Precision,
     Section,
     SharingConfig,
     TaskConfig,
@@ -90,6 +91,16 @@ class RetrainConfig(Section):
     """null: training.learning_rate."""
     init: Literal["scratch", "warm"] = "scratch"
     """scratch: new weights; warm: the supernet's."""
+    teacher: bool = False
+    """Whether the found network also follows the outputs of its trial's hardened supernet."""
+    teacher_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Weight of the teacher's term; that of the labels is one less it."""
+    teacher_temperature: PositiveFloat = 4.0
+    """What teacher's and student's logits are divided by (no unit); classifications only."""
+    patience: PositiveInt | None = None
+    """Stop after so many epochs without a better validation score, keep the best epoch; null: keep the last."""
+    precision: Precision | None = None
+    """null: training.precision."""
 
 
 class ReferencesConfig(Section):

@@ -64,6 +64,9 @@ def _precision(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+Precision = Annotated[Literal["32", "64", "16-mixed", "bf16-mixed"], BeforeValidator(_precision)]
+
+
 class Section(BaseModel):
     """What all sections share: frozen, no unknown keys, no silent conversion of types."""
 
@@ -205,9 +208,7 @@ class TrainingConfig(Section):
     """Epochs of linear rise of the learning rates; may be a part of one."""
     clip: PositiveFloat | None = None
     """Largest norm of the gradient; null: no limit."""
-    precision: Annotated[
-        Literal["32", "64", "16-mixed", "bf16-mixed"], BeforeValidator(_precision)
-    ] = "32"
+    precision: Precision = "32"
     """Of the arithmetic, in Lightning Fabric's words."""
 
     @model_validator(mode="after")

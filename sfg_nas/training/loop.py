@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -173,7 +174,9 @@ class _Loop:
         return {"loss": loss.total.detach()} | {k: v.detach() for k, v in loss.parts.items()}
 
     def _note_best(self, row: Row) -> None:
-        if SCORE not in row or (self._best is not None and row[SCORE] <= self._best[1]):
+        if not math.isfinite(row.get(SCORE, math.nan)):
+            return
+        if self._best is not None and row[SCORE] <= self._best[1]:
             return
         self._best = (len(self._rows), row[SCORE])
         if self._settings.keep_best:
@@ -187,6 +190,8 @@ class _Loop:
 
     def _identity(self) -> str:
         what = {**asdict(self._settings), "seed": self._seed, "images": len(self._train)}
+        if not self._settings.variant:
+            del what["variant"]  # as files from before there were variants have it
         return json.dumps(what, sort_keys=True)
 
     def save(self, path: Path) -> None:

@@ -28,6 +28,7 @@ class Settings:
         augment: Names of augmentations that the image set knows.
         patience: Stop after this many epochs in a row without a better validation score; None never stops.
         keep_best: End with the weights of the epoch with the best validation score instead of the last one's.
+        variant: What else the run depends on, such as its teacher; a checkpoint of another one is not gone on from.
     """
 
     epochs: int
@@ -42,6 +43,7 @@ class Settings:
     augment: tuple[str, ...] = ()
     patience: int | None = None
     keep_best: bool = False
+    variant: str = ""
 
     def __post_init__(self) -> None:
         checks = (
