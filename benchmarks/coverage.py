@@ -98,12 +98,16 @@ def monai_networks() -> Iterator[tuple[str, str, Callable[[], nn.Module]]]:
 def example_for(family: str, name: str) -> Tensor:
     """Return a small input that the network accepts."""
     if family == "video":
-        return torch.randn(2, 3, 16 if name == "s3d" else 8, *((224, 224) if name == "s3d" else (64, 64)))
+        return torch.randn(
+            2, 3, 16 if name == "s3d" else 8, *((224, 224) if name == "s3d" else (64, 64))
+        )
     if family == "segmentation":
         return torch.randn(2, 3, 64, 64)
     if family.startswith("monai"):
         return torch.randn(2, 1, *[16] * int(family[5]))
-    side = {"inception_v3": 299, "alexnet": 96, "squeezenet1_0": 96, "squeezenet1_1": 96}.get(name, 64)
+    side = {"inception_v3": 299, "alexnet": 96, "squeezenet1_0": 96, "squeezenet1_1": 96}.get(
+        name, 64
+    )
     return torch.randn(2, 3, side, side)
 
 
@@ -148,7 +152,8 @@ def check(family: str, name: str, build: Callable[[], nn.Module], tasks: int) ->
     sum(out.float().tanh().mean() for out in supernet(x).values()).backward()
     optimizer.step()
     moved = supernet.assignments.filter_logits.grad
-    assert moved is not None and bool(moved.isfinite().all())
+    assert moved is not None
+    assert bool(moved.isfinite().all())
     allocation = sfg_nas.random_allocation(supernet, seed=tasks)
     with torch.no_grad():
         expected = supernet.harden(allocation).eval()(x)
@@ -177,7 +182,9 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="*", type=int, default=TASKS)
     parser.add_argument("--to", type=Path, default=None)
     arguments = parser.parse_args()
-    rows = ["| family | network | tasks | result | largest difference | filters | independent | convert (s) |"]
+    rows = [
+        "| family | network | tasks | result | largest difference | filters | independent | convert (s) |"
+    ]
     rows.append("|---|---|---|---|---|---|---|---|")
     good = total = 0
     for family, name, build in [*torchvision_networks(), *monai_networks()]:

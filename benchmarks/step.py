@@ -92,7 +92,9 @@ def search_steps(name: str, batch: int, side: int, rounds: int) -> None:
     plain = BackboneWithHeads(backbone, heads_for(features, 2))
     ways = {"plain hard sharing": trainer(plain, x)}
     ways["connections, 2 tasks"] = trainer(sfg_nas.convert(backbone, heads_for(features, 2), x), x)
-    ways["connections, 10 tasks"] = trainer(sfg_nas.convert(backbone, heads_for(features, 10), x), x)
+    ways["connections, 10 tasks"] = trainer(
+        sfg_nas.convert(backbone, heads_for(features, 10), x), x
+    )
     streams = sfg_nas.convert(backbone, heads_for(features, 2), x, relaxation="streams")
     ways["streams, 2 tasks"] = trainer(streams, x)
     show(f"{name}, batch {batch}", ratios(ways, rounds))
@@ -148,7 +150,9 @@ def main() -> None:
                 search_steps(name, batch, arguments.side, arguments.rounds)
             fixed_forward(name, batch, arguments.side, arguments.rounds)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(f"peak resident memory of the whole run: {peak / 2**20:.2f} GiB (in units of this system)")
+    print(
+        f"peak resident memory of the whole run: {peak / 2**20:.2f} GiB (in units of this system)"
+    )
 
 
 if __name__ == "__main__":

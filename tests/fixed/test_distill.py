@@ -1,0 +1,45 @@
+"""Distilled architectures: costs, files and the network that everything shared gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from sfg_nas.fixed import build_network, distill
+from sfg_nas.sharing import random_allocation
+from tests.conversions import VARIANTS, Variant, label, pair
+from tests.networks import CASES, GROUPS
+from tests.properties import costs_are_counted, faults_of, round_trips, shared_is_original
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=label)
+def test_architectures_are_sound_and_count_what_they_cost(variant: Variant, tmp_path: Path) -> None:
+    found = pair(*variant)
+    architecture = distill(found.connections, random_allocation(found.connections, 3))
+    assert faults_of(architecture) == []
+    costs_are_counted(architecture, found.x)
+    round_trips(architecture, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", [n for n, case in sorted(CASES.items()) if case.groups != "no-all"]
+)
+def test_everything_shared_is_the_network_itself(name: str) -> None:
+    assert GROUPS
+    shared_is_original(pair(name))
+
+
+def test_one_task_alone_is_a_smaller_network_with_the_same_output() -> None:
+    found = pair("resnet")
+    allocation = random_allocation(found.connections, 3)
+    architecture = distill(found.connections, allocation)
+    network = build_network(architecture, weights=found.connections).eval()
+    task = architecture.tasks[0]
+    part = network.only(task)
+    with torch.no_grad():
+        whole, alone = network(found.x), part(found.x)
+    assert list(alone) == [task]
+    torch.testing.assert_close(alone[task], whole[task])
+    assert part.architecture.macs < architecture.macs
