@@ -32,7 +32,8 @@ from sfg_nas.errors import ConfigError, explain
 
 if TYPE_CHECKING:
     from sfg_nas.architecture import Architecture
-    from sfg_nas.study import Run, Trial
+    from sfg_nas.config import RetrainConfig
+    from sfg_nas.study import Run, Study, Trial
 
 INTERRUPTED = 130
 
@@ -100,10 +101,13 @@ def retrain(
         Literal["scratch", "warm"] | None,
         typer.Option(help="New weights, or the supernet's, instead of the study's."),
     ] = None,
+    teacher: Annotated[
+        bool, typer.Option("--teacher", help="Learn from the trial's supernet, too.")
+    ] = False,
     *,
     common: Common,
 ) -> None:
-    """Train the best architecture from scratch beside hard sharing and single-task networks.
+    """Train the best architecture beside hard sharing and single-task networks.
 
     Opens the test part. What was trained already is not trained again.
     """
@@ -122,7 +126,9 @@ def retrain(
         note(f"retraining trial {chosen.number} of {name}", common)
     with resumable():
         device = device_of(common)
-        ready = ready_study(path, common, changes_of(common))
+        # The run keeps its own precision: only this training has another one.
+        ready = ready_study(path, common, changes_of(replace(common, precision=None)))
+        how = _how(ready, common, init, teacher=teacher)
         from sfg_nas.study import retrain as run_retrain
 
         with watching(common) as progress:
@@ -131,7 +137,7 @@ def retrain(
                 architecture,
                 seeds,
                 runs=common.runs,
-                init=init,
+                how=how,
                 device=device,
                 progress=progress,
             )
@@ -155,6 +161,14 @@ def resumable() -> Iterator[None]:
         command = shlex.join(["sfg-nas", *sys.argv[1:]])
         note(f"\ninterrupted; nothing that was finished is lost. To go on: {command}")
         raise typer.Exit(INTERRUPTED) from None
+
+
+def _how(study: Study, common: Common, init: str | None, *, teacher: bool) -> RetrainConfig:
+    """Return the study's section on retraining with what the options put in its place."""
+    section = study.config.retrain
+    given: dict[str, object] = {"init": init, "teacher": teacher or None}
+    given["precision"] = common.precision
+    return section.model_copy(update={k: v for k, v in given.items() if v is not None})
 
 
 def _one(run: Run, which: str) -> Trial:

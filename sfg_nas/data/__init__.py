@@ -12,6 +12,7 @@ from sfg_nas.data.augment import AUGMENTATIONS
 from sfg_nas.data.checks import check_name
 from sfg_nas.data.images import DataBundle, ImageSet
 from sfg_nas.data.location import Location, Progress
+from sfg_nas.data.preparation import PREPARATION_FILE, Preparation
 from sfg_nas.data.splits import Splits, random_splits
 
 DATASETS: dict[str, Callable[..., DataBundle]] = {
@@ -75,9 +76,11 @@ __all__ = [
     "AUGMENTATIONS",
     "DATASETS",
     "DATASET_TASKS",
+    "PREPARATION_FILE",
     "DataBundle",
     "ImageSet",
     "Location",
+    "Preparation",
     "Progress",
     "Splits",
     "bundle_from_arrays",

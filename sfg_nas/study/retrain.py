@@ -1,10 +1,10 @@
-"""Retraining from scratch, beside controls of the same epochs and seeds; only here the test part is opened."""
+"""Retraining beside controls of the same epochs and seeds; the test part is opened here."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,19 +12,21 @@ import pandas as pd
 from torch import nn
 
 from sfg_nas.architecture import Architecture
-from sfg_nas.baselines import BASELINES
+from sfg_nas.config import RetrainConfig
 from sfg_nas.cost import count_params
-from sfg_nas.fixed import build_network
-from sfg_nas.study.controls import CONTROLS, EQUAL_MACS, equal_macs_backbone
+from sfg_nas.data import PREPARATION_FILE, Preparation
+from sfg_nas.study.controls import CONTROLS
 from sfg_nas.study.layout import RunFiles, locked
 from sfg_nas.study.progress import Progress, ProgressCallback, silent
 from sfg_nas.study.provenance import begin_run
 from sfg_nas.study.references import macs_of
+from sfg_nas.study.retrain_entries import FOUND, Entry, make_entries, variant_folders
 from sfg_nas.study.run import Run, Trial, retrained_rows
 from sfg_nas.study.study import Study, training_settings
 from sfg_nas.study.table import paired_differences, summarise
-from sfg_nas.tasks import Task
 from sfg_nas.training import (
+    SCORE,
+    DistilledMethod,
     History,
     Settings,
     SupervisedMethod,
@@ -32,7 +34,6 @@ from sfg_nas.training import (
     evaluate,
     fenced_random_state,
     fit,
-    load_module,
     make_fabric,
     remove_leftovers,
     save_module,
@@ -41,28 +42,9 @@ from sfg_nas.training import (
     write_text,
 )
 
-FOUND = "found"
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """One network to train with several seeds.
-
-    Attributes:
-        method: Its name in tables.
-        folder: Its folder below `retrained`.
-        make: Makes it, with weights from torch's global random state.
-        tasks: The tasks with the weights of their losses.
-        architecture: Of a found network.
-        origin: What its weights start from, for the record.
-    """
-
-    method: str
-    folder: str
-    make: Callable[[int], nn.Module]
-    tasks: tuple[Task, ...]
-    architecture: Architecture | None = None
-    origin: str = "scratch"
+VARIANT_KEYS = ("trial", "teacher_weight", "teacher_temperature", "patience", "precision")
+"""What a training may do differently; a record without one of these did not."""
+_KEYS = ("method", "name", "seed", "epochs", "learning_rate", "init", *VARIANT_KEYS)
 
 
 def retrain(
@@ -72,7 +54,7 @@ def retrain(
     *,
     runs: Path = Path("runs"),
     controls: Sequence[str] = CONTROLS,
-    init: str | None = None,
+    how: RetrainConfig | None = None,
     device: str = "cpu",
     progress: ProgressCallback = silent,
 ) -> pd.DataFrame:
@@ -86,7 +68,7 @@ def retrain(
         seeds: Independent trainings of each network; None for the study's number.
         runs: The folder of run directories.
         controls: Some of `CONTROLS` and of the registry of baselines.
-        init: `scratch` or `warm` (from the trial's supernet); None for the study's.
+        how: Epochs, start, teacher and so on, in place of the study's `retrain` section.
         device: Where to train.
         progress: Called with each report.
 
@@ -95,122 +77,162 @@ def retrain(
         each metric on test, and of Δ against the single-task networks.
 
     Raises:
-        ConfigError: If the run was begun with another study, or a warm start has no supernet.
+        ConfigError: If the run was begun with another study, or a supernet is needed and there is none.
         TrainingError: If a loss is not finite.
     """
     files = RunFiles(runs / study.config.name)
     with locked(files.lock("begin")):
         begin_run(study, files)
-    count = seeds or study.config.retrain.seeds
-    entries = _entries(study, architecture, controls, init or study.config.retrain.init)
-    jobs = [(entry, seed) for entry in entries for seed in range(count)]
-    for done, (entry, seed) in enumerate(jobs):
-        report = Progress("retrain", done, len(jobs), text=f"{entry.method}, seed {seed}")
-        progress(report)
-        with locked(files.lock(f"retrain-{entry.folder}-{seed}")):
-            _train(study, files, entry, seed, device, report, progress)
-    progress(Progress("retrain", len(jobs), len(jobs), text="done"))
-    return _conclude(study, files, entries, count)
-
-
-def _entries(
-    study: Study, architecture: Architecture | Trial, controls: Sequence[str], init: str
-) -> list[_Entry]:
-    found = architecture.architecture if isinstance(architecture, Trial) else architecture
-    entries = [_control(study, name, found) for name in controls]
-    return [
-        *[entry for entry in entries if entry is not None],
-        _found(study, architecture, found, init),
+    how = how or study.config.retrain
+    jobs = [
+        _Job(study, how, entry, seed, files.retrained / entry.folder / str(seed))
+        for entry in make_entries(study, architecture, controls, how)
+        for seed in range(seeds or how.seeds)
     ]
+    for done, job in enumerate(jobs):
+        report = Progress("retrain", done, len(jobs), text=f"{job.entry.method}, seed {job.seed}")
+        progress(report)
+        with locked(files.lock(f"retrain-{job.entry.folder}-{job.seed}")):
+            _train(job, device, report, progress)
+    progress(Progress("retrain", len(jobs), len(jobs), text="done"))
+    return _conclude(study, files, jobs, architecture if isinstance(architecture, Trial) else None)
 
 
-def _control(study: Study, name: str, found: Architecture) -> _Entry | None:
-    config = study.config.backbone
-    folder = name
-    tasks = study.tasks
-    kind = name
-    if name == EQUAL_MACS:
-        fitted = equal_macs_backbone(study, found.macs)
-        if fitted is None:
-            return None
-        config, kind = fitted, "hard-sharing"
-        folder = f"hard-sharing-width-{config.width:.4f}"
-    if kind == "single-task":
-        tasks = tuple(replace(task, weight=1.0) for task in tasks)
+@dataclass(frozen=True)
+class _Job:
+    """One training: a network with one seed, and where its files lie."""
 
-    def make(seed: int) -> nn.Module:
-        del seed
-        backbone = BASELINES[kind]
-        return backbone(lambda: study.make_backbone(config), tasks, study.data.image_shape)
+    study: Study
+    how: RetrainConfig
+    entry: Entry
+    seed: int
+    folder: Path
 
-    return _Entry(name, folder, make, tasks)
+    @property
+    def settings(self) -> Settings:
+        """Return what the loop needs; the default's are as they ever were, so that old checkpoints go on."""
+        config = self.study.config
+        plain = training_settings(
+            config.training,
+            config.data.augment,
+            epochs=self.how.epochs,
+            learning_rate=self.how.learning_rate,
+        )
+        differences = {key: value for key, value in self._variant().items() if key != "patience"}
+        return replace(
+            plain,
+            patience=self.how.patience,
+            keep_best=self.how.patience is not None,
+            variant=json.dumps(differences, sort_keys=True) if differences else "",
+        )
+
+    @property
+    def precision(self) -> str:
+        """Return the precision of the arithmetic, in Lightning Fabric's words."""
+        return self.how.precision or self.study.config.training.precision
+
+    def identity(self) -> dict[str, object]:
+        """Return what must agree for a stored training to stand for an asked one."""
+        settings = self.settings
+        return {
+            "method": self.entry.method,
+            "name": self.entry.folder,
+            "seed": self.seed,
+            "epochs": settings.epochs,
+            "learning_rate": settings.learning_rate,
+            "init": self.entry.origin,
+            **self._variant(),
+        }
+
+    def _variant(self) -> dict[str, object]:
+        distillation = self.entry.distillation
+        own = {
+            "trial": self.entry.trial,
+            "teacher_weight": distillation.weight if distillation else None,
+            "teacher_temperature": distillation.temperature if distillation else None,
+            "patience": self.how.patience,
+            "precision": None
+            if self.precision == self.study.config.training.precision
+            else self.precision,
+        }
+        return {key: value for key, value in own.items() if value is not None}
+
+    def is_done(self) -> bool:
+        """Return whether this very training is on disk already."""
+        path = self.folder / "metrics.json"
+        if not path.exists():
+            return False
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        identity = self.identity()
+        return all(stored.get(key) == identity.get(key) for key in _KEYS)
+
+    def score(self, network: nn.Module) -> dict[str, float]:
+        """Return the metrics on validation and what early stopping looks at, higher being better.
+
+        That is the mean over the tasks of the accuracy, or of 1 less the absolute error in spreads of the target.
+        """
+        tasks = self.study.tasks
+        values = evaluate(network, self.study.data.validation, tasks)
+        shares = [
+            values[task.key] if task.higher_is_better else 1 - values[task.key] / task.scale
+            for task in tasks
+        ]
+        row = {f"validation/{name}": value for name, value in values.items()}
+        return row | {SCORE: sum(shares) / len(shares)}
+
+    def describe(self) -> None:
+        """Write beside a found network what it needs to be used on other images."""
+        if self.entry.architecture is not None:
+            preparation = Preparation.of(self.study.data)
+            write_json(self.folder / PREPARATION_FILE, preparation.to_json())
 
 
-def _found(
-    study: Study, architecture: Architecture | Trial, found: Architecture, init: str
-) -> _Entry:
-    supernet = None
-    if init == "warm" and isinstance(architecture, Trial):
-        supernet = study.make_supernet(study.at(architecture.candidate), seed=0)
-        load_module(architecture.files.supernet, supernet)
-        supernet.harden(architecture.allocation)
-
-    def make(seed: int) -> nn.Module:
-        return build_network(found, weights=supernet, seed=seed)
-
-    origin = "scratch" if supernet is None else "warm"
-    return _Entry(FOUND, found.hash, make, study.tasks, found, origin)
-
-
-def _settings(study: Study) -> Settings:
-    section = study.config.retrain
-    return training_settings(
-        study.config.training,
-        study.config.data.augment,
-        epochs=section.epochs,
-        learning_rate=section.learning_rate,
-    )
-
-
-def _train(
-    study: Study,
-    files: RunFiles,
-    entry: _Entry,
-    seed: int,
-    device: str,
-    report: Progress,
-    progress: ProgressCallback,
-) -> None:
-    settings = _settings(study)
-    folder = files.retrained / entry.folder / str(seed)
-    if _identity(study, entry, seed) == _stored_identity(folder):
+def _train(job: _Job, device: str, report: Progress, progress: ProgressCallback) -> None:
+    if job.is_done():
+        if not (job.folder / PREPARATION_FILE).exists():
+            job.describe()
         return
-    remove_leftovers(folder)
+    remove_leftovers(job.folder)
     start = time.perf_counter()
-    root = derive_seed(study.config.search.seed, "retrain", seed)
+    root = derive_seed(job.study.config.search.seed, "retrain", job.seed)
     with fenced_random_state(derive_seed(root, "weights")):
-        network = entry.make(derive_seed(root, "weights"))
+        network = job.entry.make(derive_seed(root, "weights"))
 
     def on_epoch(history: History) -> None:
-        write_rows(folder / "metrics.csv", history.rows)
+        write_rows(job.folder / "metrics.csv", history.rows)
         row = history.rows[-1]
-        progress(replace(report, epoch=len(history.rows), epochs=settings.epochs, values=row))
+        progress(replace(report, epoch=len(history.rows), epochs=job.settings.epochs, values=row))
 
-    checkpoint = folder / "checkpoint.safetensors"
+    checkpoint = job.folder / "checkpoint.safetensors"
     history = fit(
-        SupervisedMethod(network, entry.tasks),
-        study.data.train,
-        settings,
-        fabric=make_fabric(device, precision=study.config.training.precision),
+        _method(job.entry, network),
+        job.study.data.train,
+        job.settings,
+        fabric=make_fabric(device, precision=job.precision),
         seed=derive_seed(root, "data"),
+        validate=(lambda: job.score(network)) if job.settings.keep_best else None,
         checkpoint=checkpoint,
         on_epoch=on_epoch,
     )
-    save_module(folder / "network.safetensors", network)
-    if entry.architecture is not None:
-        entry.architecture.save(folder / "architecture.json")
+    _write(job, network, history, start)
+    checkpoint.unlink(missing_ok=True)
+
+
+def _method(entry: Entry, network: nn.Module) -> SupervisedMethod:
+    if entry.make_teacher is None or entry.distillation is None:
+        return SupervisedMethod(network, entry.tasks)
+    return DistilledMethod(network, entry.tasks, entry.make_teacher(), entry.distillation)
+
+
+def _write(job: _Job, network: nn.Module, history: History, start: float) -> None:
+    """Leave the network's files, its metrics last: they say that the training is done."""
+    study = job.study
+    save_module(job.folder / "network.safetensors", network)
+    if job.entry.architecture is not None:
+        job.entry.architecture.save(job.folder / "architecture.json")
+    job.describe()
     content = {
-        **_identity(study, entry, seed),
+        **job.identity(),
         "macs": macs_of(network, study),
         "params": count_params(network),
         "training_seconds": sum(row["seconds"] for row in history.rows),
@@ -218,50 +240,43 @@ def _train(
         "test": evaluate(network, study.data.test, study.tasks),
         "seconds": time.perf_counter() - start,
     }
-    write_json(folder / "metrics.json", content)
-    checkpoint.unlink(missing_ok=True)
+    if job.settings.keep_best:
+        content |= {"epochs_trained": len(history.rows), "best_epoch": history.best_epoch}
+    write_json(job.folder / "metrics.json", content)
 
 
-def _identity(study: Study, entry: _Entry, seed: int) -> dict[str, object]:
-    """Return what must agree for a stored training to stand for an asked one."""
-    settings = _settings(study)
-    return {
-        "method": entry.method,
-        "name": entry.folder,
-        "seed": seed,
-        "epochs": settings.epochs,
-        "learning_rate": settings.learning_rate,
-        "init": entry.origin,
-    }
-
-
-def _stored_identity(folder: Path) -> dict[str, object] | None:
-    path = folder / "metrics.json"
-    if not path.exists():
-        return None
-    content = json.loads(path.read_text(encoding="utf-8"))
-    keys = ("method", "name", "seed", "epochs", "learning_rate", "init")
-    return {key: content[key] for key in keys}
-
-
-def _conclude(study: Study, files: RunFiles, entries: Sequence[_Entry], count: int) -> pd.DataFrame:
+def _conclude(
+    study: Study, files: RunFiles, jobs: Sequence[_Job], trial: Trial | None
+) -> pd.DataFrame:
+    """Write the tables of these trainings and of the found network's other variants of the same length."""
     rows = retrained_rows(files)
-    folders = [entry.folder for entry in entries]
-    chosen = rows[rows["name"].isin(folders) & (rows["seed"] < count)]
+    seeds, last = {job.seed for job in jobs}, jobs[-1]
+    found = last.entry
+    kin = rows["name"].isin(variant_folders(found.folder))
+    kin &= rows["epochs"] == last.settings.epochs
+    kin &= rows["learning_rate"] == last.settings.learning_rate
+    asked = rows["name"].isin({job.entry.folder for job in jobs})
+    chosen = rows[(asked | kin) & rows["seed"].isin(seeds)]
     table = summarise(chosen, study.tasks)
     write_text(files.retrained / "table.csv", table.to_csv())
-    paired = paired_differences(chosen, study.tasks, method=FOUND)
+    paired = paired_differences(chosen, study.tasks, method=found.method)
     write_text(files.retrained / "paired.csv", paired.to_csv(index=False))
-    _note_in_ledgers(files, chosen)
+    _note_in_ledgers(files, chosen, found, trial)
     return table
 
 
-def _note_in_ledgers(files: RunFiles, rows: pd.DataFrame) -> None:
-    """Add the retrained networks' mean validation scores to the ledgers of the trials that found them."""
-    found = rows[rows["method"] == FOUND]
+def _note_in_ledgers(files: RunFiles, rows: pd.DataFrame, found: Entry, own: Trial | None) -> None:
+    """Add the mean validation scores of what was found from scratch to the ledgers of all trials that found it.
+
+    As long as a trial's architecture was not trained from scratch, its ledger has the variant's scores.
+    """
     columns = [name for name in rows.columns if name.startswith("validation/")]
+    scratch = rows[rows["method"] == FOUND]
+    variant = rows[rows["method"] == found.method]
     for trial in Run.load(files.root).complete:
-        mine = found[found["name"] == trial.architecture.hash]
+        mine = scratch[scratch["name"] == trial.architecture.hash]
+        if mine.empty and own is not None and trial.number == own.number:
+            mine = variant
         if not mine.empty:
             values = {
                 name.removeprefix("validation/"): float(mine[name].mean()) for name in columns

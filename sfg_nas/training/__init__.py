@@ -10,7 +10,7 @@ from sfg_nas.training.files import (
     write_rows,
     write_text,
 )
-from sfg_nas.training.loop import History, fit
+from sfg_nas.training.loop import SCORE, History, fit
 from sfg_nas.training.method import (
     Loss,
     Method,
@@ -25,6 +25,7 @@ from sfg_nas.training.state import make_fabric
 from sfg_nas.training.supernet import SearchSettings, SupernetMethod
 
 __all__ = [
+    "SCORE",
     "Distillation",
     "DistilledMethod",
     "History",

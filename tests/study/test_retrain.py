@@ -1,17 +1,25 @@
-"""Retraining beside controls: the table, resuming, and warm starts."""
+"""Retraining beside controls: the table, variants, resuming, early stop, precision."""
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
+from torch import Tensor
 
+from sfg_nas.config import RetrainConfig
+from sfg_nas.data import PREPARATION_FILE, Preparation
+from sfg_nas.errors import TrainingError
 from sfg_nas.fixed import build_network
 from sfg_nas.study import Progress, Run, Study, retrain, search
 from sfg_nas.study.controls import EQUAL_MACS
-from sfg_nas.training import evaluate, load_module
+from sfg_nas.study.retrain import VARIANT_KEYS
+from sfg_nas.training import evaluate, load_module, load_tensors
 
 Make = Callable[..., Study]
 
@@ -40,7 +48,13 @@ def test_the_table_has_the_controls_at_the_same_seeds(
 
     folder = run.path / "retrained" / run.best.architecture.hash / "0"
     names = {path.name for path in folder.iterdir()}
-    assert names == {"network.safetensors", "architecture.json", "metrics.json", "metrics.csv"}
+    assert names == {
+        "network.safetensors",
+        "architecture.json",
+        "metrics.json",
+        "metrics.csv",
+        PREPARATION_FILE,
+    }
     network = build_network(run.best.architecture)
     load_module(folder / "network.safetensors", network)
     row = run.retrained().query("method == 'found' and seed == 0").iloc[0]
@@ -78,9 +92,139 @@ def test_seeds_differ_and_repeat(searched: tuple[Study, Run], tmp_path: Path) ->
     assert "test/delta" not in rows
 
 
-def test_warm_starts_from_the_supernet(searched: tuple[Study, Run], tmp_path: Path) -> None:
+def section(study: Study, **changes: object) -> RetrainConfig:
+    return study.config.retrain.model_copy(update=changes)
+
+
+def weights(folder: Path) -> dict[str, Tensor]:
+    return dict(load_tensors(folder / "network.safetensors").tensors)
+
+
+def same(one: Path, other: Path) -> bool:
+    left, right = weights(one), weights(other)
+    return left.keys() == right.keys() and all(torch.equal(left[k], right[k]) for k in left)
+
+
+def test_variants_are_kept_apart(searched: tuple[Study, Run], tmp_path: Path) -> None:
     study, run = searched
-    cold = retrain(study, run.best, runs=tmp_path, controls=())
-    warm = retrain(study, run.best, runs=tmp_path, controls=(), init="warm")
-    assert warm.loc["found", "level/mae"] != cold.loc["found", "level/mae"]
-    assert set(run.retrained()["init"]) == {"warm"}
+    cold = retrain(study, run.best, 1, runs=tmp_path, controls=())
+    assert set(cold.index) == {"found"}
+    warm = section(study, init="warm")
+    table = retrain(study, run.best, 1, runs=tmp_path, controls=(), how=warm)
+    assert set(table.index) == {"found", "found, warm"}
+    both = section(study, init="warm", teacher=True)
+    table = retrain(study, run.best, 1, runs=tmp_path, controls=(), how=both)
+    assert set(table.index) == {"found", "found, warm", "found, warm, with teacher"}
+    assert table["level/mae"].nunique() == 3
+    found = run.best.architecture.hash
+    names = {path.parent.name for path in (run.path / "retrained").glob("*/0")}
+    assert names == {found, f"{found}-warm", f"{found}-warm-teacher"}
+    # What the plain training left is not trained again and stands for the trial.
+    again: list[Progress] = []
+    retrain(study, run.best, 1, runs=tmp_path, controls=(), progress=again.append)
+    assert not [report for report in again if report.epoch]
+    ledger = Run.load(run.path).best.ledger.retrained
+    row = run.retrained().query("method == 'found'").iloc[0]
+    assert ledger is not None
+    assert ledger["level/mae"] == pytest.approx(row["validation/level/mae"])
+
+
+def test_the_ledger_has_a_variant_where_nothing_was_trained_from_scratch(
+    searched: tuple[Study, Run], tmp_path: Path
+) -> None:
+    study, run = searched
+    retrain(study, run.best, 1, runs=tmp_path, controls=(), how=section(study, teacher=True))
+    row = run.retrained().iloc[0]
+    assert (row["method"], row["teacher_weight"], row["trial"]) == ("found, with teacher", 0.5, 0)
+    ledger = Run.load(run.path).best.ledger.retrained
+    assert ledger is not None
+    assert ledger["level/mae"] == pytest.approx(row["validation/level/mae"])
+
+
+def test_an_old_record_stands_and_gets_what_predicting_needs(
+    searched: tuple[Study, Run], tmp_path: Path
+) -> None:
+    study, run = searched
+    retrain(study, run.best, 1, runs=tmp_path, controls=())
+    folder = run.path / "retrained" / run.best.architecture.hash / "0"
+    stored = json.loads((folder / "metrics.json").read_text())
+    assert set(stored) & set(VARIANT_KEYS) == set()
+    (folder / PREPARATION_FILE).unlink()
+    before = (folder / "network.safetensors").stat().st_mtime_ns
+    retrain(study, run.best, 1, runs=tmp_path, controls=())
+    assert (folder / "network.safetensors").stat().st_mtime_ns == before
+    assert Preparation.load(folder / PREPARATION_FILE) == Preparation.of(study.data)
+
+
+@pytest.mark.parametrize("changes", [{}, {"init": "warm", "teacher": True, "patience": 2}])
+def test_an_interrupted_training_ends_as_an_uninterrupted_one(
+    searched: tuple[Study, Run], tmp_path: Path, changes: dict[str, object]
+) -> None:
+    study, run = searched
+    how = section(study, epochs=3, **changes)
+
+    def interrupt(report: Progress) -> None:
+        if report.epoch == 2:
+            raise KeyboardInterrupt
+
+    copy = tmp_path / "copy"
+    shutil.copytree(run.path, copy / run.path.name)
+    with pytest.raises(KeyboardInterrupt):
+        retrain(study, run.best, 1, runs=tmp_path, controls=(), how=how, progress=interrupt)
+    retrain(study, run.best, 1, runs=tmp_path, controls=(), how=how)
+    retrain(study, run.best, 1, runs=copy, controls=(), how=how)
+    (folder,) = (run.path / "retrained").glob("*/0")
+    assert same(folder, copy / folder.relative_to(tmp_path))
+
+
+def test_a_checkpoint_of_another_teacher_is_refused(
+    searched: tuple[Study, Run], tmp_path: Path
+) -> None:
+    study, run = searched
+
+    def interrupt(report: Progress) -> None:
+        if report.epoch:
+            raise KeyboardInterrupt
+
+    weak, strong = (section(study, epochs=2, teacher=True, teacher_weight=w) for w in (0.1, 0.9))
+    with pytest.raises(KeyboardInterrupt):
+        retrain(study, run.best, 1, runs=tmp_path, controls=(), how=weak, progress=interrupt)
+    with pytest.raises(TrainingError, match="teacher_weight"):
+        retrain(study, run.best, 1, runs=tmp_path, controls=(), how=strong)
+
+
+def test_patience_keeps_the_best_epoch(searched: tuple[Study, Run], tmp_path: Path) -> None:
+    study, run = searched
+    how = section(study, epochs=6, patience=1, learning_rate=0.05)
+    retrain(study, run.best, 1, runs=tmp_path, controls=(), how=how)
+    folder = run.path / "retrained" / run.best.architecture.hash / "0"
+    epochs = pd.read_csv(folder / "metrics.csv")
+    stored = json.loads((folder / "metrics.json").read_text())
+    best = epochs.loc[epochs["score"].idxmax()]
+    assert stored["best_epoch"] == best["epoch"]
+    assert stored["epochs_trained"] == len(epochs) <= 6
+    assert stored["validation"]["level/mae"] == pytest.approx(best["validation/level/mae"])
+
+
+def test_half_precision_is_this_training_s_own(searched: tuple[Study, Run], tmp_path: Path) -> None:
+    study, run = searched
+    before = run.files.study.read_text()
+    retrain(study, run.best, 1, runs=tmp_path, controls=())
+    folder = run.path / "retrained" / run.best.architecture.hash / "0"
+    full = weights(folder)
+    how = section(study, precision="bf16-mixed")
+    retrain(study, run.best, 1, runs=tmp_path, controls=(), how=how)
+    half = weights(folder)
+    assert all(value.dtype == full[name].dtype for name, value in half.items())
+    assert any(not torch.equal(value, full[name]) for name, value in half.items())
+    assert run.retrained()["precision"].tolist() == ["bf16-mixed"]
+    assert run.files.study.read_text() == before
+
+
+def test_the_study_is_left_as_it_was_by_a_variant(
+    searched: tuple[Study, Run], tmp_path: Path
+) -> None:
+    study, run = searched
+    before = run.files.study.read_text()
+    retrain(study, run.best, 1, runs=tmp_path, controls=(), how=section(study, teacher=True))
+    assert run.files.study.read_text() == before

@@ -1,0 +1,174 @@
+"""What a trained network needs to know about images it has never seen, as a small JSON file beside it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import NoReturn, Self, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sfg_nas.data.images import DataBundle, ImageSet
+from sfg_nas.errors import ConfigError, DataError, explain
+from sfg_nas.tasks import MISSING_CLASS, Task
+
+PREPARATION_FILE = "prediction.json"
+"""Name of the file in a network's folder."""
+
+_SCHEMA = 1
+_MOST = 1 << 16  # pixels along a side, channels, classes: beyond what any file of ours holds
+_KEYS = ("schema", "kind", "shape", "pixels", "mean", "std", "tasks")
+_TASK_TYPES: dict[str, tuple[type, ...]] = {
+    "name": (str,),
+    "kind": (str,),
+    "outputs": (int,),
+    "unit": (str, type(None)),
+    "weight": (int, float),
+    "center": (int, float),
+    "scale": (int, float),
+    "likelihood": (str,),
+}
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How images become a network's input, and what its outputs mean.
+
+    Attributes:
+        kind: The data set that the network was trained on.
+        shape: C, H, W of an image.
+        pixels: Type of the stored pixels, `uint8` or `float32`.
+        mean: Of each channel over the training part, in the units of the pixels.
+        std: Standard deviation of each channel, likewise.
+        tasks: The tasks with their classes, units, centers and scales.
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+    pixels: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    tasks: tuple[Task, ...]
+
+    @classmethod
+    def of(cls, data: DataBundle) -> Self:
+        """Return the preparation of a data set's images.
+
+        Args:
+            data: What the network is trained on.
+        """
+        train = data.train
+        pixels = str(train.images.dtype)
+        return cls(data.name, data.image_shape, pixels, train.mean, train.std, data.tasks)
+
+    def to_json(self) -> dict[str, object]:
+        """Return the content of the file."""
+        tasks = [asdict(task) for task in self.tasks]
+        return {"schema": _SCHEMA, **vars(self), "tasks": tasks}
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Return the preparation in a file.
+
+        Args:
+            path: A `prediction.json`.
+
+        Raises:
+            DataError: If there is none, or it holds something else.
+        """
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            _refuse(path, "a JSON file", f"{type(error).__name__}: {error}")
+        if not isinstance(content, dict) or set(content) != set(_KEYS):
+            _refuse(path, f"the keys {', '.join(_KEYS)}", str(content)[:80])
+        if content["schema"] != _SCHEMA or content["pixels"] not in ("uint8", "float32"):
+            _refuse(path, f"schema {_SCHEMA}, pixels of uint8 or float32", f"{content['schema']!r}")
+        shape = _numbers(path, content["shape"], int)
+        if not 2 <= len(shape) <= 4 or not all(0 < side <= _MOST for side in shape):
+            _refuse(path, "a shape [C, H, W]", str(shape))
+        mean, std = (_numbers(path, content[key], float) for key in ("mean", "std"))
+        if len(mean) != shape[0] or len(std) != shape[0] or min(std) <= 0:
+            _refuse(path, "a mean and a std above 0 of each channel", f"{mean[:8]}, {std[:8]}")
+        tasks = _tasks(path, content["tasks"])
+        return cls(str(content["kind"]), shape, content["pixels"], mean, std, tasks)
+
+    def only(self, names: Sequence[str]) -> tuple[Task, ...]:
+        """Return some of the tasks, in the order of the names.
+
+        Args:
+            names: The tasks of a network.
+
+        Raises:
+            DataError: If one is not among them.
+        """
+        known = {task.name: task for task in self.tasks}
+        missing = [name for name in names if name not in known]
+        if missing:
+            rule, do = "each of the network's tasks must be described", "use the file beside it"
+            found = f"nothing about {', '.join(missing)}"
+            raise DataError(explain(where=PREPARATION_FILE, rule=rule, found=found, do=do))
+        return tuple(known[name] for name in names)
+
+    def image_set(
+        self, images: NDArray[np.uint8], targets: Mapping[str, Tensor] | None = None
+    ) -> ImageSet:
+        """Return images that are normalised as in training.
+
+        Args:
+            images: [N, C, H, W].
+            targets: Labels [N] of some tasks; the others' are missing.
+        """
+        given = dict(targets or {})
+        labels = {
+            task.name: given.get(task.name, _missing(task, len(images))) for task in self.tasks
+        }
+        return ImageSet(images, np.arange(len(images)), labels, self.mean, self.std)
+
+
+def _missing(task: Task, count: int) -> Tensor:
+    if task.kind == "classification":
+        return torch.full((count,), MISSING_CLASS, dtype=torch.int64)
+    return torch.full((count,), math.nan)
+
+
+def _numbers(path: Path, value: object, kind: type[T]) -> tuple[T, ...]:
+    """Return a list's numbers as a tuple; an integer counts as a float."""
+    wide = (int, float) if kind is float else (int,)
+    sound = isinstance(value, list) and 0 < len(value) <= _MOST
+    if not sound or not all(type(v) in wide and abs(v) < 1e30 for v in value):  # type: ignore[attr-defined]
+        _refuse(path, f"a list of {kind.__name__}", str(value)[:80])
+    return tuple(kind(v) for v in value)  # type: ignore[attr-defined,call-arg]
+
+
+def _tasks(path: Path, value: object) -> tuple[Task, ...]:
+    names = {field.name for field in fields(Task)}
+    if not isinstance(value, list) or not 0 < len(value) <= _MOST:
+        _refuse(path, "a list of tasks", str(value)[:80])
+    tasks = []
+    for entry in value:
+        sound = isinstance(entry, dict) and set(entry) == names
+        if not sound or not all(type(entry[key]) in kinds for key, kinds in _TASK_TYPES.items()):
+            _refuse(path, f"a task with {', '.join(_TASK_TYPES)}", str(entry)[:80])
+        if not 1 <= entry["outputs"] <= _MOST:
+            _refuse(path, f"from 1 to {_MOST} outputs", str(entry["outputs"])[:80])
+        try:
+            tasks.append(Task(**entry))
+        except (ConfigError, OverflowError) as error:
+            raise DataError(f"{path}: {error}") from error
+    if len({task.name for task in tasks}) < len(tasks):
+        _refuse(path, "each task once", ", ".join(task.name for task in tasks)[:80])
+    return tuple(tasks)
+
+
+def _refuse(path: Path, rule: str, found: str) -> NoReturn:
+    do = "use the file that `sfg-nas retrain` wrote beside the network; the same call writes it again"
+    raise DataError(explain(where=str(path), rule=f"{rule} is needed", found=found, do=do))
