@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sfg_nas.cli import describe, export, files, measure, search
+from sfg_nas.cli import describe, export, files, measure, predict, search
 from sfg_nas.cli.output import result
 
 app = typer.Typer(
@@ -44,5 +44,6 @@ app.command("status")(search.status)
 app.command("export")(export.export)
 app.command("retrain")(search.retrain)
 app.command("evaluate")(measure.evaluate)
+app.command("predict")(predict.predict)
 app.command("list")(describe.list_names)
 app.command("doctor")(describe.doctor)

@@ -1,18 +1,26 @@
-"""`evaluate`: a retrained network on one part of its study's data."""
+"""`evaluate`: a trained network on one part of its study's data, or on labelled images of one's own."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sfg_nas.cli.find import STUDY_FILE, device_of, open_architecture, ready_study
+from sfg_nas.cli.find import STUDY_FILE, device_of, ready_study
+from sfg_nas.cli.networks import folder_of, note_unreadable, open_network, preparation_of
 from sfg_nas.cli.options import Common, with_common
-from sfg_nas.cli.output import json_result, table
-from sfg_nas.errors import ConfigError, explain
+from sfg_nas.cli.output import json_result, note, table
+from sfg_nas.cli.watch import decoding
+from sfg_nas.errors import ConfigError, DataError, explain
 
-WEIGHTS = "network.safetensors"
+if TYPE_CHECKING:
+    from sfg_nas.data import LabelledPhotos, Preparation
+    from sfg_nas.fixed import FixedNetwork
+    from sfg_nas.tasks import Task
+
+PARTS = ("test", "validation", "train")
+Row = dict[str, object]
 
 
 @with_common("device", "data_root", "cache")
@@ -20,52 +28,141 @@ def evaluate(
     network: Annotated[
         Path, typer.Argument(help="A folder such as runs/digits/retrained/<hash>/0.")
     ],
-    part: Annotated[
-        Literal["test", "validation", "train"], typer.Option("--split", help="Which images.")
-    ] = "test",
+    split: Annotated[
+        str | None,
+        typer.Option(
+            "--split",
+            metavar="test|validation|train|FILE[:NAME]",
+            help="A part of the study's data (default: test), or a CSV file's rows, of its split NAME.",
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="DIR",
+            help="Folder of the images that the CSV names; alone: with labels in the file names.",
+        ),
+    ] = None,
     study: Annotated[
         Path | None, typer.Option(help="The study, if the network lies in no run.")
     ] = None,
     *,
     common: Common,
 ) -> None:
-    """Measure a retrained network again, on the part of the data that is asked for."""
-    folder = network.parent if network.name == WEIGHTS else network
-    architecture = open_architecture(str(_needed(folder / "architecture.json", network)))
-    weights = _needed(folder / WEIGHTS, network)
-    ready = ready_study(study or _study_above(folder), common, {})
-    device = device_of(common)
-    from sfg_nas.fixed import build_network
-    from sfg_nas.training import evaluate as measure
-    from sfg_nas.training import load_module
-
-    built = build_network(architecture)
-    load_module(weights, built)
-    images = getattr(ready.data, part)
-    values = measure(built.to(device), images, ready.tasks)
-    row = {"network": str(folder), "part": part, "images": len(images), **values}
+    """Measure a trained network again, on the images that are asked for."""
+    folder = folder_of(network)
+    if data is not None and not data.is_dir():
+        rule, do = "a folder that exists is needed", "check the path"
+        raise ConfigError(explain(where="--data", rule=rule, found=str(data), do=do))
+    files = _table_and_part(split)
+    built = open_network(folder, device_of(common))
+    if files is None and (data is None or split is not None):
+        row = _on_study(folder, built, split or PARTS[0], study, data, common)
+    else:
+        row = _on_files(folder, built, files, data, common)
     if common.as_json:
         json_result(row)
     else:
         table([row])
 
 
-def _needed(file: Path, network: Path) -> Path:
-    if file.is_file():
-        return file
+def _table_and_part(split: str | None) -> tuple[Path, str | None] | None:
+    """Return a table and the name of its part, or None for a part of the study."""
+    if split is None or split in PARTS:
+        return None
+    if Path(split).is_file():
+        return Path(split), None
+    file, _, name = split.rpartition(":")
+    if file and Path(file).is_file():
+        return Path(file), name
     raise ConfigError(
         explain(
-            where=str(network),
-            rule=f"a folder with architecture.json and {WEIGHTS} is needed",
-            found=f"no {file.name}",
-            do="give the folder of a retrained network, below a run's `retrained`",
+            where="--split",
+            rule=f"{', '.join(PARTS)} or a CSV file with the name of a part, FILE:NAME, is needed",
+            found=repr(split),
+            do="check the path" if file else "give one of these",
         )
     )
+
+
+def _on_study(
+    folder: Path,
+    network: FixedNetwork,
+    part: str,
+    study: Path | None,
+    root: Path | None,
+    common: Common,
+) -> Row:
+    from dataclasses import replace
+
+    from sfg_nas.training import evaluate as measure
+
+    common = common if root is None else replace(common, data_root=root)
+    ready = ready_study(study or _study_above(folder), common, {})
+    images = getattr(ready.data, part)
+    values = measure(network, images, ready.tasks)
+    return {"network": str(folder), "part": part, "images": len(images), **values}
+
+
+def _on_files(
+    folder: Path,
+    network: FixedNetwork,
+    files: tuple[Path, str | None] | None,
+    data: Path | None,
+    common: Common,
+) -> Row:
+    from sfg_nas.data import photos_of_folder, photos_of_table
+
+    preparation = preparation_of(folder, network)
+    tasks = preparation.only(network.architecture.tasks)
+    if files is not None:
+        part = f"{files[0]}:{files[1]}" if files[1] is not None else str(files[0])
+        photos = photos_of_table(*files, data, kind=preparation.kind, tasks=tasks)
+    else:
+        part = str(data)
+        photos = photos_of_folder(data or Path(), kind=preparation.kind, tasks=tasks)
+    scored = _scored(network, preparation, photos, tasks, common)
+    return {"network": str(folder), "part": part, **scored}
+
+
+def _scored(
+    network: FixedNetwork,
+    preparation: Preparation,
+    photos: LabelledPhotos,
+    tasks: tuple[Task, ...],
+    common: Common,
+) -> Row:
+    import numpy as np
+
+    from sfg_nas.data import decode_batches
+    from sfg_nas.training import evaluate as measure
+
+    batches = []
+    with decoding(common) as progress:
+        for batch in decode_batches(photos.paths, preparation.shape):
+            batches.append(batch)
+            progress(sum(len(b.paths) + len(b.failed) for b in batches), len(photos.paths))
+    failed = [pair for batch in batches for pair in batch.failed]
+    note_unreadable(failed, len(photos.paths), common)
+    images = np.concatenate([batch.images for batch in batches])
+    if len(images) == 0:
+        rule, do = "at least one image that can be read is needed", "check --data"
+        found = f"none of {len(photos.paths)}"
+        raise DataError(explain(where="images", rule=rule, found=found, do=do))
+    places = np.concatenate([batch.places for batch in batches])
+    targets = {name: labels[places] for name, labels in photos.targets.items()}
+    chosen = [task for task in tasks if task.name in targets]
+    for task in tasks:
+        if task not in chosen:
+            note(f"no labels of {task.name}: not scored", common)
+    values = measure(network, preparation.image_set(images, targets), chosen)
+    return {"images": len(images), "unreadable": len(failed), **values}
 
 
 def _study_above(folder: Path) -> Path:
     for parent in folder.resolve().parents:
         if (parent / STUDY_FILE).is_file():
             return parent / STUDY_FILE
-    rule, do = "a network that lies in no run needs its study", "give --study"
+    rule, do = "a network that lies in no run needs its study", "give --study, or --split FILE:NAME"
     raise ConfigError(explain(where=str(folder), rule=rule, found="none", do=do))

@@ -11,9 +11,11 @@ from sfg_nas.data.arrays import bundle_from_arrays
 from sfg_nas.data.augment import AUGMENTATIONS
 from sfg_nas.data.checks import check_name
 from sfg_nas.data.images import DataBundle, ImageSet
+from sfg_nas.data.labelled import LabelledPhotos, photos_of_folder, photos_of_table
 from sfg_nas.data.location import Location, Progress
 from sfg_nas.data.preparation import PREPARATION_FILE, Preparation
 from sfg_nas.data.splits import Splits, random_splits
+from sfg_nas.data.unseen import Decoded, decode_batches, find_photos, shown
 
 DATASETS: dict[str, Callable[..., DataBundle]] = {
     "digits": digits.load,
@@ -78,13 +80,20 @@ __all__ = [
     "DATASET_TASKS",
     "PREPARATION_FILE",
     "DataBundle",
+    "Decoded",
     "ImageSet",
+    "LabelledPhotos",
     "Location",
     "Preparation",
     "Progress",
     "Splits",
     "bundle_from_arrays",
     "data_options",
+    "decode_batches",
+    "find_photos",
     "load_data",
+    "photos_of_folder",
+    "photos_of_table",
     "random_splits",
+    "shown",
 ]

@@ -23,6 +23,7 @@ PREPARATION_FILE = "prediction.json"
 
 _SCHEMA = 1
 _MOST = 1 << 16  # pixels along a side, channels, classes: beyond what any file of ours holds
+_MOST_PIXELS = 1 << 26  # of one image, over all channels
 _KEYS = ("schema", "kind", "shape", "pixels", "mean", "std", "tasks")
 _TASK_TYPES: dict[str, tuple[type, ...]] = {
     "name": (str,),
@@ -93,7 +94,8 @@ class Preparation:
         if content["schema"] != _SCHEMA or content["pixels"] not in ("uint8", "float32"):
             _refuse(path, f"schema {_SCHEMA}, pixels of uint8 or float32", f"{content['schema']!r}")
         shape = _numbers(path, content["shape"], int)
-        if not 2 <= len(shape) <= 4 or not all(0 < side <= _MOST for side in shape):
+        sound = 2 <= len(shape) <= 4 and all(0 < side <= _MOST for side in shape)
+        if not sound or math.prod(shape) > _MOST_PIXELS:
             _refuse(path, "a shape [C, H, W]", str(shape))
         mean, std = (_numbers(path, content[key], float) for key in ("mean", "std"))
         if len(mean) != shape[0] or len(std) != shape[0] or min(std) <= 0:

@@ -30,14 +30,14 @@ class Decoded:
     Attributes:
         paths: Those that could be read.
         images: Of these, [n, C, H, W].
-        places: Of these among all that were asked for, [n].
-        failed: Why each other one could not be read, by path.
+        places: Of these among all that were asked for, over all batches, [n].
+        failed: The others, each with the reason why it could not be read.
     """
 
     paths: tuple[Path, ...]
     images: NDArray[np.uint8]
     places: NDArray[np.int64]
-    failed: dict[Path, str]
+    failed: tuple[tuple[Path, str], ...]
 
 
 def find_photos(sources: Sequence[Path]) -> list[Path]:
@@ -121,10 +121,10 @@ def decode_batches(
         do = "call the network from Python with tensors of your own"
         raise ConfigError(explain(where="photos", rule=rule, found=str(list(shape)), do=do))
     for start in range(0, len(paths), batch_size):
-        yield _decode_some(paths[start : start + batch_size], shape)
+        yield _decode_some(paths[start : start + batch_size], shape, start)
 
 
-def _decode_some(paths: Sequence[Path], shape: tuple[int, ...]) -> Decoded:
+def _decode_some(paths: Sequence[Path], shape: tuple[int, ...], start: int) -> Decoded:
     def attempt(path: Path) -> NDArray[np.uint8] | str:
         try:
             return decode_photo(path, shape)
@@ -137,11 +137,13 @@ def _decode_some(paths: Sequence[Path], shape: tuple[int, ...]) -> Decoded:
     images = np.zeros((len(places), *shape), dtype=np.uint8)
     for row, place in enumerate(places):
         images[row] = results[place]
-    failed = {
-        path: result for path, result in zip(paths, results, strict=True) if isinstance(result, str)
-    }
+    failed = tuple(
+        (path, result)
+        for path, result in zip(paths, results, strict=True)
+        if isinstance(result, str)
+    )
     kept = tuple(paths[place] for place in places)
-    return Decoded(kept, images, np.asarray(places, dtype=np.int64), failed)
+    return Decoded(kept, images, np.asarray(places, dtype=np.int64) + start, failed)
 
 
 def decode_photo(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -88,11 +88,21 @@ def load(
     )
 
 
-def _labels(name: str) -> tuple[int, int]:
+def labels_of_name(name: str) -> dict[str, int] | None:
+    """Return the labels that a file's name holds, by task, or None if it holds none.
+
+    Args:
+        name: Without folders.
+    """
     found = _NAME.match(name)
+    return None if found is None else {"age": int(found[1]), "gender": int(found[2])}
+
+
+def _labels(name: str) -> tuple[int, int]:
+    found = labels_of_name(name)
     if found is None:
         raise AssertionError(name)
-    return int(found[1]), int(found[2])
+    return found["age"], found["gender"]
 
 
 def _faces(folder: Path) -> tuple[list[Path], list[str]]:

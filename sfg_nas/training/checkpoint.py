@@ -60,7 +60,7 @@ def load_tensors(path: Path) -> Snapshot:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            values = json.loads(metadata["values"])
+            values = json.loads(metadata.get("values", "{}"))  # weights alone need no values
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except _DAMAGE as error:
         raise TrainingError(

@@ -1,0 +1,152 @@
+"""Photos with labels from a table or from their names, to score a network on images of one's own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import torch
+from torch import Tensor
+
+from sfg_nas.data import utkface
+from sfg_nas.data.unseen import file_column, find_photos, read_table
+from sfg_nas.errors import DataError, explain
+from sfg_nas.tasks import MISSING_CLASS, Task
+
+LABELS_OF_NAME: dict[str, Callable[[str], Mapping[str, int] | None]] = {
+    "utkface": utkface.labels_of_name
+}
+"""How a data set's file names hold labels, where they do."""
+
+SPLIT_COLUMN = "split"
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledPhotos:
+    """Files and what is known about them.
+
+    Attributes:
+        paths: The files, which need not exist.
+        targets: For each task that has labels the labels [N], missing ones as in an image set.
+    """
+
+    paths: tuple[Path, ...]
+    targets: Mapping[str, Tensor]
+
+
+def photos_of_table(
+    table: Path, part: str | None, folder: Path | None, *, kind: str, tasks: Sequence[Task]
+) -> LabelledPhotos:
+    """Return the photos that a CSV table names.
+
+    Labels stand in columns named as the tasks, an empty cell being a missing one; where there is no such column, those
+    that the file names hold are taken, for data sets that keep labels there.
+
+    Args:
+        table: The file, with a column `file`, and a column `split` if a part is asked for.
+        part: Only the rows with this word in `split`; None for all.
+        folder: What the file names are relative to; None for the table's folder, or the data set's folder beside it.
+        kind: The data set that the network was trained on.
+        tasks: The network's tasks.
+
+    Raises:
+        DataError: If the table, the part or a label is wrong, or no task has labels.
+    """
+    rows = read_table(table)
+    column = file_column(table, rows)
+    numbered = list(enumerate(rows, start=2))
+    if part is not None:
+        known = sorted({row.get(SPLIT_COLUMN, "") for row in rows} - {""})
+        numbered = [(line, row) for line, row in numbered if row.get(SPLIT_COLUMN) == part]
+        if not numbered:
+            rule = f"a part in the column `{SPLIT_COLUMN}` is needed"
+            do = f"the parts there are {', '.join(known[:20]) or 'none'}"
+            _refuse(table, rule, repr(part), do)
+    names = [row[column] for _, row in numbered]
+    base = _base(folder or table.parent, kind, names[0])
+    labels = _labels_of_names(names, kind)
+    for task in tasks:
+        if task.name in rows[0]:
+            cells = [
+                _label(task, row[task.name], f"{table}: line {line}") for line, row in numbered
+            ]
+            labels[task.name] = cells
+    return _labelled([base / name for name in names], labels, tasks, table)
+
+
+def photos_of_folder(folder: Path, *, kind: str, tasks: Sequence[Task]) -> LabelledPhotos:
+    """Return the photos of a folder, with the labels that their names hold.
+
+    Args:
+        folder: All files below it are taken.
+        kind: The data set that the network was trained on.
+        tasks: The network's tasks.
+
+    Raises:
+        DataError: If no name holds a label.
+    """
+    paths = find_photos([folder])
+    labels = _labels_of_names([path.name for path in paths], kind)
+    return _labelled(paths, labels, tasks, folder)
+
+
+def _base(folder: Path, kind: str, first: str) -> Path:
+    inner = folder / kind
+    return inner if inner.is_dir() and not (folder / first).exists() else folder
+
+
+def _labels_of_names(names: Sequence[str], kind: str) -> dict[str, list[float]]:
+    read = LABELS_OF_NAME.get(kind)
+    found = [read(Path(name).name) or {} for name in names] if read is not None else []
+    tasks = dict.fromkeys(task for labels in found for task in labels)
+    return {task: [float(labels.get(task, math.nan)) for labels in found] for task in tasks}
+
+
+def _label(task: Task, cell: str, where: str) -> float:
+    """Return a cell's label, NaN where it is missing."""
+    try:
+        value = float(cell) if cell.strip() else math.nan
+    except ValueError:
+        value = math.inf
+    missing = math.isnan(value) or (task.kind == "classification" and value == MISSING_CLASS)
+    if missing:
+        return math.nan
+    if task.kind == "regression" and math.isfinite(value):
+        return value
+    if task.kind == "classification" and value in range(task.outputs):
+        return value
+    rule = (
+        f"a class from 0 to {task.outputs - 1}, or nothing, is needed"
+        if task.kind == "classification"
+        else "a finite number, or nothing, is needed"
+    )
+    raise DataError(
+        explain(where=f"{where}: {task.name}", rule=rule, found=repr(cell), do="correct the cell")
+    )
+
+
+def _labelled(
+    paths: Sequence[Path], labels: Mapping[str, Sequence[float]], tasks: Sequence[Task], where: Path
+) -> LabelledPhotos:
+    targets: dict[str, Tensor] = {}
+    for task in tasks:
+        values = torch.tensor(labels.get(task.name, ()), dtype=torch.float64)
+        if not bool(torch.isfinite(values).any()):
+            continue
+        if task.kind == "classification":
+            targets[task.name] = values.nan_to_num(MISSING_CLASS).long()
+        else:
+            targets[task.name] = values.float()
+    if not targets:
+        names = ", ".join(task.name for task in tasks)
+        rule = "labels are needed, in a table's columns or in the file names"
+        do = f"give --split TABLE.csv with a column `file` and one of {names}"
+        _refuse(where, rule, f"none for {len(paths)} files", do)
+    return LabelledPhotos(tuple(paths), targets)
+
+
+def _refuse(where: Path, rule: str, found: str, do: str) -> NoReturn:
+    raise DataError(explain(where=str(where), rule=rule, found=found, do=do))
