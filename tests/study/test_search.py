@@ -256,6 +256,7 @@ print("done", flush=True)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # twenty processes, each with its imports: slow beside other load
 def test_killed_at_any_moment_equals_uninterrupted(make_study: Make, tmp_path: Path) -> None:
     wanted = search(make_study({"search.trials": 2}), runs=tmp_path / "whole")
     command = [sys.executable, "-c", CHILD, str(tmp_path / "parts"), str(Path(__file__).parent)]
