@@ -84,8 +84,8 @@ def inception() -> nn.Module:
         run,
         stem=block(3, 6),
         one=conv(6, 3, 1),
-        three=nn.Sequential(conv(6, 4, 1), nn.ReLU(), conv(4, 4)),
-        five=nn.Sequential(conv(6, 3, 1), nn.ReLU(), conv(3, 3, 5)),
+        three=nn.Sequential(conv(6, 4, 1), nn.SiLU(), conv(4, 4)),
+        five=nn.Sequential(conv(6, 3, 1), nn.SiLU(), conv(3, 3, 5)),
         pooled=nn.Sequential(nn.MaxPool2d(3, 1, 1), conv(6, 3, 1)),
         last=block(13, 6),
     )
@@ -274,7 +274,7 @@ def weight_standardised() -> nn.Module:
 def called_twice() -> nn.Module:
     def run(net: Net, x: Tensor) -> Tensor:
         x = net.stem(x)
-        return net.last(functional.relu(net.again(functional.relu(net.again(x)))))
+        return net.last(functional.silu(net.again(functional.silu(net.again(x)))))
 
     return Net(run, stem=conv(3, 6), again=conv(6, 6), last=block(6, 6))
 

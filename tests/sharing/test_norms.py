@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from sfg_nas.sharing.norms import affine, read_norm
+
+X = torch.randn(3, 6, 4, 4, generator=torch.Generator().manual_seed(0))
+ONE_SEGMENT = torch.ones(6, 1)
+
+
+def test_everything_shared_is_the_plain_norm() -> None:
+    ones = torch.ones(1, 6)
+    for count in (1, 2, 3):
+        index = torch.arange(6) * count // 6
+        segments = nn.functional.one_hot(index, count).float()
+        found = read_norm(
+            X, axis=1, over=(2, 3), segments=segments, readers=ones, own=ones.T, eps=1e-5
+        )
+        assert torch.allclose(found, nn.functional.group_norm(X, count), atol=1e-5)
+    last = X.movedim(1, -1)
+    found = read_norm(
+        last, axis=3, over=(), segments=ONE_SEGMENT, readers=ones, own=ones.T, eps=1e-5
+    )
+    assert torch.allclose(found, nn.functional.layer_norm(last, [6]), atol=1e-5)
+
+
+def test_each_channel_is_normalised_by_what_its_owner_reads() -> None:
+    owner = torch.tensor([0, 0, 1, 1, 2, 2])
+    own = nn.functional.one_hot(owner, 3).float()
+    reads = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0], [0.0, 0.0, 1.0]])
+    found = read_norm(
+        X, axis=1, over=(2, 3), segments=ONE_SEGMENT, readers=reads @ own.T, own=own, eps=1e-5
+    )
+    for group, read in ((0, [0, 1, 4, 5]), (1, [2, 3, 4, 5]), (2, [4, 5])):
+        expected = nn.functional.group_norm(X[:, read], 1)
+        mine = [read.index(c) for c in torch.nonzero(owner == group).reshape(-1).tolist()]
+        assert torch.allclose(found[:, owner == group], expected[:, mine], atol=1e-5)
+
+
+def test_large_means_do_not_cancel() -> None:
+    ones = torch.ones(1, 6)
+    found = read_norm(
+        X + 1000.0, axis=1, over=(2, 3), segments=ONE_SEGMENT, readers=ones, own=ones.T, eps=1e-5
+    )
+    assert torch.allclose(found, nn.functional.group_norm(X, 1), atol=2e-3)
+
+
+def test_affine_maps_along_an_axis_or_broadcast() -> None:
+    weight, bias = torch.randn(6), torch.randn(6)
+    expected = X * weight.view(6, 1, 1) + bias.view(6, 1, 1)
+    assert torch.allclose(affine(X, weight, bias, 1), expected)
+    last = X.movedim(1, -1)
+    assert torch.allclose(affine(last, weight, bias, None), last * weight + bias)
+    assert affine(X, None, None, 1) is X
