@@ -85,6 +85,8 @@ class Preparation:
         Raises:
             DataError: If there is none, or it holds something else.
         """
+        if not path.is_file():
+            _refuse(path, "the file that says how images become the network's input", "none")
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:

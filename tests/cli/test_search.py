@@ -54,6 +54,20 @@ def test_retrain_puts_the_found_one_beside_others(call: Callable, runs: Path) ->
     assert " ± " in plain.out
 
 
+def test_retrain_with_a_teacher_in_half_precision(call: Callable, runs: Path) -> None:
+    study = (runs / "small/study.yaml").read_text()
+    options = ["--teacher", "--init", "warm", "--seeds", "1", "--precision", "bf16-mixed"]
+    answer = call("retrain", runs / "small", *options, "--json", "--device", "cpu")
+    assert answer.code == 0
+    methods = {row["method"] for row in json.loads(answer.out)["table"]}
+    assert "found, warm, with teacher" in methods
+    assert (runs / "small/study.yaml").read_text() == study
+    file = runs / "small/trials/0/architecture.json"
+    answer = call("retrain", file, "--teacher", "--device", "cpu")
+    assert answer.code == 2
+    assert "give the run" in answer.err
+
+
 def test_retrain_an_architecture_file(call: Callable, runs: Path) -> None:
     file = runs / "small/trials/0/architecture.json"
     answer = call("retrain", file, "--runs", runs, "--seeds", "1", "--device", "cpu")

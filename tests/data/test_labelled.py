@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from sfg_nas.data import photos_of_folder, photos_of_table
+from sfg_nas.errors import DataError
+from sfg_nas.tasks import Task
+
+TASKS = (Task("age", "regression", unit="years"), Task("gender", "classification", outputs=2))
+
+
+def table(folder: Path, text: str) -> Path:
+    path = folder / "list.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_labels_stand_in_columns(tmp_path: Path) -> None:
+    path = table(tmp_path, "file,split,age,gender\na.png,x,30.5,1\nb.png,y,20,0\nc.png,x,,-1\n")
+    photos = photos_of_table(path, "x", None, kind="digits", tasks=TASKS)
+    assert photos.paths == (tmp_path / "a.png", tmp_path / "c.png")
+    ages = photos.targets["age"].tolist()
+    assert ages[0] == 30.5
+    assert math.isnan(ages[1])
+    assert photos.targets["gender"].tolist() == [1, -1]
+    assert len(photos_of_table(path, None, None, kind="digits", tasks=TASKS).paths) == 3
+
+
+def test_labels_of_names_fill_what_the_table_lacks(tmp_path: Path) -> None:
+    (tmp_path / "utkface").mkdir()
+    path = table(tmp_path, "file,age\n40_1_x.jpg,50\nnameless.jpg,60\n")
+    photos = photos_of_table(path, None, None, kind="utkface", tasks=TASKS)
+    assert photos.targets["age"].tolist() == [50, 60]
+    assert photos.targets["gender"].tolist() == [1, -1]
+    assert photos.paths[0] == tmp_path / "utkface/40_1_x.jpg"
+    other = photos_of_table(path, None, tmp_path / "other", kind="utkface", tasks=TASKS)
+    assert other.paths[0] == tmp_path / "other/40_1_x.jpg"
+
+
+def test_a_folder_of_names_with_labels(tmp_path: Path) -> None:
+    for name in ("7_0_a.jpg", "8_1_b.jpg"):
+        (tmp_path / name).touch()
+    photos = photos_of_folder(tmp_path, kind="utkface", tasks=TASKS)
+    assert photos.targets["age"].tolist() == [7, 8]
+    with pytest.raises(DataError, match="labels are needed"):
+        photos_of_folder(tmp_path, kind="digits", tasks=TASKS)
+
+
+@pytest.mark.parametrize(
+    ("row", "part"),
+    [
+        ("a.png,x,old,1", "line 2: age"),
+        ("a.png,x,inf,1", "line 2: age"),
+        ("a.png,x,3,2", "line 2: gender"),
+        ("a.png,x,3,0.5", "line 2: gender"),
+        ("a.png,x,,", "labels are needed"),
+        ("a.png,y,3,1", "the parts there are y"),
+    ],
+)
+def test_wrong_rows(tmp_path: Path, row: str, part: str) -> None:
+    path = table(tmp_path, f"file,split,age,gender\n{row}\n")
+    with pytest.raises(DataError, match=part):
+        photos_of_table(path, "x", None, kind="digits", tasks=TASKS)
