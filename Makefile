@@ -1,5 +1,6 @@
 # make demo   set everything up, then search, export and retrain on the built-in digits
 # make test   set everything up, then run the tests
+# make test-ci   the tests that need PostgreSQL, Ray, Chromium or minutes (.ci/run installs what they need)
 # make lint types   what CI checks besides
 #
 # Variables: PYTHON (an interpreter >= 3.11), VENV (default .venv), RUNS (default runs).
@@ -7,12 +8,14 @@
 VENV   ?= .venv
 RUNS   ?= runs
 BIN    := $(VENV)/bin
+# Two stamps: the demo needs the plain package only, the tests every extra.
+PLAIN  := $(VENV)/.set-up-plain
 STAMP  := $(VENV)/.set-up
 # The first interpreter on the path that is new enough; a macOS `python3` may be 3.9.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
 
-.PHONY: help setup demo test lint types check clean
+.PHONY: help setup demo test test-ci lint types check clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,14 +23,18 @@ help:
 
 setup: $(STAMP)
 
-# The stamp comes last: a set-up that was cut off is done again.
-$(STAMP): pyproject.toml constraints.txt
+# A stamp comes last: a set-up that was cut off is done again.
+$(PLAIN): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "make setup: Python 3.11 or newer must be on the PATH; none was found; install one or call make PYTHON=/path/to/python3"; exit 2; }
 	@test -x "$(BIN)/python" || "$(PYTHON)" -m venv "$(VENV)" || { rm -rf "$(VENV)"; echo "make setup: $(PYTHON) must be able to make virtual environments; on Debian and Ubuntu: apt-get install python3-venv"; exit 2; }
+	"$(BIN)/python" -m pip install -qq --no-compile --constraint constraints.txt --editable .
+	@touch "$@"
+
+$(STAMP): $(PLAIN)
 	"$(BIN)/python" -m pip install -qq --no-compile --constraint constraints.txt --editable '.[dev]'
 	@touch "$@"
 
-demo: $(STAMP)
+demo: $(PLAIN)
 	"$(BIN)/sfg-nas" search studies/digits.yaml --runs "$(RUNS)"
 	"$(BIN)/sfg-nas" export "$(RUNS)/digits" --to "$(RUNS)/digits/export" --format json,graphml,png
 	"$(BIN)/sfg-nas" retrain "$(RUNS)/digits"
@@ -37,8 +44,12 @@ demo: $(STAMP)
 	@echo "and its drawing (PNG):            $(RUNS)/digits/export"
 	@echo "The retrained networks:           $(RUNS)/digits/retrained"
 
+# One thread in each test process: two that share two cores lose more to each other than they gain.
 test: $(STAMP)
-	"$(BIN)/python" -m pytest -q
+	OMP_NUM_THREADS=1 "$(BIN)/python" -m pytest -q -n 2 -m "not ci"
+
+test-ci: $(STAMP)
+	OMP_NUM_THREADS=1 "$(BIN)/python" -m pytest -q -m ci
 
 lint: $(STAMP)
 	"$(BIN)/ruff" check .
@@ -47,7 +58,7 @@ lint: $(STAMP)
 types: $(STAMP)
 	"$(BIN)/mypy"
 
-check: test lint types
+check: test test-ci lint types
 
 clean:
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
