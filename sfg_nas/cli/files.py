@@ -88,11 +88,11 @@ def validate(
 
 def _checked(study: str, common: Common, *, data: bool) -> StudyConfig:
     """Return the resolved study, the space's entries inside it."""
-    from sfg_nas.config import load_study_config
-    from sfg_nas.search_space import SearchSpace, resolve_space
+    from sfg_nas.config import read_yaml
+    from sfg_nas.search_space import check_whole_study, resolve_space
     from sfg_nas.study import known_names
 
     path, changes, names = study_file(study), changes_of(common), known_names()
-    config = load_study_config(path, changes, names)
-    config = resolve_space(config, SearchSpace.from_study(config, names, beside=path.parent))
+    config, space = check_whole_study(read_yaml(path), changes, names, beside=path.parent)
+    config = resolve_space(config, space)
     return ready_study(path, common, changes).config if data else config

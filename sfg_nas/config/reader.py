@@ -41,11 +41,26 @@ class Document:
         name: The file's path as the user gave it, or a word for what is no file.
         value: The file's value.
         lines: The line (from 1) of each key path.
+        inside: Where in the file the value stands, empty for the whole of it.
     """
 
     name: str
     value: Value
     lines: Mapping[KeyPath, int] = field(default_factory=dict)
+    inside: KeyPath = ()
+
+    def part(self, *path: str) -> Document:
+        """Return what stands at a key path, None if nothing does, still with its file and lines.
+
+        Args:
+            path: Keys from the top of this document.
+        """
+        value = self.value
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        size = len(path)
+        lines = {place[size:]: line for place, line in self.lines.items() if place[:size] == path}
+        return Document(self.name, value, lines, inside=(*self.inside, *path))
 
     def where(self, path: KeyPath) -> str:
         """Return `file:line: dotted.key` for a key path, or for the nearest one above it.
@@ -53,7 +68,7 @@ class Document:
         Args:
             path: Keys and list positions from the top of the file.
         """
-        dotted = ".".join(map(str, path))
+        dotted = ".".join(map(str, (*self.inside, *path)))
         for length in range(len(path), -1, -1):
             line = self.lines.get(path[:length])
             if line is not None:

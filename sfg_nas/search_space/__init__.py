@@ -5,6 +5,14 @@ from __future__ import annotations
 from sfg_nas.search_space.candidate import Candidate, Choice
 from sfg_nas.search_space.checks import searchable_keys
 from sfg_nas.search_space.dimension import Dimension
-from sfg_nas.search_space.space import SearchSpace, resolve_space
+from sfg_nas.search_space.space import SearchSpace, check_whole_study, resolve_space
 
-__all__ = ["Candidate", "Choice", "Dimension", "SearchSpace", "resolve_space", "searchable_keys"]
+__all__ = [
+    "Candidate",
+    "Choice",
+    "Dimension",
+    "SearchSpace",
+    "check_whole_study",
+    "resolve_space",
+    "searchable_keys",
+]

@@ -16,6 +16,7 @@ from sfg_nas.config import (
     Problem,
     StudyConfig,
     Value,
+    check_study,
     config_error,
     describe,
     did_you_mean,
@@ -23,6 +24,7 @@ from sfg_nas.config import (
     parse_yaml,
     read_yaml,
 )
+from sfg_nas.errors import ConfigError
 from sfg_nas.search_space.candidate import Candidate, Choice
 from sfg_nas.search_space.checks import (
     check_fits,
@@ -102,7 +104,11 @@ class SearchSpace:
 
     @staticmethod
     def from_study(
-        study: StudyConfig, names: Names | None = None, *, beside: Path | None = None
+        study: StudyConfig,
+        names: Names | None = None,
+        *,
+        beside: Path | None = None,
+        document: Document | None = None,
     ) -> SearchSpace:
         """Return a study's space, bound to it: checked in it, and without conditions that it decides.
 
@@ -110,18 +116,14 @@ class SearchSpace:
             study: A checked study.
             names: The backbones, data sets and tasks that exist.
             beside: The folder of the study file, where a relative space file is looked for first.
+            document: The study file with its lines, for the messages.
 
         Raises:
             ConfigError: If the space is missing or wrong, or an end of a range is no legal value in this study.
         """
-        spec = study.search.space
-        if isinstance(spec, str):
-            path = find_file("search_spaces", spec, beside=beside)
-            document = read_yaml(path)
-        else:
-            document = Document(name="search.space", value=cast("Value", spec))
-        space = SearchSpace.from_document(document).bind(study)
-        problems = check_fits(document, space.dimensions, study, names or Names())
+        entries = _entries(cast("Value", study.search.space), document, beside)
+        space = SearchSpace.from_document(entries).bind(study)
+        problems = check_fits(entries, space.dimensions, study, names or Names())
         if not problems:
             problems = space.misfits(study)
         if problems:
@@ -235,6 +237,56 @@ class SearchSpace:
 
     def __len__(self) -> int:
         return len(self.dimensions)
+
+
+def _entries(spec: Value, document: Document | None, beside: Path | None) -> Document:
+    """Return the space's own document: a file that the study names, or the entries that stand in it."""
+    if isinstance(spec, str):
+        return read_yaml(find_file("search_spaces", spec, beside=beside))
+    written = document.part("search", "space") if document is not None else None
+    if written is not None and written.value == spec:
+        return written
+    return Document(name="search.space", value=spec)
+
+
+def check_whole_study(
+    document: Document,
+    overrides: Mapping[str, Value],
+    names: Names,
+    *,
+    beside: Path | None = None,
+) -> tuple[StudyConfig, SearchSpace]:
+    """Return the checked study of a document and its space; the errors of both are reported together.
+
+    Args:
+        document: A study's values and lines.
+        overrides: Dotted key to value.
+        names: The backbones, data sets and tasks that exist.
+        beside: The folder of the study file, where a relative space file is looked for first.
+
+    Raises:
+        ConfigError: If anything is wrong; its message has one line for each wrong thing.
+    """
+    try:
+        study = check_study(document, overrides, names)
+    except ConfigError as error:
+        lines = [*str(error).splitlines(), *_space_errors(document, overrides, beside)]
+        raise ConfigError("\n".join(dict.fromkeys(lines))) from error
+    return study, SearchSpace.from_study(study, names, beside=beside, document=document)
+
+
+def _space_errors(
+    document: Document, overrides: Mapping[str, Value], beside: Path | None
+) -> list[str]:
+    """Return what is wrong with a space whatever the study around it says."""
+    spec = overrides.get("search.space", document.part("search", "space").value)
+    if not isinstance(spec, (str, dict)):
+        return []  # missing, or of a type that the study's own check refuses
+    try:
+        SearchSpace.from_document(_entries(spec, document, beside))
+    except ConfigError as error:
+        return str(error).splitlines()
+    return []
 
 
 def resolve_space(study: StudyConfig, space: SearchSpace) -> StudyConfig:

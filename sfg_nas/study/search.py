@@ -46,10 +46,15 @@ def search(
         progress: Called with each report.
 
     Raises:
-        ConfigError: If the run was begun with another study, or the storage cannot be opened.
+        ConfigError: If the run was begun with another study, the storage cannot be opened, or the study's own values
+            do not make a network.
+        ConversionError: If the backbone cannot be made searchable.
         TrainingError: If the single-task references cannot be trained.
     """
     files = RunFiles(runs / study.config.name)
+    if not files.study.exists():
+        # What the study's own values cannot build, no trial can: said before anything is written or trained.
+        study.make_supernet(study.config, seed=0)
     with locked(files.lock("begin")):
         remove_leftovers(files.root)
         begin_run(study, files)

@@ -19,12 +19,11 @@ from sfg_nas.config import (
     StudyConfig,
     TrainingConfig,
     Value,
-    check_study,
     parse_overrides,
     read_yaml,
 )
 from sfg_nas.data import AUGMENTATIONS, DATASET_TASKS, DATASETS, DataBundle, data_options, load_data
-from sfg_nas.search_space import Candidate, SearchSpace, resolve_space
+from sfg_nas.search_space import Candidate, SearchSpace, check_whole_study, resolve_space
 from sfg_nas.sharing import Start, Supernet, Temperature, convert
 from sfg_nas.tasks import Task
 from sfg_nas.training import SearchSettings, Settings, derive_seed, fenced_random_state
@@ -231,9 +230,8 @@ def load_study(
         names = replace(names, backbones=())
     if data is not None:
         names = Names(backbones=names.backbones)
-    config = check_study(document, changes, names)
     folder = Path(source).parent if isinstance(source, (str, Path)) else None
-    space = SearchSpace.from_study(config, names, beside=folder)
+    config, space = check_whole_study(document, changes, names, beside=folder)
     config = resolve_space(config, space)
     bundle = data if data is not None else _load_bundle(config, data_root, cache, progress)
     return Study(

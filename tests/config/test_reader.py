@@ -103,3 +103,12 @@ def test_any_text_is_read_or_refused_in_four_parts(text: str) -> None:
     except ConfigError as error:
         message = str(error)
     assert not message or "; found " in message
+
+
+def test_a_part_of_a_document_keeps_its_lines(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("a:\n  b:\n    c: 1\n    d: 2\n")
+    part = read_yaml(file).part("a", "b")
+    assert part.value == {"c": 1, "d": 2}
+    assert part.where(("d",)) == f"{file}:4: a.b.d"
+    assert read_yaml(file).part("a", "x").value is None

@@ -5,9 +5,23 @@ from pathlib import Path
 import optuna
 import pytest
 
-from sfg_nas.config import StudyConfig, load_study_config, override, shipped
+from sfg_nas.config import (
+    Document,
+    Names,
+    StudyConfig,
+    load_study_config,
+    override,
+    read_yaml,
+    shipped,
+)
 from sfg_nas.errors import ConfigError
-from sfg_nas.search_space import Candidate, SearchSpace, resolve_space, searchable_keys
+from sfg_nas.search_space import (
+    Candidate,
+    SearchSpace,
+    check_whole_study,
+    resolve_space,
+    searchable_keys,
+)
 
 SHAPE, START, END = (f"sharing.temperature.{name}" for name in ("shape", "start", "end"))
 ENTRIES = {
@@ -219,3 +233,35 @@ def test_what_may_vary_does_not_change_what_trials_are_compared_on() -> None:
     keys = searchable_keys()
     assert "training.learning_rate" in keys
     assert not [k for k in keys if k.startswith(("search.", "retrain.", "references.", "name"))]
+
+
+def test_a_study_and_its_space_report_their_errors_together(tmp_path: Path) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(
+        "name: bad\n"
+        "data: {kind: digits}\n"
+        "backbone: {kind: vgg11, depth: 0}\n"
+        "search:\n"
+        "  space:\n"
+        "    backbone.width: {type: float, low: 1.0, high: 0.5}\n"
+        "    sharing.lamda3: {type: float, low: 0.0, high: 0.5}\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        check_whole_study(read_yaml(file), {}, Names())
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith(f"{file}:3: backbone.depth")
+    assert lines[1].startswith(f"{file}:6: search.space.backbone.width.high")
+    assert lines[2].startswith(f"{file}:7: search.space.sharing.lamda3")
+    assert "did you mean `sharing.lambda3`?" in lines[2]
+
+
+def test_a_space_that_an_override_names_is_checked_beside_a_wrong_study(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("backbone.width: {type: float, low: 1.0, high: 0.5}\n")
+    document = Document("study", {"name": "a", "data": {"kind": "digits"}})
+    changes = {"search.space": "mine.yaml"}
+    with pytest.raises(ConfigError) as caught:
+        check_whole_study(document, changes, Names(), beside=tmp_path)  # type: ignore[arg-type]
+    missing, wrong = str(caught.value).splitlines()
+    assert missing.startswith("study: backbone")
+    assert "mine.yaml:1: backbone.width.high" in wrong

@@ -275,3 +275,12 @@ def test_killed_at_any_moment_equals_uninterrupted(make_study: Make, tmp_path: P
     found = search(make_study({"search.trials": 2}), runs=tmp_path / "parts")
     assert_same(found, wanted)
     assert not list(found.path.rglob("*.part"))
+
+
+def test_what_the_study_itself_cannot_build_is_said_before_anything_is_written(
+    make_study: Make, tmp_path: Path
+) -> None:
+    study = make_study({"sharing.start.kind": "branched", "sharing.start.split": 9})
+    with pytest.raises(ConfigError, match=r"start.split: .*found 9"):
+        search(study, runs=tmp_path)
+    assert list(tmp_path.iterdir()) == []
