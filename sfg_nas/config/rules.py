@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from sfg_nas.config.problems import describe, did_you_mean
 from sfg_nas.config.reader import KeyPath, Value
+from sfg_nas.config.sections import TrainingConfig
 
 Finding = tuple[KeyPath, str, str, str]
 """Key path, rule, found, do."""
@@ -45,6 +46,7 @@ def broken_rules(raw: Mapping[str, Value], names: Names) -> Iterator[Finding]:
     yield from _data(raw, names)
     yield from _tasks(raw, names)
     yield from _groups(raw, names)
+    yield from _warmup(raw)
 
 
 def _section(raw: Mapping[str, Value], name: str) -> dict[str, Value]:
@@ -116,6 +118,16 @@ def _groups(raw: Mapping[str, Value], names: Names) -> Iterator[Finding]:
         rule = "each task must be in some group"
         found = f"no group with {', '.join(left)}"
         yield ("sharing", "groups"), rule, found, "add a group that contains it, or `all`"
+
+
+def _warmup(raw: Mapping[str, Value]) -> Iterator[Finding]:
+    warmup = _section(raw, "sharing").get("warmup_epochs", 0)
+    epochs = _section(raw, "training").get("epochs", TrainingConfig().epochs)
+    numbers = all(isinstance(value, int | float) for value in (warmup, epochs))
+    if numbers and 0 < warmup >= epochs > 0:  # type: ignore[operator]
+        rule = "`sharing.warmup_epochs < training.epochs` must hold"
+        found, do = f"{warmup} of {epochs} epochs", "lower it, or raise training.epochs"
+        yield ("sharing", "warmup_epochs"), rule, found, do
 
 
 def _offered_tasks(raw: Mapping[str, Value], names: Names) -> tuple[str, ...] | None:

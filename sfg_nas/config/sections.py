@@ -173,8 +173,12 @@ class SharingConfig(Section):
     """specialists, lattice, or an explicit list of lists of task names."""
     relaxation: Literal["connections", "streams"] = "connections"
     """connections: one convolution with masked weights; streams: the paper's form, slower."""
-    estimator: Literal["straight-through", "soft"] = "straight-through"
-    """Hard or soft masks in the forward pass."""
+    estimator: Literal["straight-through", "soft", "soft-first", "mixed"] = "straight-through"
+    """Hard or soft masks in the forward pass; soft first and hard later; or a mixture of both."""
+    soft_share: Part = 0.5
+    """soft-first: the part of the search that is soft; mixed: how likely a step is soft."""
+    warmup_epochs: NonNegativeFloat = 0
+    """Epochs at the start in which the assignments stay as they are; may be a part of one."""
     hierarchical: bool = False
     """Adds a term per layer to the logits, so that a layer can move as one."""
     start: StartConfig = StartConfig()

@@ -36,6 +36,7 @@ def smoke_overrides(study: StudyConfig) -> dict[str, Value]:
         "data.fraction": min(study.data.fraction, 0.05),
         "training.epochs": 1,
         "training.warmup_epochs": 0,
+        "sharing.warmup_epochs": 0,
         "search.trials": 2,
         "search.sampler.startup": 1,
         "retrain.epochs": 1,

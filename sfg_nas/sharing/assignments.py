@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-Estimator = Literal["straight-through", "soft"]
-ESTIMATORS: tuple[Estimator, ...] = ("straight-through", "soft")
+Estimator = Literal["straight-through", "soft", "soft-first", "mixed"]
+ESTIMATORS: tuple[Estimator, ...] = ("straight-through", "soft", "soft-first", "mixed")
 _TINY = 1e-8
 
 
@@ -27,6 +27,7 @@ class Assignments(nn.Module):
         hard: Fixed group per variable `[V]` once hardened, else None.
         temperature: Temperature tau of the Gumbel-softmax, > 0.
         draws: Number of masks drawn so far.
+        progress: Fraction in [0, 1] of the search that is done; `soft-first` changes over by it.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Assignments(nn.Module):
         *,
         layer_of: Tensor | None = None,
         estimator: Estimator = "straight-through",
+        soft_share: float = 0.5,
         seed: int = 0,
     ) -> None:
         """Start from given probabilities.
@@ -44,12 +46,17 @@ class Assignments(nn.Module):
             start: Probabilities `[V, G]`, rows summing to 1.
             owners: E, the number of extended owners; the first G of them are the groups.
             layer_of: Layer index of each variable `[V]` to add a term per layer, else None.
-            estimator: `straight-through` (one-hot forward, relaxed backward) or `soft`.
+            estimator: `straight-through` (one-hot forward, relaxed backward), `soft`, `soft-first`
+                (soft until `soft_share` of the search is done, straight-through from there on), or
+                `mixed` (each draw is soft with probability `soft_share`).
+            soft_share: Of `soft-first` and `mixed`, in [0, 1].
             seed: Seed of the noise.
         """
         super().__init__()
         self.estimator = estimator
+        self.soft_share = soft_share
         self.temperature = 1.0
+        self.progress = 0.0
         self.seed = seed
         self.draws = 0
         self.filter_logits = nn.Parameter(start.clamp_min(_TINY).log())
@@ -82,9 +89,9 @@ class Assignments(nn.Module):
     def sample(self) -> Tensor:
         """Return a new draw of masks `[V + E, E]` (see `table`)."""
         log_p = self.logits.log_softmax(1)
-        noise = self._gumbel(log_p.shape).to(log_p)
-        soft = ((log_p + noise) / self.temperature).softmax(1)
-        if self.estimator == "soft":
+        noise, chance = self._noise(log_p.shape)
+        soft = ((log_p + noise.to(log_p)) / self.temperature).softmax(1)
+        if self._draws_soft(chance):
             return self.table(soft)
         index = soft.argmax(1, keepdim=True)
         hard = torch.zeros_like(soft).scatter_(1, index, 1.0)
@@ -113,9 +120,19 @@ class Assignments(nn.Module):
         index = index.to(self.filter_logits.device)
         return nn.functional.one_hot(index, groups).to(self.filter_logits.dtype)
 
-    def _gumbel(self, shape: torch.Size) -> Tensor:
+    def _draws_soft(self, chance: float) -> bool:
+        """Return whether this draw stays soft; `chance` is uniform in [0, 1)."""
+        if self.estimator == "soft-first":
+            return self.progress < self.soft_share
+        if self.estimator == "mixed":
+            return chance < self.soft_share
+        return self.estimator == "soft"
+
+    def _noise(self, shape: torch.Size) -> tuple[Tensor, float]:
+        """Return Gumbel noise and one uniform number for the next draw."""
         text = f"{self.seed}:{self.draws}".encode()
         seed = int.from_bytes(hashlib.blake2b(text, digest_size=4).digest(), "little")
         self.draws += 1
         generator = torch.Generator().manual_seed(seed)
-        return -torch.empty(shape).exponential_(generator=generator).log()
+        gumbel = -torch.empty(shape).exponential_(generator=generator).log()
+        return gumbel, float(torch.rand((), generator=generator))

@@ -28,6 +28,7 @@ def convert(  # noqa: PLR0913 - the public face: each argument has its own defau
     *,
     relaxation: Relaxation = "connections",
     estimator: Estimator = "straight-through",
+    soft_share: float = 0.5,
     start: StartKind | Start = "thirds",
     hierarchical: bool = False,
     seed: int = 0,
@@ -42,7 +43,8 @@ def convert(  # noqa: PLR0913 - the public face: each argument has its own defau
             list such as `[["age"], ["gender", "race"], "all"]`.
         relaxation: `connections` (one masked convolution per layer) or `streams` (the paper's
             form: one convolution per layer and group).
-        estimator: `straight-through` or `soft`.
+        estimator: `straight-through`, `soft`, `soft-first` or `mixed`, see `Assignments`.
+        soft_share: When `soft-first` changes over, or how often `mixed` draws soft masks.
         start: Where the probabilities start.
         hierarchical: Whether a term per layer is added to each filter's logits.
         seed: Seed of the start and of the mask noise.
@@ -63,6 +65,7 @@ def convert(  # noqa: PLR0913 - the public face: each argument has its own defau
         len(parsed.extended),
         layer_of=_layer_of(wiring) if hierarchical else None,
         estimator=estimator,
+        soft_share=soft_share,
         seed=seed,
     )
     supernet = Supernet(network, wiring, assignments, relaxation=relaxation)

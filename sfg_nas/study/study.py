@@ -115,6 +115,7 @@ class Study:
                 groups=_group_spec(sharing),
                 relaxation=sharing.relaxation,
                 estimator=sharing.estimator,
+                soft_share=sharing.soft_share,
                 start=_start(sharing),
                 hierarchical=sharing.hierarchical,
                 seed=derive_seed(seed, "masks"),
@@ -183,6 +184,7 @@ def search_settings(config: StudyConfig, examples: int) -> SearchSettings:
         lambda2=sharing.lambda2,
         lambda3=sharing.lambda3,
         examples=examples,
+        warmup=sharing.warmup_epochs / config.training.epochs,
     )
 
 

@@ -23,6 +23,8 @@ class SearchSettings:
         lambda2: Weight of the entropy of the assignments; both signs are legal.
         lambda3: Weight of the expected MACs relative to all shared.
         examples: Training examples N, which the objective is divided by.
+        warmup: Fraction of the run, in [0, 1), during which the assignments stay as they are and the
+            weights alone learn. The temperature begins to fall after it.
     """
 
     temperature: Temperature
@@ -31,6 +33,7 @@ class SearchSettings:
     lambda2: float
     lambda3: float
     examples: int
+    warmup: float = 0.0
 
 
 class SupernetMethod:
@@ -87,8 +90,17 @@ class SupernetMethod:
         return Loss(value.total, parts)
 
     def before_step(self, progress: float) -> None:
-        """Set the temperature for a point of the run in [0, 1]."""
-        self._supernet.temperature = self._settings.temperature.at(progress, self._steps)
+        """Set temperature and estimator for a point of the run in [0, 1], and free the assignments."""
+        warmup = self._settings.warmup
+        begun = progress >= warmup - 1e-9
+        for logits in self._supernet.allocation_parameters():
+            logits.requires_grad_(
+                begun
+            )  # without a gradient Adam leaves them, and its moments, alone
+        since = max(progress - warmup, 0.0) / (1 - warmup)
+        steps = round(self._steps * (1 - warmup))
+        self._supernet.temperature = self._settings.temperature.at(since, steps)
+        self._supernet.assignments.progress = since
 
     def epoch_values(self) -> Mapping[str, float]:
         """Return the temperature of the last step."""

@@ -118,6 +118,13 @@ def test_a_good_study_has_its_values_and_the_defaults(tmp_path: Path) -> None:
         ("  epochs: 3", "  epochs: 3\n  warmup_epochs: 3", ["training.warmup_epochs", "epochs=3"]),
         (
             "training:",
+            "sharing: {warmup_epochs: 3}\ntraining:",
+            ["s.yaml:6: sharing.warmup_epochs", "< training.epochs", "3 of 3"],
+        ),
+        ("training:", "sharing: {soft_share: 2}\ntraining:", ["soft_share", "at most 1"]),
+        ("training:", "sharing: {estimator: hard}\ntraining:", ["'soft-first' or 'mixed'"]),
+        (
+            "training:",
             "search: {objectives: [error, macs], pruner: {kind: median}}\ntraining:",
             ["search.pruner.kind", "one objective only"],
         ),

@@ -52,6 +52,29 @@ def test_straight_through_is_one_hot_forward_and_soft_backward() -> None:
     assert torch.allclose(*gradients)
 
 
+def is_soft(assignments: Assignments) -> bool:
+    return len(assignments.sample()[:50].unique()) > 2
+
+
+def test_soft_first_changes_over_at_its_share_of_the_search() -> None:
+    assignments = rows(50, estimator="soft-first", soft_share=0.25)
+    found = []
+    for progress in (0.0, 0.2, 0.25, 0.9):
+        assignments.progress = progress
+        found.append(is_soft(assignments))
+    assert found == [True, True, False, False]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_mixed_draws_soft_masks_as_often_as_it_is_told(share: float) -> None:
+    draws = 300
+    assignments = rows(50, estimator="mixed", soft_share=share, seed=2)
+    soft = [is_soft(assignments) for _ in range(draws)]
+    assert abs(sum(soft) / draws - share) <= 4 * (share * (1 - share) / draws) ** 0.5
+    again = rows(50, estimator="mixed", soft_share=share, seed=2)
+    assert [is_soft(again) for _ in range(20)] == soft[:20]
+
+
 def test_owners_that_are_no_group_are_never_drawn() -> None:
     assignments = Assignments(P.repeat(10, 1), 5)
     table = assignments.sample()

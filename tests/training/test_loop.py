@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -194,6 +195,52 @@ def test_allocation_has_its_own_rate_and_both_learn(data: DataBundle) -> None:
     moved = [name for name, value in state(net).items() if not torch.equal(value, before[name])]
     assert any("logits" in name for name in moved)
     assert any("weight" in name or "original" in name for name in moved)
+
+
+@pytest.mark.parametrize("shape", ["linear", "exponential"])
+def test_in_the_warm_up_weights_learn_and_assignments_stay(
+    data: DataBundle, tmp_path: Path, shape: str
+) -> None:
+    chosen = replace(
+        search_settings(len(data.train)), warmup=0.5, temperature=Temperature(shape, 2.0, 0.2)
+    )
+    settings = Settings(epochs=4, batch_size=16, learning_rate=0.01)
+    logits: list[Tensor] = []
+    weights: list[Tensor] = []
+
+    def run(checkpoint: Path | None, stop: int | None) -> History:
+        net = supernet()
+        logits.append(net.assignments.filter_logits.detach().clone())
+
+        def note(history: History) -> None:
+            logits.append(net.assignments.filter_logits.detach().clone())
+            weights.append(next(iter(net.plain_state().values())).clone())
+            if len(history.rows) == stop:
+                raise Interrupted
+
+        return fit(
+            SupernetMethod(net, data.tasks, chosen, steps=16),
+            data.train,
+            settings,
+            fabric=make_fabric(),
+            seed=2,
+            checkpoint=checkpoint,
+            on_epoch=note,
+        )
+
+    history = run(None, None)
+    start, first, second, third, last = logits
+    assert torch.equal(start, first)
+    assert torch.equal(start, second)
+    assert not torch.equal(second, third)
+    assert not torch.equal(weights[0], weights[1])
+    warm, begun, done = (history.rows[i]["temperature"] for i in (1, 2, 3))
+    assert warm == 2.0 > begun > done > 0.2
+    for stop in (1, 3):  # in the warm-up and after it
+        with pytest.raises(Interrupted):
+            run(tmp_path / f"checkpoint{stop}", stop)
+        assert without_time(run(tmp_path / f"checkpoint{stop}", None)) == without_time(history)
+        assert torch.equal(logits[-1], last)
 
 
 def test_global_random_state_is_left_alone(data: DataBundle) -> None:
