@@ -62,7 +62,7 @@ def make_heads(
     with torch.no_grad():
         features = backbone(torch.zeros(1, *image_shape))
     backbone.train(training)
-    return {task.name: task.make_head(features.shape[1:]) for task in tasks}
+    return {task.name: task.make_head(features.shape[1:], image_shape) for task in tasks}
 
 
 def hard_sharing(

@@ -72,7 +72,7 @@ def predict(
         json_result(
             {
                 "predictions": rows,
-                "units": {task.name: task.unit for task in tasks if task.kind == "regression"},
+                "units": {task.name: task.unit for task in tasks if task.has_unit},
                 "unreadable": [{"file": shown(p), "reason": reason} for p, reason in failed],
             }
         )
@@ -112,19 +112,15 @@ def _described(
 
     rows: list[Row] = [{"file": shown(path)} for path in paths]
     for task in tasks:
-        values = task.decode(outputs[task.name]).tolist()
-        for row, value in zip(rows, values, strict=True):
-            row[task.name] = value if isinstance(value, int) else _short(value)
-        if task.kind == "classification":
-            shares = outputs[task.name].double().softmax(-1).tolist()
-            for row, own in zip(rows, shares, strict=True):
-                row.update({f"{task.name}/{k}": _short(share) for k, share in enumerate(own)})
+        for name, values in task.describe(outputs[task.name]).items():
+            for row, value in zip(rows, values, strict=True):
+                row[name] = _short(value)
     return rows
 
 
-def _short(value: float) -> float:
+def _short(value: object) -> object:
     """Return a number without the digits that single precision does not have."""
-    return float(f"{value:.7g}")
+    return float(f"{value:.7g}") if isinstance(value, float) else value
 
 
 def _csv(rows: Sequence[Row]) -> str:

@@ -15,7 +15,7 @@ from sfg_nas.data.augment import AUGMENTATIONS
 from sfg_nas.data.images import DataBundle, ImageSet, Pixels
 from sfg_nas.data.splits import Splits, random_splits
 from sfg_nas.errors import DataError, explain
-from sfg_nas.tasks import MISSING_CLASS, Task
+from sfg_nas.tasks import Task
 
 _CHUNK = 1024
 
@@ -91,7 +91,7 @@ def assemble(
     Raises:
         DataError: If labels or rows do not fit the images.
     """
-    labels = {task.name: _check_target(task, targets, len(images), name) for task in tasks}
+    labels = {task.name: _check_target(task, targets, images.shape, name) for task in tasks}
     rows = np.concatenate([splits.train, splits.validation, splits.test])
     if rows.min() < 0 or rows.max() >= len(images):
         raise DataError(
@@ -158,8 +158,7 @@ def _byte_sums(chunk: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def _measured(task: Task, targets: Tensor) -> Task:
-    unmeasured = task.center == 0.0 and task.scale == 1.0
-    return task.measured(targets) if unmeasured else task
+    return task.measured(targets) if task.unmeasured else task
 
 
 def _check_images(images: NDArray[np.generic] | Tensor, name: str) -> Pixels:
@@ -179,31 +178,19 @@ def _check_images(images: NDArray[np.generic] | Tensor, name: str) -> Pixels:
 
 
 def _check_target(
-    task: Task, targets: Mapping[str, ArrayLike | Tensor], count: int, name: str
+    task: Task, targets: Mapping[str, ArrayLike | Tensor], images: tuple[int, ...], name: str
 ) -> Tensor:
     where = f"{name}: targets: {task.name}"
     if task.name not in targets:
         _refuse(where, "each task needs labels", f"labels of {', '.join(targets) or 'nothing'}")
     found = targets[task.name]
     numbers = np.asarray(found.detach().cpu() if isinstance(found, Tensor) else found)
-    if numbers.shape != (count,) or not np.issubdtype(numbers.dtype, np.number):
-        _refuse(
-            where, f"{count} numbers, one per image, are needed", f"{numbers.shape} {numbers.dtype}"
-        )
-    wide = numbers.astype(np.float64)
-    if task.kind == "regression":
-        if np.isinf(wide).any():
-            _refuse(where, "finite numbers, or NaN where missing, are needed", "infinity")
-        return torch.from_numpy(wide.astype(np.float32))
-    classes = np.where(np.isnan(wide), MISSING_CLASS, wide)
-    wrong = (classes != np.round(classes)) | (classes < MISSING_CLASS) | (classes >= task.outputs)
-    if wrong.any():
-        _refuse(
-            where,
-            f"classes from 0 to {task.outputs - 1}, or {MISSING_CLASS} where missing, are needed",
-            sorted(set(classes[wrong].tolist()))[:5],
-        )
-    return torch.from_numpy(classes.astype(np.int64))
+    wanted = (images[0], *task.target_shape(images[1:]))
+    if numbers.shape != wanted or not np.issubdtype(numbers.dtype, np.number):
+        each = "one per image" if len(wanted) == 1 else f"of shape {wanted}"
+        rule = f"{images[0]} numbers, {each}, are needed"
+        _refuse(where, rule, f"{numbers.shape} {numbers.dtype}")
+    return task.targets(numbers, where)
 
 
 def _fingerprint(content: str, splits: Splits, labels: Mapping[str, Tensor]) -> str:

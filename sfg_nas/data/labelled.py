@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-import torch
+import numpy as np
 from torch import Tensor
 
 from sfg_nas.data import utkface
 from sfg_nas.data.unseen import file_column, find_photos, read_table
 from sfg_nas.errors import DataError, explain
-from sfg_nas.tasks import MISSING_CLASS, Task
+from sfg_nas.tasks import Cell, Task
 
 LABELS_OF_NAME: dict[str, Callable[[str], Mapping[str, int] | None]] = {
     "utkface": utkface.labels_of_name
@@ -70,9 +70,7 @@ def photos_of_table(
     labels = _labels_of_names(names, kind)
     for task in tasks:
         if task.name in rows[0]:
-            cells = [
-                _label(task, row[task.name], f"{table}: line {line}") for line, row in numbered
-            ]
+            cells = [task.label(row[task.name], f"{table}: line {line}") for line, row in numbered]
             labels[task.name] = cells
     return _labelled([base / name for name in names], labels, tasks, table)
 
@@ -98,48 +96,21 @@ def _base(folder: Path, kind: str, first: str) -> Path:
     return inner if inner.is_dir() and not (folder / first).exists() else folder
 
 
-def _labels_of_names(names: Sequence[str], kind: str) -> dict[str, list[float]]:
+def _labels_of_names(names: Sequence[str], kind: str) -> dict[str, list[Cell]]:
     read = LABELS_OF_NAME.get(kind)
     found = [read(Path(name).name) or {} for name in names] if read is not None else []
     tasks = dict.fromkeys(task for labels in found for task in labels)
     return {task: [float(labels.get(task, math.nan)) for labels in found] for task in tasks}
 
 
-def _label(task: Task, cell: str, where: str) -> float:
-    """Return a cell's label, NaN where it is missing."""
-    try:
-        value = float(cell) if cell.strip() else math.nan
-    except ValueError:
-        value = math.inf
-    missing = math.isnan(value) or (task.kind == "classification" and value == MISSING_CLASS)
-    if missing:
-        return math.nan
-    if task.kind == "regression" and math.isfinite(value):
-        return value
-    if task.kind == "classification" and value in range(task.outputs):
-        return value
-    rule = (
-        f"a class from 0 to {task.outputs - 1}, or nothing, is needed"
-        if task.kind == "classification"
-        else "a finite number, or nothing, is needed"
-    )
-    raise DataError(
-        explain(where=f"{where}: {task.name}", rule=rule, found=repr(cell), do="correct the cell")
-    )
-
-
 def _labelled(
-    paths: Sequence[Path], labels: Mapping[str, Sequence[float]], tasks: Sequence[Task], where: Path
+    paths: Sequence[Path], labels: Mapping[str, Sequence[Cell]], tasks: Sequence[Task], where: Path
 ) -> LabelledPhotos:
     targets: dict[str, Tensor] = {}
     for task in tasks:
-        values = torch.tensor(labels.get(task.name, ()), dtype=torch.float64)
-        if not bool(torch.isfinite(values).any()):
-            continue
-        if task.kind == "classification":
-            targets[task.name] = values.nan_to_num(MISSING_CLASS).long()
-        else:
-            targets[task.name] = values.float()
+        known = task.targets(np.array(labels.get(task.name, ()), dtype=np.float64), str(where))
+        if bool(task.labelled(known).any()):
+            targets[task.name] = known
     if not targets:
         names = ", ".join(task.name for task in tasks)
         rule = "labels are needed, in a table's columns or in the file names"

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import NoReturn, Self, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from sfg_nas.data.images import DataBundle, ImageSet
 from sfg_nas.errors import ConfigError, DataError, explain
-from sfg_nas.tasks import MISSING_CLASS, Task
+from sfg_nas.tasks import Task
 
 PREPARATION_FILE = "prediction.json"
 """Name of the file in a network's folder."""
@@ -34,6 +33,8 @@ _TASK_TYPES: dict[str, tuple[type, ...]] = {
     "center": (int, float),
     "scale": (int, float),
     "likelihood": (str,),
+    "classes": (list,),
+    "class_weights": (list, str),
 }
 
 T = TypeVar("T")
@@ -133,15 +134,10 @@ class Preparation:
         """
         given = dict(targets or {})
         labels = {
-            task.name: given.get(task.name, _missing(task, len(images))) for task in self.tasks
+            task.name: given.get(task.name, task.missing_targets(len(images), images.shape[1:]))
+            for task in self.tasks
         }
         return ImageSet(images, np.arange(len(images)), labels, self.mean, self.std)
-
-
-def _missing(task: Task, count: int) -> Tensor:
-    if task.kind == "classification":
-        return torch.full((count,), MISSING_CLASS, dtype=torch.int64)
-    return torch.full((count,), math.nan)
 
 
 def _numbers(path: Path, value: object, kind: type[T]) -> tuple[T, ...]:

@@ -173,10 +173,7 @@ class _Job:
         """
         tasks = self.study.tasks
         values = evaluate(network, self.study.data.validation, tasks)
-        shares = [
-            values[task.key] if task.higher_is_better else 1 - values[task.key] / task.scale
-            for task in tasks
-        ]
+        shares = [task.quality(values[task.key]) for task in tasks]
         row = {f"validation/{name}": value for name, value in values.items()}
         return row | {SCORE: sum(shares) / len(shares)}
 

@@ -40,16 +40,7 @@ class _Sampled(nn.Module):
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         drawn = self.supernet.predict(images, mode="sampled", draws=DRAWS)
-        return {task.name: _mean_prediction(task, drawn[task.name]) for task in self.tasks}
-
-
-def _mean_prediction(task: Task, drawn: Tensor) -> Tensor:
-    """Return the output [N, ...] of the mixture of K draws [K, N, ...]."""
-    if task.kind == "classification":
-        return drawn.log_softmax(-1).logsumexp(
-            0
-        )  # up to a constant the log of the mean probability
-    return drawn.mean(0)
+        return {task.name: task.mean_prediction(drawn[task.name]) for task in self.tasks}
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The one training loop, evaluation, norm recalibration and checkpoints without pickle."""
 
 from sfg_nas.training.checkpoint import load_module, load_tensors, save_module, save_tensors
-from sfg_nas.training.distillation import Distillation, DistilledMethod, teacher_loss
+from sfg_nas.training.distillation import Distillation, DistilledMethod
 from sfg_nas.training.evaluation import evaluate, predict
 from sfg_nas.training.files import (
     remove_leftovers,
@@ -52,7 +52,6 @@ __all__ = [
     "save_module",
     "save_tensors",
     "task_losses",
-    "teacher_loss",
     "write_atomically",
     "write_json",
     "write_rows",

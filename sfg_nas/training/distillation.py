@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from sfg_nas.errors import ConfigError, explain
 from sfg_nas.tasks import Task
@@ -74,8 +73,8 @@ class DistilledMethod(SupervisedMethod):
         weight = self._distillation.weight
         hard = task_losses(self._tasks, outputs, targets)
         soft = {
-            task.name: teacher_loss(
-                task, outputs[task.name], wanted[task.name], self._distillation.temperature
+            task.name: task.imitation(
+                outputs[task.name], wanted[task.name], self._distillation.temperature
             )
             for task in self._tasks
         }
@@ -93,27 +92,3 @@ class DistilledMethod(SupervisedMethod):
             self._teacher.to(images.device)
         outputs: Mapping[str, Tensor] = self._teacher(images.to(placement(self._teacher)[1]))
         return outputs
-
-
-def teacher_loss(task: Task, output: Tensor, wanted: Tensor, temperature: float) -> Tensor:
-    """Return how far an output is from the teacher's, a scalar, over all examples, labelled or not.
-
-    Of a classification: the Kullback-Leibler divergence (nats) of the softened probabilities, times the squared
-    temperature, so that its gradient keeps its size at every temperature (Hinton et al. 2015, section 2). Of a
-    regression: the mean squared error of the outputs, which are in units of the target's spread.
-
-    Args:
-        task: The task.
-        output: Of the trained network, [N, outputs].
-        wanted: Of the teacher, [N, outputs].
-        temperature: Above 0.
-    """
-    wanted = wanted.to(output.dtype)
-    if task.kind == "regression":
-        return functional.mse_loss(output, wanted)
-    return temperature**2 * functional.kl_div(
-        functional.log_softmax(output / temperature, dim=-1),
-        functional.log_softmax(wanted / temperature, dim=-1),
-        reduction="batchmean",
-        log_target=True,
-    )

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from sfg_nas.errors import ConfigError
 from sfg_nas.tasks import Task
-from sfg_nas.training import Distillation, DistilledMethod, SupervisedMethod, teacher_loss
+from sfg_nas.training import Distillation, DistilledMethod, SupervisedMethod
 
 CLASS = Task("kind", "classification", outputs=3)
 NUMBER = Task("size", "regression", weight=2.0, center=5.0, scale=2.0)
@@ -34,8 +34,8 @@ def test_the_loss_of_a_classification_is_the_divergence_of_softened_probabilitie
     output, wanted = torch.randn(5, 3), torch.randn(5, 3)
     p, q = (wanted / 2).softmax(-1), (output / 2).softmax(-1)
     by_hand = 4 * (p * (p.log() - q.log())).sum(-1).mean()
-    torch.testing.assert_close(teacher_loss(CLASS, output, wanted, 2.0), by_hand)
-    assert float(teacher_loss(CLASS, wanted, wanted + 7, 2.0)) == pytest.approx(0, abs=1e-6)
+    torch.testing.assert_close(CLASS.imitation(output, wanted, 2.0), by_hand)
+    assert float(CLASS.imitation(wanted, wanted + 7, 2.0)) == pytest.approx(0, abs=1e-6)
 
 
 def test_the_gradient_keeps_its_size_at_high_temperatures() -> None:
@@ -43,14 +43,14 @@ def test_the_gradient_keeps_its_size_at_high_temperatures() -> None:
     sizes = []
     for temperature in (20.0, 200.0):
         output = torch.zeros(5, 3, requires_grad=True)
-        teacher_loss(CLASS, output, wanted, temperature).backward()
+        CLASS.imitation(output, wanted, temperature).backward()
         assert output.grad is not None
         sizes.append(float(output.grad.norm()))
     assert sizes[0] == pytest.approx(sizes[1], rel=0.1)
 
 
 def test_the_loss_of_a_regression_is_in_spreads_of_the_target() -> None:
-    loss = teacher_loss(NUMBER, torch.tensor([[1.0], [3.0]]), torch.tensor([[0.0], [1.0]]), 9.0)
+    loss = NUMBER.imitation(torch.tensor([[1.0], [3.0]]), torch.tensor([[0.0], [1.0]]), 9.0)
     assert float(loss) == pytest.approx(2.5)
 
 

@@ -1,0 +1,11 @@
+"""Tasks: a head, a likelihood, metrics with a direction; one module per kind behind one protocol."""
+
+from __future__ import annotations
+
+from sfg_nas.tasks.classification import MISSING_CLASS
+from sfg_nas.tasks.gain import relative_gain
+from sfg_nas.tasks.kind import Cell, TaskKind
+from sfg_nas.tasks.registry import TASK_KINDS
+from sfg_nas.tasks.task import Task
+
+__all__ = ["MISSING_CLASS", "TASK_KINDS", "Cell", "Task", "TaskKind", "relative_gain"]

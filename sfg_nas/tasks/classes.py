@@ -1,0 +1,110 @@
+"""Class labels: names and numbers, checked; shared by the kinds that have classes."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from sfg_nas.tasks.kind import Labels, TaskFields, WrongFieldError, WrongLabelError
+
+
+def class_of(task: TaskFields, cell: str, what: str) -> float:
+    """Return the number of the class that a cell names; NaN where it is empty or says -1.
+
+    Where the classes have names only these count, `3` and `3.0` being the same name; else the
+    numbers from 0.
+
+    Args:
+        task: Its classes.
+        cell: Of a table.
+        what: What the classes are called.
+
+    Raises:
+        WrongLabelError: If it names none of them.
+    """
+    text = cell.strip()
+    if not text or text.lower() == "nan":
+        return math.nan
+    if text in task.classes:
+        return float(task.classes.index(text))
+    number = _number(text)
+    if task.classes:
+        same = [k for k, name in enumerate(task.classes) if _number(name) == number]
+        if number is not None and same:
+            return float(same[0])
+        raise WrongLabelError(f"a {what} out of {', '.join(task.classes)} is needed", repr(cell))
+    if number == -1:
+        return math.nan
+    if number is not None and number in range(task.outputs):
+        return number
+    raise WrongLabelError(
+        f"a {what} from 0 to {task.outputs - 1}, or nothing, is needed", repr(cell)
+    )
+
+
+def check_classes(task: TaskFields, labels: Labels, what: str) -> Labels:
+    """Return class labels, NaN where they are missing (-1).
+
+    Args:
+        task: Its number of classes.
+        labels: Any shape.
+        what: What the classes are called.
+
+    Raises:
+        WrongLabelError: If a label is none of them.
+    """
+    classes = np.where(labels == -1, math.nan, labels)
+    known = classes[~np.isnan(classes)]
+    wrong = known[(known != np.round(known)) | (known < 0) | (known >= task.outputs)]
+    if wrong.size:
+        rule = f"{what} from 0 to {task.outputs - 1}, or -1 where missing, are needed"
+        raise WrongLabelError(rule, sorted(set(wrong.tolist()))[:5])
+    return classes
+
+
+def check_names(task: TaskFields, what: str) -> None:
+    """Refuse names that are not one for each class.
+
+    Args:
+        task: Its classes, perhaps none.
+        what: What the classes are called.
+
+    Raises:
+        WrongFieldError: If there are others than `outputs`, or one is there twice.
+    """
+    if task.classes and len(set(task.classes)) != task.outputs:
+        rule = f"one name for each of the {task.outputs} {what} is needed"
+        raise WrongFieldError("classes", rule, list(task.classes))
+
+
+def refuse_class_weights(task: TaskFields) -> None:
+    """Refuse class weights, for kinds without classes that exclude each other.
+
+    Args:
+        task: Any task.
+
+    Raises:
+        WrongFieldError: If it has some.
+    """
+    if task.class_weights:
+        rule = "only a classification has class weights"
+        raise WrongFieldError("class_weights", rule, task.class_weights)
+
+
+def name_of(task: TaskFields, number: int) -> object:
+    """Return the name of a class, or its number where it has none.
+
+    Args:
+        task: Its classes.
+        number: From 0.
+    """
+    return task.classes[number] if task.classes else number
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

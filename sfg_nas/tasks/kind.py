@@ -1,0 +1,187 @@
+"""What a kind of task must answer: head, loss, prediction, metrics, labels. One class per kind."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+Labels = NDArray[np.float64]
+Cell = float | tuple[float, ...]
+
+
+class TaskFields(Protocol):
+    """The fields of a task that its kind may read; `Task` has them all."""
+
+    @property
+    def name(self) -> str:
+        """Name the task."""
+
+    @property
+    def outputs(self) -> int:
+        """Count the classes, labels, levels or channels."""
+
+    @property
+    def unit(self) -> str | None:
+        """Give the unit of the target."""
+
+    @property
+    def center(self) -> float:
+        """Give the value at which the output is 0."""
+
+    @property
+    def scale(self) -> float:
+        """Give the step of the output in the target's unit."""
+
+    @property
+    def likelihood(self) -> str:
+        """Name the likelihood."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Name the classes, labels or levels in order; empty where they are numbers."""
+
+    @property
+    def class_weights(self) -> tuple[float, ...] | str:
+        """Weigh the classes in the loss."""
+
+
+class WrongFieldError(ValueError):
+    """A task's field breaks a rule of its kind. `Task` turns it into a message."""
+
+    def __init__(self, field: str, rule: str, found: object) -> None:
+        super().__init__(field, rule)
+        self.field, self.rule, self.found = field, rule, found
+
+
+class WrongLabelError(ValueError):
+    """A label breaks a rule of its task's kind. `Task` turns it into a message."""
+
+    def __init__(self, rule: str, found: object) -> None:
+        super().__init__(rule)
+        self.rule, self.found = rule, found
+
+
+class TaskKind(ABC):
+    """Everything that differs between kinds of tasks; stateless, what varies stands in the task.
+
+    Shapes: outputs are `[N, outputs]`, or `[N, outputs, *spatial]` of a dense kind; targets
+    `[N, *target_shape]`.
+
+    Attributes:
+        likelihoods: What the kind allows; the first is the default.
+        metrics: The names that `evaluate` reports, the one the task is judged by first.
+        higher_is_better: Whether a larger main metric is a better one.
+        has_unit: Whether predictions are in the task's unit.
+        dense: Whether targets lie on the image's pixels.
+        dtype: Of targets.
+        missing: The value of an unknown target.
+    """
+
+    likelihoods: ClassVar[tuple[str, ...]]
+    metrics: ClassVar[tuple[str, ...]]
+    higher_is_better: ClassVar[bool]
+    has_unit: ClassVar[bool] = False
+    dense: ClassVar[bool] = False
+    dtype: ClassVar[torch.dtype] = torch.int64
+    missing: ClassVar[float] = -1
+
+    @abstractmethod
+    def check(self, task: TaskFields) -> None:
+        """Refuse impossible fields.
+
+        Raises:
+            WrongFieldError: If there is one.
+        """
+
+    @abstractmethod
+    def head(
+        self, task: TaskFields, features: torch.Size, image: Sequence[int] | None
+    ) -> nn.Module:
+        """Return a new head for features `[C, *spatial]` of images `[C, *spatial]`.
+
+        Raises:
+            WrongFieldError: If no head fits.
+        """
+
+    @abstractmethod
+    def loss(self, task: TaskFields, output: Tensor, target: Tensor) -> Tensor:
+        """Return the mean negative log-likelihood over what has a label; 0 with a graph if nothing."""
+
+    @abstractmethod
+    def decode(self, task: TaskFields, output: Tensor) -> Tensor:
+        """Return predictions `[N, *target_shape]`."""
+
+    @abstractmethod
+    def scores(self, task: TaskFields, output: Tensor, target: Tensor) -> dict[str, float]:
+        """Return the metrics; at least one example has a label."""
+
+    @abstractmethod
+    def imitation(
+        self, task: TaskFields, output: Tensor, wanted: Tensor, temperature: float
+    ) -> Tensor:
+        """Return how far outputs are from a teacher's, a scalar, over all examples."""
+
+    @abstractmethod
+    def mean(self, task: TaskFields, drawn: Tensor) -> Tensor:
+        """Return the output `[N, ...]` of the mixture of K draws `[K, N, ...]`."""
+
+    @abstractmethod
+    def parse(self, task: TaskFields, cell: str) -> Cell:
+        """Return the label that a table's cell holds, `nan` where it is missing.
+
+        Raises:
+            WrongLabelError: If it holds something else.
+        """
+
+    @abstractmethod
+    def check_labels(self, task: TaskFields, labels: Labels) -> Labels:
+        """Return labels `[N, *target_shape]` with missing ones as NaN.
+
+        Raises:
+            WrongLabelError: If one is impossible.
+        """
+
+    @abstractmethod
+    def describe(self, task: TaskFields, output: Tensor) -> dict[str, list[object]]:
+        """Return the columns that a table of predictions has, `""` naming the prediction itself."""
+
+    def target_shape(self, task: TaskFields, image: Sequence[int] | None) -> tuple[int, ...]:
+        """Return the shape of one example's target; `image` is `[C, *spatial]`."""
+        del task, image
+        return ()
+
+    def labelled(self, task: TaskFields, target: Tensor) -> Tensor:
+        """Return which examples have a label, `[N]`, of targets `[N, *target_shape]`."""
+        del task
+        known = ~torch.isnan(target) if self.dtype.is_floating_point else target >= 0
+        return known.flatten(1).any(1) if known.dim() > 1 else known
+
+    def metric_unit(self, task: TaskFields) -> str | None:
+        """Return the unit of the main metric, None for a fraction of one."""
+        del task
+        return None
+
+    def quality(self, task: TaskFields, value: float) -> float:
+        """Return the main metric as a number of which 1 is perfect and more is better."""
+        del task
+        return value
+
+    def unmeasured(self, task: TaskFields) -> bool:
+        """Return whether something of the task is still to be measured on training targets."""
+        del task
+        return False
+
+    def measured(self, task: TaskFields, targets: Tensor) -> Mapping[str, object]:
+        """Return the fields that change when training targets `[N, *target_shape]` are measured.
+
+        Raises:
+            WrongLabelError: If they do not allow it.
+        """
+        del task, targets
+        return {}

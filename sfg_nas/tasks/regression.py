@@ -1,0 +1,126 @@
+"""One number per image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchmetrics.functional.regression import mean_absolute_error, mean_squared_error
+
+from sfg_nas.tasks.classes import refuse_class_weights
+from sfg_nas.tasks.heads import pooled_head
+from sfg_nas.tasks.kind import Labels, TaskFields, TaskKind, WrongFieldError, WrongLabelError
+
+
+class Regression(TaskKind):
+    """A number in the task's unit, NaN where it is missing.
+
+    The network predicts `(target - center) / scale`. For a Gaussian of standard deviation 1 the loss
+    is half the squared error, for a Laplace distribution of scale 1 the absolute error, both in the
+    network's units, so that a perfect prediction scores 0.
+    """
+
+    likelihoods = ("gaussian", "laplace")
+    metrics = ("mae", "rmse")
+    higher_is_better = False
+    has_unit = True
+    dtype = torch.float32
+    missing = math.nan
+
+    def check(self, task: TaskFields) -> None:
+        """Refuse other numbers of outputs than 1, and classes."""
+        if task.outputs != 1:
+            raise WrongFieldError("outputs", "a regression has 1 output", task.outputs)
+        if task.classes:
+            raise WrongFieldError("classes", "a regression has no classes", task.classes)
+        refuse_class_weights(task)
+
+    def head(
+        self, task: TaskFields, features: torch.Size, image: Sequence[int] | None
+    ) -> nn.Module:
+        """Return global average pool and one linear layer with one output."""
+        del image
+        return pooled_head(features, task.outputs)
+
+    def loss(self, task: TaskFields, output: Tensor, target: Tensor) -> Tensor:
+        """Return the mean loss over the examples that have a label."""
+        number = output.squeeze(-1)
+        labelled = ~torch.isnan(target)
+        # The target is replaced before the subtraction: NaN times a mask of zeros is still NaN.
+        wanted = (target - task.center) / task.scale
+        difference = number - torch.where(labelled, wanted, 0.0).to(number.dtype)
+        laplace = task.likelihood == "laplace"
+        terms = difference.abs() if laplace else 0.5 * difference.square()
+        return torch.where(labelled, terms, 0.0).sum() / labelled.sum().clamp(min=1)
+
+    def decode(self, task: TaskFields, output: Tensor) -> Tensor:
+        """Return numbers `[N]` in the task's unit."""
+        return output.squeeze(-1) * task.scale + task.center
+
+    def scores(self, task: TaskFields, output: Tensor, target: Tensor) -> dict[str, float]:
+        """Return the mean absolute error and the root of the mean squared one, in the unit."""
+        labelled = ~torch.isnan(target)
+        predicted, wanted = self.decode(task, output)[labelled].float(), target[labelled].float()
+        return {
+            "mae": float(mean_absolute_error(predicted, wanted)),
+            "rmse": float(mean_squared_error(predicted, wanted, squared=False)),
+        }
+
+    def imitation(
+        self, task: TaskFields, output: Tensor, wanted: Tensor, temperature: float
+    ) -> Tensor:
+        """Return the mean squared error of the outputs, which are in units of the target's spread."""
+        del task, temperature
+        return functional.mse_loss(output, wanted)
+
+    def mean(self, task: TaskFields, drawn: Tensor) -> Tensor:
+        """Return the mean number."""
+        del task
+        return drawn.mean(0)
+
+    def parse(self, task: TaskFields, cell: str) -> float:
+        """Return the number in a cell."""
+        del task
+        try:
+            value = float(cell) if cell.strip() else math.nan
+        except ValueError:
+            value = math.inf
+        if math.isinf(value):
+            raise WrongLabelError("a finite number, or nothing, is needed", repr(cell))
+        return value
+
+    def check_labels(self, task: TaskFields, labels: Labels) -> Labels:
+        """Return numbers `[N]`."""
+        del task
+        if np.isinf(labels).any():
+            raise WrongLabelError("finite numbers, or NaN where missing, are needed", "infinity")
+        return labels
+
+    def describe(self, task: TaskFields, output: Tensor) -> dict[str, list[object]]:
+        """Return the number."""
+        return {"": list(self.decode(task, output).tolist())}
+
+    def metric_unit(self, task: TaskFields) -> str | None:
+        """Return the unit of the target."""
+        return task.unit
+
+    def quality(self, task: TaskFields, value: float) -> float:
+        """Return 1 less the error in spreads of the target."""
+        return 1 - value / task.scale
+
+    def unmeasured(self, task: TaskFields) -> bool:
+        """Return whether center and scale are still those of a new task."""
+        return task.center == 0.0 and task.scale == 1.0
+
+    def measured(self, task: TaskFields, targets: Tensor) -> Mapping[str, object]:
+        """Return mean and standard deviation; a constant target has scale 1."""
+        del task
+        known = targets[torch.isfinite(targets)].double()
+        if known.numel() == 0:
+            raise WrongLabelError("the training part needs at least one label", "none")
+        spread = float(known.std(correction=0))
+        return {"center": float(known.mean()), "scale": spread if spread > 0 else 1.0}

@@ -1,0 +1,43 @@
+"""One small example of every kind of task, for the contract test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sfg_nas.tasks import Task
+
+NAN = float("nan")
+IMAGE = (3, 8, 12)
+"""Shape of the images that dense targets lie on."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A task with targets of which some are missing.
+
+    Attributes:
+        task: Measured.
+        target: [6, *target_shape], the first example unknown.
+        cells: What a table says for the labels of each example, none if tables do not hold them.
+    """
+
+    task: Task
+    target: Tensor
+    cells: tuple[str, ...] = ()
+
+
+SAMPLES: dict[str, Sample] = {
+    "classification": Sample(
+        Task("shape", "classification", 3, classes=("disc", "bar", "7"), class_weights=(1, 2, 0.5)),
+        torch.tensor([-1, 0, 2, 1, 0, 2]),
+        ("", "disc", "7.0", " bar", "disc", "7"),
+    ),
+    "regression": Sample(
+        Task("size", "regression", unit="mm", center=5.0, scale=2.0),
+        torch.tensor([NAN, 1.0, 4.0, 9.0, 5.5, 4.0]),
+        ("", "1", "4.0", "9", "5.5", "4e0"),
+    ),
+}

@@ -1,0 +1,46 @@
+"""Class weights by hand, balanced weights, names."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from sfg_nas.errors import ConfigError, DataError
+from sfg_nas.tasks import Task
+
+
+def test_class_weights_by_hand() -> None:
+    task = Task("kind", "classification", 2, class_weights=(1.0, 3.0))
+    logits = torch.tensor([[0.0, math.log(3.0)], [0.0, 0.0], [5.0, 5.0]])
+    wanted = (3.0 * -math.log(3 / 4) + 1.0 * -math.log(1 / 2)) / 4
+    assert task.loss(logits, torch.tensor([1, 0, -1])).item() == pytest.approx(wanted)
+
+
+def test_balanced_weights_are_measured_on_training_labels() -> None:
+    task = Task("kind", "classification", 3, class_weights="balanced")
+    assert task.unmeasured
+    with pytest.raises(ConfigError, match="class_weights: balanced weights must be measured"):
+        task.loss(torch.zeros(1, 3), torch.tensor([0]))
+    found = task.measured(torch.tensor([0, 0, 0, 2, -1]))
+    assert found.class_weights == pytest.approx((4 / 9, 1.0, 4 / 3))
+    with pytest.raises(DataError, match="at least one label"):
+        task.measured(torch.tensor([-1]))
+
+
+@pytest.mark.parametrize("weights", [(1.0,), (1.0, 0.0), (1.0, math.nan), "even"])
+def test_impossible_weights_are_refused(weights: tuple[float, ...] | str) -> None:
+    with pytest.raises(ConfigError, match="class_weights"):
+        Task("kind", "classification", 2, class_weights=weights)
+
+
+def test_names_are_one_for_each_class() -> None:
+    with pytest.raises(ConfigError, match="classes: one name for each of the 3"):
+        Task("kind", "classification", 3, classes=("a", "b"))
+    with pytest.raises(ConfigError, match="classes"):
+        Task("kind", "classification", 2, classes=("a", "a"))
+    named = Task("kind", "classification", 2, classes=("no", "yes"))
+    found = named.describe(torch.tensor([[0.0, 0.0], [0.0, 9.0]]))
+    assert found["kind"] == ["no", "yes"]
+    assert found["kind/yes"][0] == pytest.approx(0.5)
