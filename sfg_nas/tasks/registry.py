@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from sfg_nas.tasks.classification import Classification
 from sfg_nas.tasks.kind import TaskKind
+from sfg_nas.tasks.multilabel import MultiLabel
+from sfg_nas.tasks.ordinal import Ordinal
 from sfg_nas.tasks.regression import Regression
 
 TASK_KINDS: dict[str, TaskKind] = {
     "classification": Classification(),
+    "multi-label": MultiLabel(),
+    "ordinal": Ordinal(),
     "regression": Regression(),
 }
 """Kinds of tasks by the name that a study file gives them."""

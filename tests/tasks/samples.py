@@ -35,6 +35,16 @@ SAMPLES: dict[str, Sample] = {
         torch.tensor([-1, 0, 2, 1, 0, 2]),
         ("", "disc", "7.0", " bar", "disc", "7"),
     ),
+    "multi-label": Sample(
+        Task("wears", "multi-label", 3, classes=("hat", "scarf", "ring")),
+        torch.tensor([[-1, -1, -1], [0, 0, 0], [1, 0, 0], [1, 0, 1], [1, 1, 1], [0, 1, 0]]),
+        ("", "none", "hat", "ring; hat", "hat|scarf|ring", "scarf"),
+    ),
+    "ordinal": Sample(
+        Task("grade", "ordinal", 4, classes=("0", "I", "II", "III")),
+        torch.tensor([-1, 0, 3, 1, 2, 3]),
+        ("", "0.0", "III", "I", "II", "III"),
+    ),
     "regression": Sample(
         Task("size", "regression", unit="mm", center=5.0, scale=2.0),
         torch.tensor([NAN, 1.0, 4.0, 9.0, 5.5, 4.0]),
