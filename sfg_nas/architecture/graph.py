@@ -15,6 +15,7 @@ import networkx as nx
 
 from sfg_nas.architecture.files import graph_to_json, read_graph, to_graphml, write_text
 from sfg_nas.architecture.lint import lint_graph
+from sfg_nas.architecture.structure import structure_of
 from sfg_nas.errors import ArchitectureError, explain
 from sfg_nas.groups import Groups
 
@@ -28,7 +29,7 @@ class Parameter(TypedDict):
     shape: list[int]
     axis: int | None  # the axis that follows the node's channels
     trained: bool
-    fill: float  # mean of the values: where training from scratch starts
+    fill: float  # mean of the values before the search: where training from scratch starts
     values: list[float] | None  # all values of a constant, which is not trained
 
 
@@ -210,11 +211,15 @@ class Architecture:
     @cached_property
     def hash(self) -> str:
         """Hexadecimal digest of the structure: equal graphs have equal digests."""
-        return hashlib.sha256(self.to_json(indent=None).encode()).hexdigest()[:16]
+        return hashlib.sha256(self._structure.encode()).hexdigest()[:16]
+
+    @cached_property
+    def _structure(self) -> str:
+        return structure_of(self.graph)
 
     def __eq__(self, other: object) -> bool:
         """Return whether another architecture has the same structure."""
-        return isinstance(other, Architecture) and self.to_json() == other.to_json()
+        return isinstance(other, Architecture) and self._structure == other._structure
 
     def __hash__(self) -> int:
         """Return a hash that agrees with `==`."""

@@ -17,6 +17,8 @@ from sfg_nas.sharing.traced import BATCH, TracedOp, is_kind
 from sfg_nas.sharing.units import Layout
 from sfg_nas.sharing.wiring import Wiring
 
+_BANKS = (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)
+
 
 class Divider(Protocol):
     """What a part needs of the division under way.
@@ -163,7 +165,8 @@ class Part:
         trained = self.divider.is_trained(key)
         record = parameter(key=target or key, shape=shape, axis=axis, trained=trained)
         if trained or is_kind(self.op, Kind.CHANNEL_NORM):
-            record["fill"] = float(value.double().mean()) if value.numel() else 0.0
+            if not is_kind(self.op, *_BANKS):  # a bank starts as PyTorch starts it
+                record["fill"] = self.divider.initial_means.get(key, 0.0)
             return record
         kept = value
         if axis is not None and self.axis is not None:

@@ -59,6 +59,7 @@ class Supernet(nn.Module):
         assignments: Probabilities of the groups, one row per set of tied filters.
         wiring: Which filters are tied and who reads whom.
         relaxation: `connections` or `streams`.
+        initial_means: Mean of every value that `static_values` gives, before any training.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Supernet(nn.Module):
         *,
         relaxation: Relaxation = "connections",
     ) -> None:
-        """Take over a network; use `convert` to make a supernet from your own modules."""
+        """Take over a network; `convert` makes a supernet from your own modules."""
         super().__init__()
         self.network = network
         self.wiring = wiring
@@ -82,6 +83,8 @@ class Supernet(nn.Module):
             self._streams = StreamRunner(network, wiring)
         else:
             install_masks(network, wiring, self._holder)
+        initial = self.static_values().items()
+        self.initial_means = {k: float(v.detach().double().mean()) for k, v in initial if v.numel()}
 
     @property
     def groups(self) -> Groups:

@@ -43,3 +43,19 @@ def test_one_task_alone_is_a_smaller_network_with_the_same_output() -> None:
     assert list(alone) == [task]
     torch.testing.assert_close(alone[task], whole[task])
     assert part.architecture.macs < architecture.macs
+
+
+@pytest.mark.parametrize("name", ["resnet", "vgg"])
+def test_training_changes_weights_but_not_the_architecture(name: str) -> None:
+    found = pair(name)
+    allocation = random_allocation(found.connections, 3)
+    before = distill(found.connections, allocation)
+    state = {k: v.clone() for k, v in found.connections.state_dict().items()}
+    with torch.no_grad():
+        for value in found.connections.network.parameters():
+            value.add_(0.1)
+    after = distill(found.connections, allocation)
+    found.connections.load_state_dict(state)
+    assert after == before
+    assert after.hash == before.hash
+    assert after.to_json() == before.to_json()
