@@ -148,5 +148,6 @@ def split(text: str) -> list[str]:
 
 def _ranks(scores: Tensor) -> Tensor:
     """Return numbers in [0, 1] in the order of the scores, equal where these are."""
-    values, places = scores.unique(return_inverse=True)
-    return places.double() / max(1, len(values) - 1)
+    values, places = torch.unique(scores, return_inverse=True)
+    ranks: Tensor = places.double() / max(1, len(values) - 1)
+    return ranks
