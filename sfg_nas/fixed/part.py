@@ -29,6 +29,7 @@ class Divider(Protocol):
         graph: The graph being written.
         parts: Operation to owner (extended index) to node.
         statics: Values of parameters and constants by key.
+        initial_means: Their means before any training.
         layouts: Layouts in which every position along the channel axis has its own label.
     """
 
@@ -37,6 +38,7 @@ class Divider(Protocol):
     graph: nx.DiGraph[str]
     parts: dict[str, dict[int, str]]
     statics: dict[str, Tensor]
+    initial_means: dict[str, float]
     layouts: dict[str, Layout]
 
     def connect(self, source: str, target: str, operand: int, position: int) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +12,7 @@ from torch.nn.utils import parametrize
 
 from sfg_nas.operations import Kind
 from sfg_nas.sharing.connections import ConnectionMask, TableSource
-from sfg_nas.sharing.intercept import Replacement, intercept
+from sfg_nas.sharing.intercept import Passes, Replacement, intercept
 from sfg_nas.sharing.norms import affine, norm_axes, norm_segments, read_norm
 from sfg_nas.sharing.traced import BackboneWithHeads, TracedOp, is_kind
 from sfg_nas.sharing.wiring import Wiring
@@ -18,7 +20,14 @@ from sfg_nas.sharing.wiring import Wiring
 _READING = (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)
 
 
-def install_masks(network: BackboneWithHeads, wiring: Wiring, table: TableSource) -> None:
+class Tables(Passes, Protocol):
+    """The masks of the pass that is under way, `[V + E, E]`, and what they may read."""
+
+    def __call__(self) -> tuple[Tensor, Tensor]:
+        """Return both tables."""
+
+
+def install_masks(network: BackboneWithHeads, wiring: Wiring, table: Tables) -> None:
     """Mask the weights of every reading layer, and intercept what masks cannot reach."""
     owners: dict[int, int] = {}
     for parameter in (p for m in network.modules() for p in m._parameters.values()):
@@ -33,16 +42,16 @@ def install_masks(network: BackboneWithHeads, wiring: Wiring, table: TableSource
         if module is not None and owners[id(getattr(module, attribute))] == 1:
             parametrize.register_parametrization(module, attribute, mask, unsafe=True)
         else:
-            computed.update(dict.fromkeys(layer.ops, _masked_call(mask)))
+            computed.update(dict.fromkeys(layer.ops, _MaskedCall(mask)))
     norms = {
         op.name: _norm_call(op, wiring, table)
         for op in wiring.network.ops
         if is_kind(op, Kind.MIXING_NORM) and _mixes(op, wiring)
     }
     if computed:
-        _intercept_all(network, wiring, "conv", computed)
+        _intercept_all(network, wiring, "conv", computed, table)
     if norms:
-        _intercept_all(network, wiring, "norm", norms)
+        _intercept_all(network, wiring, "norm", norms, table)
 
 
 def _locate(network: nn.Module, target: str | None) -> tuple[nn.Module | None, str]:
@@ -55,7 +64,11 @@ def _locate(network: nn.Module, target: str | None) -> tuple[nn.Module | None, s
 
 
 def _intercept_all(
-    network: nn.Module, wiring: Wiring, family: str, chosen: Mapping[str, Replacement]
+    network: nn.Module,
+    wiring: Wiring,
+    family: str,
+    chosen: Mapping[str, Replacement],
+    clock: Passes,
 ) -> None:
     kinds = (Kind.MIXING_NORM,) if family == "norm" else _READING
     calls: dict[str, list[Replacement | None]] = {}
@@ -63,19 +76,20 @@ def _intercept_all(
         if is_kind(op, *kinds):
             calls.setdefault(op.path, []).append(chosen.get(op.name))
     for path, replacements in calls.items():
-        intercept(network.get_submodule(path), {family: replacements})
+        intercept(network.get_submodule(path), {family: replacements}, clock)
 
 
-def _masked_call(mask: ConnectionMask) -> Replacement:
-    """Return a call of a convolution or linear function whose weight is masked."""
+@dataclass
+class _MaskedCall:
+    """A call of a convolution or linear function whose weight is masked."""
 
-    def call(original: Callable[..., Tensor], *args: object, **kwargs: object) -> Tensor:
+    mask: ConnectionMask
+
+    def __call__(self, original: Callable[..., Tensor], *args: object, **kwargs: object) -> Tensor:
         given = dict(zip(("input", "weight"), args, strict=False)) | kwargs
         weight = given.pop("weight")
         assert isinstance(weight, Tensor)
-        return original(given.pop("input"), mask(weight), *args[2:], **given)
-
-    return call
+        return original(given.pop("input"), self.mask(weight), *args[2:], **given)
 
 
 def _mixes(op: TracedOp, wiring: Wiring) -> bool:
@@ -84,15 +98,29 @@ def _mixes(op: TracedOp, wiring: Wiring) -> bool:
     return axis is not None and len(set(rows.tolist())) > 1 and norm_axes(op, axis) is not None
 
 
-def _norm_call(op: TracedOp, wiring: Wiring, table: TableSource) -> Replacement:
+def _norm_call(op: TracedOp, wiring: Wiring, table: TableSource) -> _NormCall:
     axis, rows = wiring.rows[op.operands["input"][0]]
     assert axis is not None
     over = norm_axes(op, axis)
     assert over is not None
-    segments = norm_segments(op, len(rows))
     reads = torch.from_numpy(wiring.groups.reads).float()
+    segments = norm_segments(op, len(rows))
+    return _NormCall(table, rows, segments, reads, axis, over, op.operation == "group_norm")
 
-    def call(_original: Callable[..., Tensor], *args: object, **kwargs: object) -> Tensor:
+
+@dataclass
+class _NormCall:
+    """A call of a norm that mixes channels: each takes its statistics over what its owner may read."""
+
+    table: TableSource
+    rows: Tensor
+    segments: Tensor
+    reads: Tensor
+    axis: int
+    over: tuple[int, ...]
+    per_channel: bool
+
+    def __call__(self, _original: Callable[..., Tensor], *args: object, **kwargs: object) -> Tensor:
         names = ("input", "normalized_shape", "weight", "bias", "eps")
         given = dict(zip(names, args, strict=False)) | kwargs
         x, weight, bias = given["input"], given.get("weight"), given.get("bias")
@@ -103,16 +131,14 @@ def _norm_call(op: TracedOp, wiring: Wiring, table: TableSource) -> Replacement:
         assert bias is None or isinstance(bias, Tensor)
         with torch.autocast(x.device.type, enabled=False):  # norms run in full precision
             x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-            own = table()[0][rows.to(x.device)].to(x.dtype)
+            own = self.table()[0][self.rows.to(x.device)].to(x.dtype)
             y = read_norm(
                 x,
-                axis=axis,
-                over=over,
-                segments=segments.to(x),
-                readers=reads.to(x) @ own.T,
+                axis=self.axis,
+                over=self.over,
+                segments=self.segments.to(x),
+                readers=self.reads.to(x) @ own.T,
                 own=own,
                 eps=eps,
             )
-            return affine(y, weight, bias, axis if op.operation == "group_norm" else None)
-
-    return call
+            return affine(y, weight, bias, self.axis if self.per_channel else None)

@@ -8,7 +8,8 @@ operation where the module calls it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 from torch import nn
@@ -32,12 +33,32 @@ FUNCTIONS: Mapping[object, str] = {
 }
 
 
+class Passes(Protocol):
+    """What knows which forward pass of the whole network is under way.
+
+    Attributes:
+        passes: Forward passes begun so far.
+    """
+
+    passes: int
+
+
 class _Interception(TorchFunctionMode):
     """Hands the n-th call of a family of functions to the n-th replacement."""
 
-    def __init__(self, replacements: Mapping[str, Sequence[Replacement | None]]) -> None:
+    def __init__(
+        self,
+        replacements: Mapping[str, Sequence[Replacement | None]],
+        done: dict[str, int],
+    ) -> None:
         super().__init__()
-        self.queues = {family: iter(items) for family, items in replacements.items()}
+        self.replacements, self.done = replacements, done
+
+    def _next(self, family: str) -> Replacement | None:
+        place = self.done.get(family, 0)
+        self.done[family] = place + 1
+        items = self.replacements[family]
+        return items[place] if place < len(items) else None
 
     def __torch_function__(
         self,
@@ -48,28 +69,46 @@ class _Interception(TorchFunctionMode):
     ) -> object:
         family = FUNCTIONS.get(func)
         keywords = dict(kwargs or {})
-        if family is None or family not in self.queues:
+        if family is None or family not in self.replacements:
             return func(*args, **keywords)
-        replacement = next(self.queues[family], None)
+        replacement = self._next(family)
         with torch._C.DisableTorchFunction():
             if replacement is None:
                 return func(*args, **keywords)
             return replacement(func, *args, **keywords)
 
 
-def intercept(module: nn.Module, replacements: Mapping[str, Sequence[Replacement | None]]) -> None:
+@dataclass
+class _Intercepted:
+    """A module's forward with replacements; an object, so that a deep copy runs the copy's own parts.
+
+    A module that is called several times in one pass of the network goes on in its replacements where
+    its last call stopped.
+    """
+
+    forward: Callable[..., object]
+    replacements: Mapping[str, Sequence[Replacement | None]]
+    clock: Passes
+    at: int = -1
+    done: dict[str, int] = field(default_factory=dict)
+
+    def __call__(self, *args: object, **kwargs: object) -> object:
+        if self.at != self.clock.passes:
+            self.at, self.done = self.clock.passes, {}
+        with _Interception(self.replacements, self.done):
+            return self.forward(*args, **kwargs)
+
+
+def intercept(
+    module: nn.Module, replacements: Mapping[str, Sequence[Replacement | None]], clock: Passes
+) -> None:
     """Let a module's own calls of some functions be answered by replacements.
 
     Args:
         module: The module whose `forward` makes the calls; it is changed.
-        replacements: Family (`norm` or `conv`) to one entry per call in execution order: a function
-            `(original, *args, **kwargs)`, or None to let that call through.
+        replacements: Family (`norm` or `conv`) to one entry per call in one pass of the whole network, in execution
+            order: a callable object `(original, *args, **kwargs)` that can be deeply copied, or None to let that
+            call through.
+        clock: Tells one pass of the network from the next.
     """
-    forward = module.forward
-
-    @wraps(forward)
-    def intercepted(*args: object, **kwargs: object) -> object:
-        with _Interception(replacements):
-            return forward(*args, **kwargs)
-
-    module.forward = intercepted
+    module.forward = _Intercepted(module.forward, replacements, clock)

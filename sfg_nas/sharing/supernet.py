@@ -31,9 +31,11 @@ class _TableHolder:
         self.assignments = assignments
         self.reads = torch.from_numpy(groups.reads).float()
         self.tables: tuple[Tensor, Tensor] | None = None
+        self.passes = 0
 
     def hold(self, table: Tensor) -> None:
         """Use these masks `[V + E, E]` until `release`."""
+        self.passes += 1
         self.reads = self.reads.to(table)
         self.tables = table, table @ self.reads
 

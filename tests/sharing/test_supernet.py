@@ -160,19 +160,7 @@ def test_deepcopy_is_independent() -> None:
     assert not torch.equal(twin(x)["age"], before)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(
-            name,
-            marks=pytest.mark.xfail(
-                strict=True,
-                reason="an intercepted module's copy runs the forward and the masks of the original",
-            ),
-        )
-        for name in ("convnext", "weight-standard")
-    ],
-)
+@pytest.mark.parametrize("name", ["convnext", "weight-standard"])
 def test_deepcopy_of_intercepted_modules_is_independent(name: str) -> None:
     both = pair(name)
     original = both.connections.harden(random_allocation(both.connections, seed=0))
