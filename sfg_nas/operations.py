@@ -169,6 +169,8 @@ def run_operation(
             value = tensors[name]
         elif name in ("train", "training") and operation.kind is not Kind.MOVEMENT:
             value = training
+        elif name == "use_input_stats" and training:  # of instance norm; traced in evaluation mode
+            value = True
         elif name in settings:
             value = _from_setting(settings[name])
         elif argument.has_default_value():

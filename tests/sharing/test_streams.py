@@ -25,10 +25,6 @@ def test_equal_in_training_mode_too(name: str) -> None:
     three_ways_equal(both, allocation, training=True)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the stream form runs instance norm with running statistics also in training mode",
-)
 def test_tracked_instance_norm_in_training_mode() -> None:
     both = pair("instance-norm")
     three_ways_equal(both, random_allocation(both.connections, seed=5), training=True)
