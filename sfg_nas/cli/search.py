@@ -44,8 +44,12 @@ def search(
     trials: Annotated[
         int | None, typer.Option(min=1, help="Trials over all calls, instead of the study's.")
     ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that share the trials, threads and GPUs.")
+    ] = 1,
     storage: Annotated[
-        str | None, typer.Option(help="URL of an Optuna storage, instead of the run's SQLite.")
+        str | None,
+        typer.Option(help="postgresql://... where workers on any machine meet; default: a file."),
     ] = None,
     smoke: Annotated[
         bool, typer.Option("--smoke", help="As small as can be, to see that all of it runs.")
@@ -69,6 +73,7 @@ def search(
                 trials=trials,
                 device=device,
                 storage=storage,
+                workers=workers,
                 progress=progress,
             )
     best = run.best

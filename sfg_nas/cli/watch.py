@@ -45,9 +45,9 @@ class _Lines:
         now = time.monotonic()
         if report.text and report.text != self._text:
             self._text = report.text
-            note(f"[{report.done}/{report.total}] {report.stage}: {report.text}")
+            note(f"[{report.done}/{report.total}] {report.stage}: {report.text}{_all(report)}")
         elif report.epoch and now - self._last >= SECONDS_BETWEEN_LINES:
-            note(f"[{report.done}/{report.total}] {report.stage}: {_epoch(report)}")
+            note(f"[{report.done}/{report.total}] {report.stage}: {_epoch(report)}{_all(report)}")
         else:
             return
         self._last = now
@@ -87,7 +87,7 @@ def _bars() -> Iterator[Report]:
                 description=progress.stage,
                 completed=progress.done,
                 total=progress.total,
-                text=progress.text if progress.stage == "retrain" else "",
+                text=summary(progress) if progress.counts else progress.text,
             )
             bars.update(
                 epochs,
@@ -99,7 +99,41 @@ def _bars() -> Iterator[Report]:
         yield report
 
 
+def summary(report: Progress) -> str:
+    """Return the state of all trials in a line: how many ended and how, the best, the time that is left.
+
+    Args:
+        report: A report with counts.
+    """
+    names = {"complete": "done"}
+    states = ("complete", "running", "pruned", "failed")
+    parts = [f"{report.counts.get(state, 0)} {names.get(state, state)}" for state in states]
+    text = ", ".join(parts)
+    if report.best is not None:
+        text += f"; best {report.best:.5g}"
+    if report.seconds_left is not None:
+        text += f"; about {duration(report.seconds_left)} left"
+    return text
+
+
+def duration(seconds: float) -> str:
+    """Return a time as hours, minutes and seconds, such as `1:02:03`.
+
+    Args:
+        seconds: The time.
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _all(report: Progress) -> str:
+    return f"  ({summary(report)})" if report.counts else ""
+
+
 def _epoch(report: Progress) -> str:
+    if report.workers > 1:
+        return f"epochs {report.epoch} of {report.epochs} in {report.workers} workers"
     return f"epoch {report.epoch} of {report.epochs} {_values(report)}".rstrip()
 
 

@@ -40,14 +40,16 @@ class SamplerConfig(Section):
 
 
 class PrunerConfig(Section):
-    """Who stops hopeless trials early; one objective only."""
+    """Who stops hopeless trials early."""
 
-    kind: Literal["none", "median", "hyperband"] = "none"
-    """Optuna's pruner."""
+    kind: Literal["none", "median", "hyperband", "dominance", "hypervolume"] = "none"
+    """median, hyperband: Optuna's, for one objective; dominance, hypervolume: rungs for any number."""
     startup: NonNegativeInt = 3
-    """Trials that are never stopped (median)."""
+    """Trials that are never stopped (all but hyperband)."""
     warmup_epochs: NonNegativeInt = 1
-    """Epochs of each trial in which it is never stopped (median)."""
+    """Epochs in which no trial is stopped (median), or up to the first rung (dominance, hypervolume)."""
+    factor: Annotated[int, Field(ge=2)] = 2
+    """One of so many trials goes on at a rung; the next rung is so many times as far (not for Optuna's)."""
 
 
 class SearchConfig(Section):
@@ -73,10 +75,11 @@ class SearchConfig(Section):
         if len(set(self.objectives)) < len(self.objectives):
             found = ", ".join(self.objectives)
             raise broken_rule("objectives", "each objective stands once", found, "remove one")
-        if len(self.objectives) > 1 and self.pruner.kind != "none":
+        if len(self.objectives) > 1 and self.pruner.kind in {"median", "hyperband"}:
             found = f"{self.pruner.kind} with {len(self.objectives)} objectives"
-            rule = "a pruner works with one objective only"
-            raise broken_rule("pruner.kind", rule, found, "set pruner.kind to none")
+            rule = "median and hyperband work with one objective only"
+            do = "set pruner.kind to dominance, hypervolume or none"
+            raise broken_rule("pruner.kind", rule, found, do)
         return self
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,6 +60,12 @@ class TrialFiles:
     def checkpoint(self) -> Path:
         """Return the file that is there while the trial runs."""
         return self.root / "checkpoint.safetensors"
+
+    def is_ended(self) -> bool:
+        """Return whether the trial's state is here and says that it ended."""
+        if not self.state.exists():
+            return False
+        return str(json.loads(self.state.read_text(encoding="utf-8"))["state"]) != "running"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -19,6 +20,11 @@ class Progress:
         epochs: Its epochs in all, or 0.
         text: One line for a reader, empty for a mere epoch.
         values: The present row of metrics, or the finished trial's objectives.
+        trial: The trial that is reported, or None.
+        counts: Trials by state, over all workers: complete, running, pruned, failed.
+        best: The best value of the first objective so far, or None.
+        seconds_left: An estimate of the time until all trials are done, or None.
+        workers: Processes that work here.
     """
 
     stage: Literal["references", "search", "retrain"]
@@ -28,6 +34,11 @@ class Progress:
     epochs: int = 0
     text: str = ""
     values: Mapping[str, float] = field(default_factory=dict)
+    trial: int | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    best: float | None = None
+    seconds_left: float | None = None
+    workers: int = 1
 
 
 ProgressCallback = Callable[[Progress], None]
@@ -36,3 +47,26 @@ ProgressCallback = Callable[[Progress], None]
 def silent(report: Progress) -> None:
     """Do nothing with a report."""
     del report
+
+
+class Clock:
+    """Estimates how long a search still takes, from how far it came in this sitting."""
+
+    def __init__(self) -> None:
+        """Start with the first report."""
+        self._start: tuple[float, float] | None = None
+
+    def seconds_left(self, trials_done: float, total: int) -> float | None:
+        """Return the estimate, or None as long as nothing is done.
+
+        Args:
+            trials_done: Ended trials, whoever ended them, and the done parts of running ones.
+            total: Trials in all.
+        """
+        now = time.monotonic()
+        if self._start is None:
+            self._start = (now, trials_done)
+        began, before = self._start
+        if trials_done <= before:
+            return None
+        return max(total - trials_done, 0.0) * (now - began) / (trials_done - before)

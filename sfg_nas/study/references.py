@@ -11,7 +11,9 @@ from torch import nn
 
 from sfg_nas.baselines import hard_sharing, single_task
 from sfg_nas.cost import count_macs, count_params
-from sfg_nas.study.layout import RunFiles, locked
+from sfg_nas.study.courier import Courier
+from sfg_nas.study.layout import RunFiles
+from sfg_nas.study.locks import FileLocks, Locks
 from sfg_nas.study.study import Study, training_settings
 from sfg_nas.tasks import Task, relative_gain
 from sfg_nas.training import (
@@ -80,6 +82,8 @@ def ensure_references(
     *,
     device: str,
     on_epoch: Callable[[History], None] | None = None,
+    locks: Locks | None = None,
+    courier: Courier | None = None,
 ) -> References:
     """Return the references, training them first if they are not stored yet; resumable.
 
@@ -88,17 +92,24 @@ def ensure_references(
         files: The run's files.
         device: Where to train.
         on_epoch: Called after each epoch.
+        locks: Of this worker; None for those of the run directory.
+        courier: Brings the references of a worker elsewhere; None if there is none.
 
     Raises:
         TrainingError: If a loss is not finite.
     """
-    with locked(files.lock("references")):
+    with (locks or FileLocks(files.lock("references").parent)).hold("references"):
+        if courier is not None:
+            courier.fetch(files.references)
         stored = load_references(files)
         if stored is not None:
             return stored
+        remove_leftovers(files.root, files.references.name)
         remove_leftovers(files.reference_work)
         references = _train(study, files, device, on_epoch)
         write_json(files.references, asdict(references))
+        if courier is not None:
+            courier.send(files.references)
         (files.reference_work / CHECKPOINT).unlink(missing_ok=True)
         return references
 

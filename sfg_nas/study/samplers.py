@@ -11,6 +11,7 @@ from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESample
 from optuna.trial import FrozenTrial, TrialState
 
 from sfg_nas.config import SearchConfig
+from sfg_nas.study.pruning import RULES, RungPruner
 from sfg_nas.training import derive_seed
 
 
@@ -54,6 +55,18 @@ PRUNERS: dict[str, Callable[[SearchConfig, int], BasePruner]] = {
     "median": _median,
     "hyperband": _hyperband,
 }
+
+
+def rung_pruner(search: SearchConfig) -> RungPruner | None:
+    """Return our own pruner, if the study asks for it.
+
+    Args:
+        search: The outer loop's section.
+    """
+    pruner = search.pruner
+    if pruner.kind not in RULES:
+        return None
+    return RungPruner(pruner.kind, max(pruner.warmup_epochs, 1), pruner.factor, pruner.startup)
 
 
 class ResumableSampler(BaseSampler):

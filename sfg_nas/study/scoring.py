@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sfg_nas.allocation import Allocation
 from sfg_nas.architecture import Architecture
 from sfg_nas.data import DataBundle, ImageSet
-from sfg_nas.errors import TrainingError, explain
+from sfg_nas.errors import ArchitectureError, TrainingError, explain
 from sfg_nas.fixed import FixedNetwork, build_network, distill
 from sfg_nas.sharing import Supernet
 from sfg_nas.tasks import Task
@@ -116,8 +116,10 @@ def _difference(
 
 def score_epoch(
     supernet: Supernet, data: DataBundle, *, batch_size: int, seed: int
-) -> dict[str, float]:
-    """Return the validation metrics that the supernet would have if it were hardened now.
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the validation metrics that the supernet would have if it were hardened now, and its costs.
+
+    The costs are `macs` and `params` of the fixed network; none where a task has lost its path from the image.
 
     The norms are recalibrated on a few batches; the supernet is left as it was found.
 
@@ -133,10 +135,18 @@ def score_epoch(
         recalibrate_norms(
             supernet, data.train, batch_size=batch_size, batches=EPOCH_BATCHES, seed=seed
         )
-        return evaluate(supernet, data.validation, data.tasks)
+        return evaluate(supernet, data.validation, data.tasks), _costs(supernet)
     finally:
         supernet.relax()
         restore_norm_state(supernet, norms)
+
+
+def _costs(supernet: Supernet) -> dict[str, float]:
+    try:
+        architecture = distill(supernet).checked()
+    except ArchitectureError:
+        return {}
+    return {"macs": float(architecture.macs), "params": float(architecture.params)}
 
 
 def probabilities(supernet: Supernet) -> dict[str, Tensor]:

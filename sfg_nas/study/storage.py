@@ -15,10 +15,12 @@ import optuna
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from sfg_nas.config import SearchConfig
 from sfg_nas.errors import ConfigError, explain
 from sfg_nas.search_space import Candidate, SearchSpace
+from sfg_nas.study.pruning import RungPruner
 from sfg_nas.study.samplers import PRUNERS, SAMPLERS, ResumableSampler
 
 DIRECTIONS = {
@@ -28,6 +30,11 @@ DIRECTIONS = {
     "params": StudyDirection.MINIMIZE,
 }
 
+STORAGE_ERRORS = (optuna.exceptions.StorageInternalError, SQLAlchemyError)
+"""What a storage raises that no longer answers."""
+COURSE = "course"
+"""Attribute of a trial: its objectives after each epoch, smaller is better."""
+
 Value = str | int | float | bool | None
 
 
@@ -35,7 +42,7 @@ def open_storage(url: str | None, database: Path) -> BaseStorage:
     """Return Optuna's storage.
 
     Args:
-        url: Such as `postgresql://...`, or None for the SQLite file.
+        url: `postgresql://...`, `sqlite:///FILE`, or None for the SQLite file.
         database: The SQLite file.
 
     Raises:
@@ -43,8 +50,14 @@ def open_storage(url: str | None, database: Path) -> BaseStorage:
     """
     address = url or f"sqlite:///{database.resolve()}"
     database.parent.mkdir(parents=True, exist_ok=True)
+    options: dict[str, object] = {"pool_pre_ping": True}
+    if address.startswith("sqlite"):
+        # Other workers may write at the same moment: wait for them.
+        options = {"connect_args": {"timeout": 120}}
+    elif "://" in address:
+        address = "postgresql+psycopg://" + address.split("://", 1)[1]
     try:
-        return RDBStorage(address)
+        return RDBStorage(address, engine_kwargs=options)
     except Exception as error:
         raise ConfigError(
             explain(
@@ -76,7 +89,7 @@ def open_optuna(
             study_name=name,
             directions=[DIRECTIONS[objective] for objective in search.objectives],
             sampler=sampler,
-            pruner=PRUNERS[search.pruner.kind](search, epochs),
+            pruner=PRUNERS.get(search.pruner.kind, PRUNERS["none"])(search, epochs),
             load_if_exists=True,
         )
 
@@ -120,13 +133,14 @@ _STATES = {
 class TrialStore:
     """The trials of one study, for one process of perhaps several."""
 
-    def __init__(self, study: optuna.Study) -> None:
+    def __init__(self, study: optuna.Study, rungs: RungPruner | None = None) -> None:
         """Keep the Optuna study.
 
         Args:
             study: From `open_optuna`.
+            rungs: Our own pruner, or None for that of the Optuna study.
         """
-        self._study = study
+        self._study, self._rungs = study, rungs
 
     def enqueue(self, candidates: Sequence[Mapping[str, Value]]) -> None:
         """Have these candidates tried first, each once however often this is called.
@@ -149,10 +163,22 @@ class TrialStore:
         trials = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         return [trial.number for trial in trials]
 
+    def ended(self) -> list[int]:
+        """Return the numbers of the trials that ended, however they did."""
+        trials = self._study.get_trials(deepcopy=False)
+        return [trial.number for trial in trials if trial.state.is_finished()]
+
+    def best(self) -> float | None:
+        """Return the best value of the first objective, or None if no trial is complete."""
+        trials = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        values = [trial.values[0] for trial in trials]
+        up = self._study.directions[0] is StudyDirection.MAXIMIZE
+        return (max if up else min)(values) if values else None
+
     def ask(self) -> RunningTrial:
         """Return a new trial."""
         with quiet_optuna():
-            return RunningTrial(self._study, self._study.ask())
+            return RunningTrial(self._study, self._study.ask(), self._rungs)
 
     def resume(self, number: int) -> RunningTrial:
         """Return a trial that another process began.
@@ -162,20 +188,24 @@ class TrialStore:
         """
         with quiet_optuna():
             frozen = self._study.get_trials(deepcopy=False)[number]
-            return RunningTrial(self._study, optuna.Trial(self._study, frozen._trial_id))
+            trial = optuna.Trial(self._study, frozen._trial_id)
+            return RunningTrial(self._study, trial, self._rungs)
 
 
 class RunningTrial:
     """One trial between its proposal and its end."""
 
-    def __init__(self, study: optuna.Study, trial: optuna.Trial) -> None:
+    def __init__(
+        self, study: optuna.Study, trial: optuna.Trial, rungs: RungPruner | None = None
+    ) -> None:
         """Keep the trial.
 
         Args:
             study: Its study.
             trial: As Optuna gave it.
+            rungs: Our own pruner, or None for that of the Optuna study.
         """
-        self._study, self._trial = study, trial
+        self._study, self._trial, self._rungs = study, trial, rungs
 
     @property
     def number(self) -> int:
@@ -191,22 +221,38 @@ class RunningTrial:
         with quiet_optuna():
             return space.suggest(self._trial)
 
-    def should_stop(self, scores: Sequence[float]) -> bool:
-        """Report the scores of the epochs so far and return whether the pruner ends the trial.
+    def should_stop(self, points: Sequence[tuple[float, ...] | None]) -> bool:
+        """Store the objectives of the epochs so far and return whether the pruner ends the trial.
 
-        Epochs that an earlier process reported are left as they are. With several objectives nothing is pruned.
+        Epochs that an earlier process stored are left as they are.
 
         Args:
-            scores: Of the epochs from the first.
+            points: The objectives, in the study's order, after each epoch from the first.
         """
+        if self._rungs is not None:
+            return self._stops_at_rung(self._rungs, points)
         if len(self._study.directions) > 1:
-            return False
+            return False  # Optuna's pruners know one objective only
         known = self._study.get_trials(deepcopy=False)[self.number].intermediate_values
         with quiet_optuna():
-            for epoch, score in enumerate(scores):
-                if epoch not in known:
-                    self._trial.report(score, epoch)
+            for epoch, point in enumerate(points):
+                if epoch not in known and point is not None:
+                    self._trial.report(point[0], epoch)
             return self._trial.should_prune()
+
+    def _stops_at_rung(self, rungs: RungPruner, points: Sequence[tuple[float, ...] | None]) -> bool:
+        signs = [-1.0 if d is StudyDirection.MAXIMIZE else 1.0 for d in self._study.directions]
+        course = [
+            None if point is None else [s * v for s, v in zip(signs, point, strict=True)]
+            for point in points
+        ]
+        self._trial.set_user_attr(COURSE, course)
+        others = {
+            trial.number: trial.user_attrs.get(COURSE, [])
+            for trial in self._study.get_trials(deepcopy=False)
+            if trial.number != self.number
+        }
+        return rungs.stops(self.number, course, others)
 
     def tell(self, ended: Ended) -> None:
         """Store how the trial ended.

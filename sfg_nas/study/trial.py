@@ -26,6 +26,9 @@ from sfg_nas.training import (
 
 RECALIBRATION_BATCH = 256
 
+OnEpoch = Callable[[History], None]
+"""Called after each epoch; raises to stop the trial."""
+
 
 @dataclass(frozen=True)
 class Ledger:
@@ -76,7 +79,7 @@ def run_trial(
     seed: int,
     references: References,
     device: str,
-    on_epoch: Callable[[History], None],
+    on_epoch: OnEpoch,
 ) -> Ledger:
     """Run a trial, or the rest of it, and return its ledger.
 
@@ -113,7 +116,7 @@ def _train(
     seed: int,
     references: References,
     device: str,
-    on_epoch: Callable[[History], None],
+    on_epoch: OnEpoch,
 ) -> History:
     data = study.data
     settings = training_settings(config.training, config.data.augment)
@@ -126,11 +129,11 @@ def _train(
     recorder = Recorder(files, supernet)
 
     def validate() -> dict[str, float]:
-        values = score_epoch(
+        values, costs = score_epoch(
             supernet, data, batch_size=RECALIBRATION_BATCH, seed=derive_seed(seed, "norms")
         )
         row = {f"validation/{name}": value for name, value in values.items()}
-        return row | {"score": references.delta(values, study.tasks)}
+        return row | costs | {"score": references.delta(values, study.tasks)}
 
     def keep(history: History) -> None:
         recorder(history)

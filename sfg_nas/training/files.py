@@ -27,13 +27,14 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of a process that was killed while it wrote; call it under the folder's lock.
+def remove_leftovers(folder: Path, name: str = "") -> None:
+    """Remove the temporary files of a process that was killed while it wrote; call it under the lock of what it wrote.
 
     Args:
         folder: Where to look; it need not exist.
+        name: Name of the file that was written; empty for all of them.
     """
-    for part in folder.glob("*.part"):
+    for part in folder.glob(f"*{name}.*.part"):
         part.unlink(missing_ok=True)
 
 

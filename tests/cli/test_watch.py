@@ -20,6 +20,17 @@ def test_plain_lines_for_what_ended_and_few_for_epochs(
     assert len(said.err.splitlines()) <= 2
 
 
+def test_the_state_of_all_workers_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    counts = {"complete": 3, "running": 2, "failed": 1}
+    with watching(Common()) as report:
+        report(
+            Progress("search", 4, 9, 3, 8, counts=counts, best=0.0123, seconds_left=3723, workers=2)
+        )
+    said = capsys.readouterr().err
+    assert "epochs 3 of 8 in 2 workers" in said
+    assert "3 done, 2 running, 0 pruned, 1 failed; best 0.0123; about 1:02:03 left" in said
+
+
 def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with watching(Common(quiet=True)) as report:
         report(Progress("search", 1, 2, text="trial 0: complete"))

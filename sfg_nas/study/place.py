@@ -1,0 +1,92 @@
+"""Where the workers of a run meet: its directory, its trials, its locks, and the courier of its files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sfg_nas.errors import ConfigError, explain
+from sfg_nas.study.courier import Courier, SharedFolder
+from sfg_nas.study.layout import RunFiles
+from sfg_nas.study.locks import FileLocks, Locks
+from sfg_nas.study.postgres import PostgresCourier, PostgresLocks, is_postgres
+from sfg_nas.study.provenance import begin_run
+from sfg_nas.study.samplers import rung_pruner
+from sfg_nas.study.storage import TrialStore, open_optuna, open_storage
+from sfg_nas.study.study import Study
+from sfg_nas.training import remove_leftovers
+
+SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True)
+class Place:
+    """What the workers of a run share.
+
+    Attributes:
+        files: The run directory here.
+        store: The trials.
+        locks: Of this worker.
+        courier: Brings files to workers elsewhere, and theirs home.
+    """
+
+    files: RunFiles
+    store: TrialStore
+    locks: Locks
+    courier: Courier
+
+    def fetch_ended(self) -> None:
+        """Bring home the files of trials that ended elsewhere."""
+        for number in self.store.ended():
+            if not self.files.trial(number).is_ended():
+                self.courier.fetch(self.files.trial(number).root)
+
+
+def open_place(study: Study, runs: Path, storage: str | None) -> Place:
+    """Begin a run or join it.
+
+    Args:
+        study: The study.
+        runs: The folder of run directories.
+        storage: `postgresql://...` or `sqlite:///FILE`; None for the run's own SQLite file.
+
+    Raises:
+        ConfigError: If the run was begun with another study, or the storage cannot be opened.
+    """
+    config = study.config
+    files = RunFiles(runs / config.name)
+    locks = _locks(storage, files, config.name)
+    courier: Courier = SharedFolder()
+    # Two processes that make the tables of one database at once would trip over each other.
+    with locks.hold("begin"):
+        if storage is not None and is_postgres(storage):
+            courier = PostgresCourier(storage, config.name, files.root)
+        courier.fetch(files.study)
+        remove_leftovers(files.root, files.study.name)
+        begin_run(study, files)
+        courier.send(files.study)
+        backend = open_storage(storage, files.database)
+        optuna_study = open_optuna(
+            config.search, backend, name=config.name, epochs=config.training.epochs
+        )
+        store = TrialStore(optuna_study, rung_pruner(config.search))
+        store.enqueue(config.search.enqueue)
+    return Place(files, store, locks, courier)
+
+
+def _locks(storage: str | None, files: RunFiles, name: str) -> Locks:
+    if storage is None:
+        return FileLocks(files.lock("begin").parent)
+    if is_postgres(storage):
+        return PostgresLocks(storage, name)
+    if storage.startswith(SQLITE) and len(storage) > len(SQLITE):
+        database = Path(storage.removeprefix(SQLITE))
+        return FileLocks(database.with_name(f"{database.name}.locks") / name)
+    raise ConfigError(
+        explain(
+            where="--storage",
+            rule="`postgresql://...`, or `sqlite:///FILE` for one machine, is needed",
+            found=storage.split("@")[-1],  # without a password
+            do="give one of these, or leave --storage out to use the run's own file",
+        )
+    )

@@ -1,0 +1,101 @@
+"""Several processes on one run: together they do what one does, and the death of one costs nothing."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from sfg_nas.config import BackboneConfig
+from sfg_nas.errors import ConfigError
+from sfg_nas.study import Progress, Study, search
+from sfg_nas.study.workers import devices_for
+
+Make = Callable[..., Study]
+
+
+def test_gpus_are_taken_in_turn() -> None:
+    assert devices_for("cuda", 3, gpus=2) == ["cuda:0", "cuda:1", "cuda:0"]
+    assert devices_for("cuda", 2, gpus=1) == ["cuda", "cuda"]
+    assert devices_for("cpu", 2, gpus=4) == ["cpu", "cpu"]
+
+
+def children() -> list[int]:
+    mine = f"/proc/{os.getpid()}/task/{os.getpid()}/children"
+    pids = [int(pid) for pid in Path(mine).read_text(encoding="utf-8").split()]
+    return [pid for pid in pids if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+@pytest.mark.slow
+def test_two_workers_share_the_trials_and_a_killed_one_is_replaced(
+    make_study: Make, tmp_path: Path
+) -> None:
+    study = make_study({"search.trials": 5, "training.epochs": 6})
+    reports: list[Progress] = []
+
+    def progress(report: Progress) -> None:
+        reports.append(report)
+        if report.stage == "search" and report.epoch and not killed:
+            killed.extend(children()[:1])
+            os.kill(killed[0], signal.SIGKILL)
+
+    killed: list[int] = []
+    run = search(study, runs=tmp_path, workers=2, progress=progress)
+    assert killed
+    assert [trial.number for trial in run.all] == list(range(5))
+    assert {trial.state for trial in run.all} == {"complete"}
+    assert run.epochs().groupby("trial").size().tolist() == [6] * 5
+    found = [report for report in reports if report.stage == "search"]
+    assert 2 in {report.workers for report in found}
+    assert any(report.counts.get("running") == 2 for report in found)
+    last = found[-1]
+    assert (last.done, last.total, last.counts["complete"]) == (5, 5, 5)
+    assert last.best == run.best.delta
+    assert any(report.seconds_left is not None for report in found)
+    assert not children()
+
+
+def deadly(config: BackboneConfig, image_shape: Sequence[int]) -> nn.Module:
+    """Return a backbone, or end the process: at one width, in a worker."""
+    if config.width == 0.5 and multiprocessing.parent_process() is not None:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return nn.Sequential(nn.Conv2d(image_shape[0], 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU())
+
+
+@pytest.mark.ci
+def test_a_trial_that_kills_its_workers_fails_and_the_study_goes_on(
+    make_study: Make, tmp_path: Path
+) -> None:
+    widths = {"backbone.width": {"type": "categorical", "choices": [0.5, 1.0]}}
+    enqueue = [{"backbone.width": 0.5}, {"backbone.width": 1.0}]
+    study = make_study({"search.trials": 2, "search.space": widths, "search.enqueue": enqueue})
+    run = search(replace(study, backbone=deadly), runs=tmp_path, workers=2)
+    first, second = run.all
+    assert first.state == "failed"
+    assert first.reason == "its worker died 3 times (signal 9)"
+    assert second.state == "complete"
+
+
+def test_what_cannot_be_pickled_is_said(make_study: Make, tmp_path: Path) -> None:
+    study = make_study()
+    width = 6
+    study = replace(study, backbone=lambda _, shape: nn.Conv2d(shape[0], width, 3))
+    with pytest.raises(ConfigError, match="must be picklable"):
+        search(study, runs=tmp_path, workers=2)
+
+
+def test_ctrl_c_ends_all_workers(make_study: Make, tmp_path: Path) -> None:
+    def progress(report: Progress) -> None:
+        if report.stage == "search":
+            raise KeyboardInterrupt
+
+    study = make_study({"training.epochs": 40})
+    with pytest.raises(KeyboardInterrupt):
+        search(study, runs=tmp_path, workers=2, progress=progress)
+    assert not children()
