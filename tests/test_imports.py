@@ -38,6 +38,8 @@ HOMES = {
     "mpltern": {"report"},
     "sklearn": {"data"},
     "scipy": {"data", "report"},
+    "monai": {"data", "training"},
+    "nibabel": {"data"},
     "pydantic": {"config", "search_space"},
     "yaml": {"config", "search_space", "study", "cli"},
     "typer": {"cli"},

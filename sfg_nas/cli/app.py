@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from sfg_nas.cli import describe, export, files, measure, predict, search
+from sfg_nas.cli.data import data_app
 from sfg_nas.cli.output import result
 
 app = typer.Typer(
@@ -47,3 +48,4 @@ app.command("evaluate")(measure.evaluate)
 app.command("predict")(predict.predict)
 app.command("list")(describe.list_names)
 app.command("doctor")(describe.doctor)
+app.add_typer(data_app, name="data")

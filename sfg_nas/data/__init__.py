@@ -16,6 +16,7 @@ from sfg_nas.data.location import Location, Progress
 from sfg_nas.data.preparation import PREPARATION_FILE, Preparation
 from sfg_nas.data.splits import Splits, random_splits
 from sfg_nas.data.unseen import Decoded, decode_batches, find_photos, shown
+from sfg_nas.data.volumes import write_phantoms
 
 DATASETS: dict[str, Callable[..., DataBundle]] = {
     "digits": digits.load,
@@ -96,4 +97,5 @@ __all__ = [
     "photos_of_table",
     "random_splits",
     "shown",
+    "write_phantoms",
 ]
