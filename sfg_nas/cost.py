@@ -1,6 +1,10 @@
-"""What a network costs, counted on the running module."""
+"""What a network costs, counted and timed on the running module."""
 
 from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -32,3 +36,70 @@ def count_macs(module: nn.Module, example_input: Tensor) -> int:
 def count_params(module: nn.Module) -> int:
     """Return the number of trained parameters."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+@dataclass(frozen=True)
+class Latency:
+    """How long a forward pass took.
+
+    Attributes:
+        median_seconds: Median over the repeats, for the whole batch.
+        spread_seconds: Distance between the quartiles.
+        device: Where it ran, such as `cpu` or `cuda:0`.
+        batch: Images in a pass.
+        repeats: Passes that were timed.
+        threads: Threads that torch used on the CPU.
+    """
+
+    median_seconds: float
+    spread_seconds: float
+    device: str
+    batch: int
+    repeats: int
+    threads: int
+
+
+def measure_latency(
+    module: nn.Module, example_input: Tensor, *, repeats: int = 30, warmup: int = 5
+) -> Latency:
+    """Return the time of a forward pass without gradients, in evaluation mode.
+
+    Args:
+        module: Any network; its mode is left as it was.
+        example_input: The batch `[N, ...]`, on the module's device.
+        repeats: Passes to time, at least 2.
+        warmup: Passes before them that are not timed.
+    """
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    seconds: list[float] = []
+    try:
+        with torch.no_grad():
+            for _ in range(warmup):
+                module(example_input)
+            for _ in range(max(repeats, 2)):
+                _wait(example_input.device)
+                start = time.perf_counter()
+                module(example_input)
+                _wait(example_input.device)
+                seconds.append(time.perf_counter() - start)
+    finally:
+        for part, training in modes:
+            part.training = training
+    low, middle, high = statistics.quantiles(seconds, n=4)
+    return Latency(
+        median_seconds=middle,
+        spread_seconds=high - low,
+        device=str(example_input.device),
+        batch=len(example_input),
+        repeats=len(seconds),
+        threads=torch.get_num_threads(),
+    )
+
+
+def _wait(device: torch.device) -> None:
+    """Wait until a device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from sfg_nas.cost import count_macs, count_params
+from sfg_nas.cost import count_macs, count_params, measure_latency
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,16 @@ def test_params_are_those_that_train() -> None:
     assert count_params(module) == 3 * 4 * 9 + 4 + 8
     module[0].weight.requires_grad_(requires_grad=False)
     assert count_params(module) == 4 + 8
+
+
+def test_latency_says_where_and_how_often_it_was_measured() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    mean = module[1].running_mean.clone()
+    small = measure_latency(module, torch.randn(2, 3, 8, 8), repeats=9)
+    assert (small.device, small.batch, small.repeats, small.threads) == ("cpu", 2, 9, 1)
+    assert small.median_seconds > 0
+    assert small.spread_seconds >= 0
+    assert module.training
+    assert torch.equal(module[1].running_mean, mean)
+    large = measure_latency(module, torch.randn(64, 3, 64, 64), repeats=9)
+    assert large.median_seconds > small.median_seconds

@@ -50,8 +50,7 @@ def open_network(folder: Path, device: str) -> FixedNetwork:
         device: Where to put it.
 
     Raises:
-        ArchitectureError: If the architecture is damaged.
-        TrainingError: If the weights are, or belong to another architecture.
+        ArchitectureError: If a file is damaged, or the weights belong to another architecture.
     """
     from sfg_nas.fixed import build_network
     from sfg_nas.training import load_module

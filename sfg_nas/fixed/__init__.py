@@ -2,6 +2,8 @@
 
 from sfg_nas.fixed.build import build_network
 from sfg_nas.fixed.distill import distill
+from sfg_nas.fixed.export import EXPORTERS
 from sfg_nas.fixed.network import FixedNetwork
+from sfg_nas.fixed.source import network_source
 
-__all__ = ["FixedNetwork", "build_network", "distill"]
+__all__ = ["EXPORTERS", "FixedNetwork", "build_network", "distill", "network_source"]

@@ -70,6 +70,9 @@ class FixedNetwork(nn.Module):
         """
         part = FixedNetwork(self.architecture.only(tasks))
         state = self.state_dict()
+        like = next((v for v in state.values() if v.is_floating_point()), None)
+        if like is not None:
+            part.to(like)
         part.load_state_dict({name: state[name] for name in part.state_dict()})
         return part.train(self.training)
 

@@ -52,6 +52,11 @@ class TrialFiles:
         return self.root / "supernet.safetensors"
 
     @property
+    def network(self) -> Path:
+        """Return the fixed network's weights: the supernet's, cut to what each group reads."""
+        return self.root / "network.safetensors"
+
+    @property
     def ledger(self) -> Path:
         """Return the scores of each step on validation."""
         return self.root / "ledger.json"

@@ -163,7 +163,7 @@ def trained_supernet(study: Study, trial: Trial) -> Supernet:
 
     Raises:
         ConfigError: If its file is gone.
-        TrainingError: If its file is damaged.
+        ArchitectureError: If its file is damaged.
     """
     path = trial.files.supernet
     if not path.is_file():

@@ -23,6 +23,7 @@ from sfg_nas.training import (
     save_module,
     write_json,
 )
+from sfg_nas.weights import save_weights
 
 RECALIBRATION_BATCH = 256
 
@@ -168,6 +169,7 @@ def _write(
     hardened.allocation.save(files.allocation)
     architecture.save(files.architecture)
     save_module(files.supernet, supernet)
+    save_weights(files.network, hardened.network)
     trained = sum(row["seconds"] for row in history.rows)
     ledger = Ledger(
         steps=steps,

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sfg_nas.errors import TrainingError, explain
 from sfg_nas.training.files import write_atomically
-
-_DAMAGE = (json.JSONDecodeError, SafetensorError, KeyError, UnicodeDecodeError)
-_SCHEMA = 1
+from sfg_nas.weights import load_weights, read_tensors, save_weights, write_tensors
 
 
 @dataclass(frozen=True)
@@ -40,12 +35,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], values: Mapping[str,
         tensors: Any tensors; copied to the CPU.
         values: Whatever JSON can hold.
     """
-    # A clone, since safetensors refuses tensors that share memory.
-    plain = {
-        name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()
-    }
-    metadata = {"schema": str(_SCHEMA), "values": json.dumps(values)}
-    write_atomically(path, lambda temporary: save_file(plain, temporary, metadata))
+    write_atomically(path, lambda temporary: write_tensors(temporary, tensors, dict(values)))
 
 
 def load_tensors(path: Path) -> Snapshot:
@@ -57,20 +47,18 @@ def load_tensors(path: Path) -> Snapshot:
     Raises:
         TrainingError: If the file is not one of these.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            values = json.loads(metadata.get("values", "{}"))  # weights alone need no values
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except _DAMAGE as error:
+    tensors, values = read_tensors(
+        path, error=TrainingError, do="remove the file; the training then starts anew"
+    )
+    if not isinstance(values, dict):
         raise TrainingError(
             explain(
                 where=str(path),
                 rule="a checkpoint of this package is needed",
-                found=str(error) or type(error).__name__,
+                found=f"values of type {type(values).__name__}",
                 do="remove the file; the training then starts anew",
             )
-        ) from error
+        )
     return Snapshot(tensors, values)
 
 
@@ -92,7 +80,8 @@ def save_module(path: Path, module: nn.Module) -> None:
         path: Where the file shall lie.
         module: Any module.
     """
-    save_tensors(path, module.state_dict(), {})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_weights(path, module)
 
 
 def load_module(path: Path, module: nn.Module) -> None:
@@ -103,19 +92,9 @@ def load_module(path: Path, module: nn.Module) -> None:
         module: The module to fill.
 
     Raises:
-        TrainingError: If the file is damaged or belongs to another module.
+        ArchitectureError: If the file is damaged or belongs to another module.
     """
-    try:
-        module.load_state_dict(dict(load_tensors(path).tensors))
-    except RuntimeError as error:
-        raise TrainingError(
-            explain(
-                where=str(path),
-                rule="the file must belong to this network",
-                found=str(error),
-                do="use the file that lies beside the network's architecture",
-            )
-        ) from error
+    load_weights(path, module)
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from sfg_nas.errors import TrainingError
+from sfg_nas.errors import ArchitectureError, TrainingError
 from sfg_nas.training import load_module, load_tensors, save_module, save_tensors
 
 
@@ -35,5 +35,5 @@ def test_a_module_comes_back_only_into_its_like(tmp_path: Path) -> None:
     save_module(tmp_path / "m", one)
     load_module(tmp_path / "m", other)
     assert torch.equal(one.running_mean, other.running_mean)
-    with pytest.raises(TrainingError, match="must belong to this network"):
+    with pytest.raises(ArchitectureError, match="must be those of this network"):
         load_module(tmp_path / "m", nn.BatchNorm1d(4))

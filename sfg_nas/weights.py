@@ -1,0 +1,142 @@
+"""Tensors on disk: one safetensors file with a digest, so that a damaged one is told from a whole one.
+
+Reading executes nothing. See https://huggingface.co/docs/safetensors for the format.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from sfg_nas.errors import ArchitectureError, SfgNasError, explain
+
+SCHEMA = 1
+_DAMAGE = (json.JSONDecodeError, SafetensorError, KeyError, ValueError, RuntimeError, OSError)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], values: object) -> None:
+    """Write tensors, a JSON value and the digest of both to one file.
+
+    Args:
+        path: Where the file shall lie; what is there is overwritten, not replaced atomically.
+        tensors: Any tensors; copied to the CPU.
+        values: Whatever JSON can hold.
+    """
+    # A clone, since safetensors refuses tensors that share memory.
+    plain = {
+        name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()
+    }
+    text = json.dumps(values)
+    metadata = {"schema": str(SCHEMA), "values": text, "digest": digest(plain, text)}
+    save_file(plain, path, metadata)
+
+
+def read_tensors(
+    path: Path, *, error: type[SfgNasError] = ArchitectureError, do: str = "restore the file"
+) -> tuple[dict[str, Tensor], object]:
+    """Return the tensors and the JSON value of a file that `write_tensors` wrote.
+
+    A safetensors file by others has neither value nor digest; it is read without.
+
+    Args:
+        path: The file.
+        error: What to raise.
+        do: What the reader can do about a damaged file.
+
+    Raises:
+        SfgNasError: The file is missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            text = metadata.get("values", "{}")
+            values = json.loads(text)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        stored = metadata.get("digest")
+        if stored is not None and stored != digest(tensors, text):
+            raise ValueError("its content does not fit its digest")
+    except (*_DAMAGE, RecursionError, UnicodeDecodeError) as err:
+        raise error(
+            explain(
+                where=str(path),
+                rule="a whole safetensors file is needed",
+                found=(str(err) or type(err).__name__)[:300],
+                do=do,
+            )
+        ) from err
+    return tensors, values
+
+
+def digest(tensors: Mapping[str, Tensor], text: str) -> str:
+    """Return the hexadecimal digest of tensors and a text.
+
+    Args:
+        tensors: On the CPU, contiguous.
+        text: Any text.
+    """
+    found = hashlib.blake2b(text.encode(), digest_size=16)
+    for name in sorted(tensors):
+        value = tensors[name]
+        found.update(f"{name}\0{value.dtype}\0{tuple(value.shape)}\0".encode())
+        found.update(value.reshape(-1).view(torch.uint8).numpy().data if value.numel() else b"")
+    return found.hexdigest()
+
+
+def save_weights(path: Path, network: nn.Module) -> None:
+    """Write a network's parameters and buffers, atomically.
+
+    Args:
+        path: Where the file shall lie.
+        network: Any module.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        write_tensors(part, network.state_dict(), {})
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def load_weights(path: Path, network: nn.Module) -> None:
+    """Read parameters and buffers back into a network of the same shape.
+
+    Args:
+        path: A file that `save_weights` wrote.
+        network: The network to fill.
+
+    Raises:
+        ArchitectureError: The file is damaged, or belongs to another network.
+    """
+    tensors, _ = read_tensors(path, do="use the file that lies beside the network's architecture")
+    own = network.state_dict()
+    odd = sorted(set(own) ^ set(tensors))
+    wrong = [
+        f"{name}: {tensors[name].dtype} {list(tensors[name].shape)} for {list(value.shape)}"
+        for name, value in own.items()
+        if name in tensors and not _fits(tensors[name], value)
+    ]
+    if odd or wrong:
+        found = "; ".join([*(f"{name} on one side only" for name in odd), *wrong][:3])
+        raise ArchitectureError(
+            explain(
+                where=str(path),
+                rule="the weights must be those of this network",
+                found=found[:300],
+                do="use the file that lies beside the network's architecture",
+            )
+        )
+    network.load_state_dict(tensors)
+
+
+def _fits(stored: Tensor, own: Tensor) -> bool:
+    """Return whether a stored tensor can stand for one of the network, another precision allowed."""
+    same_kind = stored.is_floating_point() == own.is_floating_point()
+    return stored.shape == own.shape and same_kind and not stored.is_complex()

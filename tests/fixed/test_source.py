@@ -1,0 +1,110 @@
+"""The `.py` export is the same network, reads well, and never turns a stranger's text into code."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sfg_nas.architecture import Architecture
+from sfg_nas.fixed import FixedNetwork, build_network, distill, network_source
+from sfg_nas.sharing import random_allocation
+from sfg_nas.weights import save_weights
+from tests.conversions import VARIANTS, Variant, allocations, label, pair
+from tests.properties import TOLERANCE, run, same_outputs
+
+
+def loaded(network: FixedNetwork, folder: Path) -> nn.Module:
+    """Return the network that the exported source makes of the exported weights."""
+    save_weights(folder / "network.safetensors", network)
+    found: dict[str, Callable[[str], nn.Module]] = {}
+    exec(compile(network_source(network), "network.py", "exec"), found)  # noqa: S102
+    return found["load"](str(folder / "network.safetensors"))
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=label)
+def test_the_source_is_the_network(variant: Variant, tmp_path: Path) -> None:
+    found = pair(*variant)
+    for what, allocation in allocations(found.connections).items():
+        architecture = distill(found.connections, allocation)
+        network = build_network(architecture, weights=found.connections)
+        module = loaded(network, tmp_path)
+        same_outputs(run(module, found.x), run(network, found.x), what, tolerance=TOLERANCE)
+        assert sum(p.numel() for p in module.parameters()) == architecture.params
+
+
+def test_the_source_trains_like_the_network(tmp_path: Path) -> None:
+    found = pair("smooth")
+    architecture = distill(found.connections, random_allocation(found.connections, 3))
+    network = build_network(architecture, weights=found.connections)
+    module = loaded(network, tmp_path)
+    results: list[dict[str, Tensor]] = []
+    for candidate in (network, module):
+        torch.manual_seed(5)  # dropout
+        results.append({k: v.detach() for k, v in candidate.train()(found.x).items()})
+    assert list(results[0]) == list(results[1])
+    assert not torch.equal(results[0]["age"], run(network, found.x)["age"])
+
+
+def test_it_imports_only_torch_and_names_trunk_and_branches() -> None:
+    found = pair("resnet", 2, "specialists")
+    architecture = distill(found.connections, random_allocation(found.connections, 3))
+    tree = ast.parse(network_source(build_network(architecture)))
+    imported = {
+        name.split(".")[0]
+        for node in ast.walk(tree)
+        for name in (
+            [a.name for a in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+    assert imported == {"torch", "safetensors"}
+    classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
+    assert classes == ["Trunk", "Age", "Sex", "Network"]
+
+
+HOSTILE = (
+    '"""\nimport os\nos.system("touch owned")\n"""',
+    "'); raise SystemExit('owned') #",
+    "lambda\\",
+    "trunk",
+    "train",
+    "image",
+    "load",
+    "\u00fc\u00f1\u00ed",
+    "0",
+    "__init__",
+)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_names_of_strangers_are_never_code(text: str, tmp_path: Path) -> None:
+    """A task and every layer are renamed; only names that a graph may hold are tried as tasks."""
+    found = pair("vgg", 2, "specialists")
+    architecture = distill(found.connections, random_allocation(found.connections, 3))
+    hostile = renamed(architecture, "sex", text if text.isprintable() else "other", layer=text)
+    network = build_network(hostile)
+    module = loaded(network, tmp_path)
+    x = found.x
+    same_outputs(run(module, x), run(network, x), "renamed")
+    assert not (tmp_path / "owned").exists()
+    assert not Path("owned").exists()
+
+
+def renamed(architecture: Architecture, old: str, new: str, *, layer: str) -> Architecture:
+    """Return an architecture with a task renamed and a text in front of every layer's name."""
+    graph = architecture.graph.copy()
+    graph.graph["tasks"] = [new if t == old else t for t in graph.graph["tasks"]]
+    graph.graph["groups"] = [[new if t == old else t for t in g] for g in graph.graph["groups"]]
+    for name in graph:
+        node = graph.nodes[name]
+        node["group"] = [new if t == old else t for t in node["group"]]
+        node["layer"] = layer + node["layer"]
+    return Architecture(graph).checked()
