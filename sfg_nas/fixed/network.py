@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import torch
@@ -61,6 +61,24 @@ class FixedNetwork(nn.Module):
             for place in step.free:
                 del values[place]
         return {task: values[place] for task, place in self._outputs.items()}
+
+    def features(self, x: Tensor, nodes: Collection[str]) -> dict[str, Tensor]:
+        """Return what some nodes of the architecture give for a batch, `[N, F, ...]` each.
+
+        Args:
+            x: A batch `[N, C, H, W]`.
+            nodes: Names of nodes.
+        """
+        values: dict[int, Tensor] = {_IMAGE: x}
+        found: dict[str, Tensor] = {}
+        for step in self._steps:
+            inputs = [[values[i] for i in places] for places in step.sources]
+            values[step.target] = step.run(inputs)
+            if step.node in nodes:
+                found[step.node] = values[step.target]
+            for place in step.free:
+                del values[place]
+        return found
 
     def only(self, tasks: str | list[str]) -> FixedNetwork:
         """Return the smaller network that computes some of the tasks, with the same weights.

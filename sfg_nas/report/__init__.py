@@ -8,6 +8,16 @@ from __future__ import annotations
 from sfg_nas.report.allocation import plot_allocation
 from sfg_nas.report.dot import to_dot
 from sfg_nas.report.drawing import draw_architecture
+from sfg_nas.report.figures import FIGURES, ImageFigure, RunFigure
 from sfg_nas.report.table import ResultsTable, results_table
 
-__all__ = ["ResultsTable", "draw_architecture", "plot_allocation", "results_table", "to_dot"]
+__all__ = [
+    "FIGURES",
+    "ImageFigure",
+    "ResultsTable",
+    "RunFigure",
+    "draw_architecture",
+    "plot_allocation",
+    "results_table",
+    "to_dot",
+]

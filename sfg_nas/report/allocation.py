@@ -4,29 +4,66 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
 from sfg_nas.allocation import Allocation
-from sfg_nas.report.palette import FAINT, INK, group_colour, group_name, ink_on
+from sfg_nas.report.canvas import Found, chosen_trial, members, plainly
+from sfg_nas.report.palette import FAINT, INK, PAPER, group_colour, group_name, ink_on
 from sfg_nas.report.words import counted
 
 _LEAST_SHARE = 0.07  # a part of a bar at least so tall has its count written inside
 
 
-def plot_allocation(allocation: Allocation, *, title: str | None = None) -> Figure:
+def allocation_frame(found: Allocation | Found) -> pd.DataFrame:
+    """Return one row per layer and group: `layer`, `depth`, `group`, `filters`, `share`.
+
+    Args:
+        found: An allocation, a trial, or a run, which stands for its best trial.
+
+    Raises:
+        TrainingError: If a run has no complete trial.
+    """
+    allocation = _allocation_of(found)
+    names = allocation.groups.names
+    return pd.DataFrame(
+        [
+            {
+                "layer": layer,
+                "depth": depth,
+                "group": names[g],
+                "filters": filters,
+                "share": filters / max(1, sum(row)),
+            }
+            for depth, (layer, row) in enumerate(allocation.counts().items())
+            for g, filters in enumerate(row)
+        ]
+    )
+
+
+def _allocation_of(found: Allocation | Found) -> Allocation:
+    return found if isinstance(found, Allocation) else chosen_trial(found).allocation
+
+
+@plainly
+def plot_allocation(found: Allocation | Found, *, title: str | None = None) -> Figure:
     """Return stacked bars: for each layer, which share of its filters each group owns.
 
     A layer is a bar, from the image on the left to the heads on the right; the number above it
     is its filters. Groups of some but not all tasks are hatched in the mean of their colours.
 
     Args:
-        allocation: One group per filter.
+        found: An allocation, a trial, or a run, which stands for its best trial.
         title: A first line; None for none.
+
+    Raises:
+        TrainingError: If a run has no complete trial.
     """
+    allocation = _allocation_of(found)
     tasks = allocation.groups.tasks
-    groups = [tuple(t for i, t in enumerate(tasks) if i in s) for s in allocation.groups.sets]
+    groups = members(allocation.groups)
     order = sorted(range(len(groups)), key=lambda g: _place(groups[g], tasks))
     counts = {name: [int(n) for n in row] for name, row in allocation.counts().items()}
     figure = Figure(figsize=(max(4.8, 1.6 + 0.42 * len(counts)), 3.6), dpi=150, facecolor="white")
@@ -37,7 +74,7 @@ def plot_allocation(allocation: Allocation, *, title: str | None = None) -> Figu
             share = row[g] / total
             colour = group_colour(groups[g], tasks)
             hatch = "///" if 1 < len(groups[g]) < len(tasks) else None
-            axes.bar(x, share, 0.78, base, color=colour, hatch=hatch, edgecolor="white", lw=0.6)
+            axes.bar(x, share, 0.78, base, color=colour, hatch=hatch, edgecolor=PAPER, lw=0.6)
             if share >= _LEAST_SHARE:
                 axes.text(
                     x, base + share / 2, str(row[g]), size=7, color=ink_on(colour), ha="center",
@@ -69,7 +106,7 @@ def _legend(figure: Figure, groups: Sequence[tuple[str, ...]], tasks: Sequence[s
         Patch(
             facecolor=group_colour(group, tasks),
             hatch="///" if 1 < len(group) < len(tasks) else None,
-            edgecolor="white",
+            edgecolor=PAPER,
             label=group_name(group, tasks),
         )
         for group in groups

@@ -15,6 +15,7 @@ from sfg_nas.report.layout import GAP, Band, Box, Row, lay_out
 from sfg_nas.report.palette import (
     FAINT,
     INK,
+    PAPER,
     group_colour,
     group_name,
     ink_on,
@@ -173,13 +174,13 @@ def _draw_box(axes: Axes, box: Box, tasks: Sequence[str], bottom: float) -> None
         return
     if kind == "join":
         edge = group_colour(box.block.group, tasks)
-        circle = Circle((x, y), box.width / 2, facecolor="white", edgecolor=edge, lw=1.4, zorder=4)
+        circle = Circle((x, y), box.width / 2, facecolor=PAPER, edgecolor=edge, lw=1.4, zorder=4)
         axes.add_patch(circle)
         sign = box.block.label
         axes.text(x, y, sign, size=9, color=INK, ha="center", va="center_baseline", zorder=5)
         return
     if kind == "input":
-        colours = ["white"]
+        colours = [PAPER]
     part = box.height / len(colours)
     for index, colour in enumerate(reversed(colours)):
         axes.add_patch(

@@ -24,6 +24,13 @@ ALL = "#59616b"
 """What all tasks share."""
 INK = "#20252b"
 FAINT = "#8a929b"
+PAPER = "#fefefe"
+"""What boxes without a colour are filled with, and lines between coloured areas; white to the eye.
+
+`ALL`, `INK`, `FAINT` and `PAPER` occur nowhere else, so that a page can give them other values in the dark.
+"""
+ON_LIGHT = "#20252a"
+"""Text on a light colour, whatever the page's own colours are."""
 
 
 def task_colour(task: str, tasks: Sequence[str]) -> str:
@@ -47,9 +54,11 @@ def group_colour(group: Sequence[str], tasks: Sequence[str]) -> str:
 
 def ink_on(colour: str) -> str:
     """Return white or dark for text on a colour, by its relative luminance (WCAG 2)."""
+    if colour == PAPER:
+        return INK
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    return "white" if luminance < 0.35 else INK
+    return "white" if luminance < 0.35 else ON_LIGHT
 
 
 def group_name(group: Sequence[str], tasks: Sequence[str]) -> str:

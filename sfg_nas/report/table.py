@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from sfg_nas.report.words import counted
-from sfg_nas.tasks import Task
+from sfg_nas.tasks import TASK_KINDS, Task
 
 _PERCENT = ("accuracy", "balanced_accuracy")
 _COSTS = {"macs": "MACs", "params": "parameters"}
@@ -63,7 +63,7 @@ def results_table(summary: pd.DataFrame, tasks: Sequence[Task] = ()) -> ResultsT
         tasks: The tasks, for units; metrics of unknown tasks have none.
     """
     units = {task.name: task.unit or "" for task in tasks}
-    metrics = [name.removesuffix(" sd") for name in summary.columns if name.endswith(" sd")]
+    metrics = metric_columns(summary)
     columns = ["method", *[_title(metric, units) for metric in metrics]]
     columns += [_COSTS[c] for c in _COSTS if c in summary.columns]
     if "relative_macs" in summary.columns:
@@ -81,6 +81,34 @@ def results_table(summary: pd.DataFrame, tasks: Sequence[Task] = ()) -> ResultsT
         row.append(_number(values["seeds"], 0))
         rows.append(tuple(row))
     return ResultsTable(tuple(columns), tuple(rows), _note(summary, metrics))
+
+
+def metric_columns(summary: pd.DataFrame) -> list[str]:
+    """Return the metrics of a summary: the columns that have another with ` sd` at its end.
+
+    Args:
+        summary: What `retrain` returns.
+    """
+    return [str(c).removesuffix(" sd") for c in summary.columns if str(c).endswith(" sd")]
+
+
+def metric_title(metric: str) -> tuple[str, float]:
+    """Return a metric's name for a reader, and what its values are multiplied by to be shown.
+
+    Args:
+        metric: Such as `age/mae` or `delta`.
+    """
+    return _title(metric, {}), _scale(metric)
+
+
+def is_error(metric: str) -> bool:
+    """Return whether less of a metric is better.
+
+    Args:
+        metric: Such as `age/mae` or `delta`.
+    """
+    kinds = TASK_KINDS.values()
+    return metric.rpartition("/")[2] in {k.metrics[0] for k in kinds if not k.higher_is_better}
 
 
 def _title(metric: str, units: Mapping[str, str]) -> str:

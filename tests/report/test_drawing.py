@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 
 from sfg_nas.architecture import Architecture
 from sfg_nas.report.drawing import draw_architecture
-from sfg_nas.report.palette import ALL, TASK_COLOURS
+from sfg_nas.report.palette import ALL, PAPER, TASK_COLOURS
 from tests.report.samples import Counts, sample, two_tasks
 
 
@@ -53,7 +53,7 @@ def test_colours_are_those_of_the_tasks() -> None:
     filled = {
         to_hex(p.get_facecolor()) for p in patches if isinstance(p, Rectangle) and p.get_fill()
     }
-    assert filled == {TASK_COLOURS[0], TASK_COLOURS[1], ALL, "#ffffff"}
+    assert filled == {TASK_COLOURS[0], TASK_COLOURS[1], ALL, PAPER}
 
 
 @pytest.mark.parametrize(

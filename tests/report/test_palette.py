@@ -8,6 +8,8 @@ from matplotlib.colors import to_rgb
 from sfg_nas.report.palette import (
     ALL,
     INK,
+    ON_LIGHT,
+    PAPER,
     TASK_COLOURS,
     group_colour,
     group_name,
@@ -36,7 +38,7 @@ def test_groups() -> None:
 
 
 @pytest.mark.parametrize(
-    ("colour", "ink"), [("#ffffff", INK), ("#000000", "white"), (ALL, "white")]
+    ("colour", "ink"), [("#ffffff", ON_LIGHT), (PAPER, INK), ("#000000", "white"), (ALL, "white")]
 )
 def test_text_can_be_read(colour: str, ink: str) -> None:
     assert ink_on(colour) == ink
