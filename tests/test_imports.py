@@ -20,24 +20,24 @@ MOST_LINES = 300
 STAGES = (
     "errors", "config", "search_space", "tasks", "groups", "allocation", "operations",
     "architecture", "cost", "weights", "data", "backbones", "sharing", "fixed", "baselines", "training",
-    "study", "report", "cli",
+    "study", "report", "compare", "cli",
 )  # fmt: skip
 
 # Where each heavy library may be imported.
 HOMES = {
     "torch": {
         "operations", "tasks", "cost", "weights", "data", "backbones", "sharing", "fixed", "baselines",
-        "training", "study", "cli",
+        "training", "study", "compare", "cli",
     },
     "lightning_fabric": {"training"},
     "torchmetrics": {"tasks"},
     "optuna": {"search_space", "study"},
     "networkx": {"architecture", "cost", "sharing", "fixed", "report"},
-    "pandas": {"data", "study", "report"},
+    "pandas": {"data", "study", "report", "compare"},
     "matplotlib": {"report"},
     "mpltern": {"report"},
     "sklearn": {"data"},
-    "scipy": {"data", "report"},
+    "scipy": {"data", "report", "compare"},
     "monai": {"data", "training"},
     "nibabel": {"data"},
     "pydantic": {"config", "search_space"},

@@ -4,7 +4,10 @@ from collections.abc import Callable, Sequence
 
 from torch import nn
 
+from sfg_nas.baselines.allocations import permuted, resized, shuffled, tree_split
 from sfg_nas.baselines.constant import constant_mask, equal_shares
+from sfg_nas.baselines.constant_p import ConstantProbabilities
+from sfg_nas.baselines.cross_stitch import CrossStitchNetwork, CrossStitchUnit, cross_stitch
 from sfg_nas.baselines.network import (
     MultiTaskNetwork,
     SingleTaskNetworks,
@@ -20,17 +23,26 @@ BASELINES: dict[str, Baseline] = {
     "single-task": single_task,
     "hard-sharing": hard_sharing,
     "constant-mask": constant_mask,
+    "cross-stitch": cross_stitch,
 }
 """Name to what makes the network from (backbone factory, tasks, image shape); weights come from torch's random state."""
 
 __all__ = [
     "BASELINES",
     "Baseline",
+    "ConstantProbabilities",
+    "CrossStitchNetwork",
+    "CrossStitchUnit",
     "MultiTaskNetwork",
     "SingleTaskNetworks",
     "constant_mask",
+    "cross_stitch",
     "equal_shares",
     "hard_sharing",
     "make_heads",
+    "permuted",
+    "resized",
+    "shuffled",
     "single_task",
+    "tree_split",
 ]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sfg_nas.cli import describe, export, files, measure, predict, search
+from sfg_nas.cli import compare, describe, export, files, measure, predict, search
 from sfg_nas.cli.data import data_app
 from sfg_nas.cli.output import result
 
@@ -44,6 +44,7 @@ app.command("search")(search.search)
 app.command("status")(search.status)
 app.command("export")(export.export)
 app.command("retrain")(search.retrain)
+app.command("compare")(compare.compare)
 app.command("evaluate")(measure.evaluate)
 app.command("predict")(predict.predict)
 app.command("list")(describe.list_names)

@@ -73,9 +73,9 @@ def _datasets() -> list[Row]:
 
 
 def _baselines() -> list[Row]:
-    from sfg_nas.baselines import BASELINES
+    from sfg_nas.compare import METHODS
 
-    return [{"name": name, "what": _first_line(make)} for name, make in BASELINES.items()]
+    return [{"name": name, "what": kind.what} for name, kind in METHODS.items()]
 
 
 def _spaces() -> list[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sfg_nas.config.comparing import CompareConfig, ConstantPConfig, CrossStitchConfig
 from sfg_nas.config.load import (
     check_study,
     load_study_config,
@@ -36,6 +37,9 @@ from sfg_nas.config.write import dump_study, smoke, smoke_overrides, study_schem
 
 __all__ = [
     "BackboneConfig",
+    "CompareConfig",
+    "ConstantPConfig",
+    "CrossStitchConfig",
     "DataConfig",
     "Document",
     "Names",

@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from sfg_nas.config.comparing import CompareConfig
 from sfg_nas.config.sections import (
     BackboneConfig,
     DataConfig,
@@ -126,6 +127,7 @@ class StudyConfig(Section):
     training: TrainingConfig = TrainingConfig()
     search: SearchConfig = SearchConfig()
     retrain: RetrainConfig = RetrainConfig()
+    compare: CompareConfig = CompareConfig()
     references: ReferencesConfig = ReferencesConfig()
     expected: dict[str, JsonValue] = Field(default_factory=dict)
     """Results of an earlier run, with the version that produced them; for the reader."""

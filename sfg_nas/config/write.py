@@ -41,6 +41,8 @@ def smoke_overrides(study: StudyConfig) -> dict[str, Value]:
         "search.sampler.startup": 1,
         "retrain.epochs": 1,
         "retrain.seeds": 1,
+        "compare.epochs": 1,
+        "compare.seeds": 1,
         "references.epochs": 1,
     }
 

@@ -6,6 +6,7 @@ Every figure is a `matplotlib.figure.Figure` of its own; pyplot and its global s
 from __future__ import annotations
 
 from sfg_nas.report.allocation import plot_allocation
+from sfg_nas.report.comparison import plot_comparison
 from sfg_nas.report.dot import to_dot
 from sfg_nas.report.drawing import draw_architecture
 from sfg_nas.report.figures import FIGURES, ImageFigure, RunFigure
@@ -18,6 +19,7 @@ __all__ = [
     "RunFigure",
     "draw_architecture",
     "plot_allocation",
+    "plot_comparison",
     "results_table",
     "to_dot",
 ]

@@ -16,7 +16,7 @@ from sfg_nas.study.layout import RunFiles
 from sfg_nas.study.study import PROVENANCE, Study
 from sfg_nas.training import write_text
 
-FREE = ("search.trials", "retrain.", "expected.", "expected")
+FREE = ("search.trials", "retrain.", "compare.", "expected.", "expected")
 """Keys that may change between two calls on one run: they do not change what a trial is."""
 
 
@@ -51,7 +51,7 @@ def begin_run(study: Study, files: RunFiles) -> None:
 
 
 def _refuse_changes(study: Study, path: Path, provenance: Mapping[str, Value]) -> None:
-    before = _flat(_content(path))
+    before = _stored(path)
     now = _flat(study.config.model_dump(mode="json"))
     now[f"{PROVENANCE}.data_fingerprint"] = provenance["data_fingerprint"]
     skipped = (*FREE, f"{PROVENANCE}.")
@@ -71,6 +71,14 @@ def _refuse_changes(study: Study, path: Path, provenance: Mapping[str, Value]) -
                 do="undo them, or give the study another name",
             )
         )
+
+
+def _stored(path: Path) -> dict[str, object]:
+    """Return a run's study with the defaults of keys that did not exist yet when it was begun."""
+    content = _content(path)
+    provenance = content.pop(PROVENANCE, {})
+    study = StudyConfig.model_validate(content).model_dump(mode="json")
+    return _flat(study) | _flat({PROVENANCE: provenance})
 
 
 def _content(path: Path) -> dict[str, Value]:

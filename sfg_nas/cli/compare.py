@@ -1,0 +1,93 @@
+"""`compare`: methods side by side, and the verdict."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from sfg_nas.cli.find import (
+    changes_of,
+    device_of,
+    open_run,
+    ready_study,
+    smoke_changes,
+    study_file,
+)
+from sfg_nas.cli.options import Common, with_common
+from sfg_nas.cli.output import json_result, note, result
+from sfg_nas.cli.search import resumable
+from sfg_nas.cli.watch import watching
+
+
+@with_common("changes", "device", "precision", "data_root", "cache", "runs")
+def compare(
+    study: Annotated[str, typer.Argument(help="A study file, or a shipped study's name.")],
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,...",
+            help="Instead of the study's (see `sfg-nas list baselines`); single-task and hard-sharing always take part.",
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Trainings of each method, instead of the study's.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that train at a time.")] = 1,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="RUN",
+            help="The run that `found` is taken from, instead of this study's own.",
+        ),
+    ] = None,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="As small as can be, to see that all of it runs.")
+    ] = False,
+    *,
+    common: Common,
+) -> None:
+    """Train baselines, controls and found networks at the same budget, and say what follows.
+
+    Opens the test part once, at the end. An interrupted comparison goes on where it stopped.
+    """
+    path, changes = study_file(study), changes_of(common)
+    with resumable():
+        if smoke:
+            changes = smoke_changes(path, changes)
+        device = device_of(common)
+        ready = ready_study(path, common, changes)
+        from sfg_nas.compare import Workers
+        from sfg_nas.compare import compare as run_compare
+        from sfg_nas.study import load_study
+
+        reload = partial(load_study, path, changes, data_root=common.data_root, cache=common.cache)
+        with watching(common) as progress:
+            found = run_compare(
+                ready,
+                None if methods is None else [name.strip() for name in methods.split(",")],
+                seeds,
+                runs=common.runs,
+                source=None if source is None else open_run(source, common),
+                workers=Workers(workers, reload),
+                device=device,
+                progress=progress,
+            )
+    if common.as_json:
+        json_result(
+            {
+                "folder": str(found.folder),
+                "networks": json.loads(
+                    found.networks.to_json(orient="records", double_precision=10)
+                ),
+                "paired": json.loads(found.paired.to_json(orient="records", double_precision=10)),
+                "verdict": list(found.verdict),
+                "notes": list(found.notes),
+            }
+        )
+        return
+    result((found.folder / "compare.md").read_text(encoding="utf-8").rstrip())
+    note(f"files: {found.folder}/compare.csv, compare_paired.csv, .md, .tex, .svg", common)

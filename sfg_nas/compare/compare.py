@@ -1,0 +1,244 @@
+"""The comparison: methods times seeds at the same budget, the test part opened once, and the files that tell of it."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from sfg_nas.compare import pages
+from sfg_nas.compare.entrant import Entrant, Setting
+from sfg_nas.compare.extras import EXTRA_REPORTS
+from sfg_nas.compare.job import OWN, Job, stored
+from sfg_nas.compare.methods import ALWAYS, chosen, expand, needs_search
+from sfg_nas.compare.plan import rates, seed_jobs, tuning_jobs
+from sfg_nas.compare.pool import Place, Team, Workers
+from sfg_nas.compare.results import comparisons, long, networks
+from sfg_nas.compare.verdict import verdict
+from sfg_nas.errors import ConfigError, SfgNasError, TrainingError, explain
+from sfg_nas.report import plot_comparison
+from sfg_nas.study import Progress, ProgressCallback, Run, RunFiles, Study, Trial, locked
+from sfg_nas.study.progress import silent
+from sfg_nas.study.provenance import begin_run, stored_study
+from sfg_nas.training import write_atomically, write_text
+
+ALONE = Workers()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a comparison found.
+
+    Attributes:
+        folder: The run directory, with `compare.csv`, `compare_paired.csv`, `compare.md`, `compare.tex` and
+            `compare.svg`.
+        networks: One row per network and way of predicting.
+        paired: One row per question, method and metric, with intervals.
+        verdict: Paragraphs.
+        notes: What was left out, what failed, what to know of single methods.
+    """
+
+    folder: Path
+    networks: pd.DataFrame
+    paired: pd.DataFrame
+    verdict: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def compare(
+    study: Study,
+    methods: Sequence[str] | None = None,
+    seeds: int | None = None,
+    *,
+    runs: Path = Path("runs"),
+    source: Run | None = None,
+    workers: Workers = ALONE,
+    device: str = "cpu",
+    progress: ProgressCallback = silent,
+) -> Comparison:
+    """Train methods with several seeds at the same budget, score them on the test part, and say what follows.
+
+    All methods of a seed see the same images in the same order and have the same epochs and as many learning rates to
+    try, which validation decides about. The test part is opened once all trainings are done. What is there already
+    with the same settings is not trained again; interrupted anywhere, the same call goes on.
+
+    Args:
+        study: From `load_study`.
+        methods: Names out of `METHODS`, with or without arguments; None for the study's, or else the usual ones.
+        seeds: Trainings of each method; None for the study's number.
+        runs: The folder of run directories.
+        source: A run whose trial is `found`; None for the study's own, which is searched first if need be.
+        workers: Who trains; this process alone, or several.
+        device: Where to train.
+        progress: Called with each report.
+
+    Returns:
+        The frames, the verdict and where the files lie.
+
+    Raises:
+        ConfigError: If a method does not exist, or not for this network, or the run was begun with another study.
+        TrainingError: If a reference cannot be trained, or a worker dies.
+    """
+    section = study.config.compare
+    named = methods if methods is not None else section.methods
+    names = chosen(named)
+    files = RunFiles(runs / study.config.name)
+    with locked(files.lock("begin")):
+        begin_run(study, files)
+    setting = Setting(study, files)
+    team = Team(setting, Place(runs, device), workers, progress)
+    try:
+        if needs_search(names):
+            if source is None:
+                team.search()
+            team.setting = setting = replace(setting, found=_found(setting, source))
+        entrants, notes = _entrants(team, names, strict=named is not None)
+        team.train(tuning_jobs(setting, entrants))
+        jobs = seed_jobs(setting, entrants, seeds or section.seeds)
+        team.train(jobs)
+        notes += _failures(team, jobs)
+        team.test(jobs)
+    finally:
+        team.close()
+    progress(Progress("compare", len(jobs), len(jobs), text="done"))
+    return _conclude(team, jobs, notes)
+
+
+def _found(setting: Setting, source: Run | None) -> Trial:
+    run = source or Run.load(setting.files.root)
+    which = setting.section.trial
+    if str(which) == "best":
+        return run.best
+    found = [trial for trial in run.complete if str(trial.number) == str(which)]
+    if not found:
+        known = ", ".join(str(trial.number) for trial in run.complete) or "none yet"
+        rule = "`best` or the number of a complete trial is needed"
+        do = f"the complete trials are {known}"
+        raise ConfigError(explain(where="compare.trial", rule=rule, found=repr(which), do=do))
+    return found[0]
+
+
+def _entrants(team: Team, names: Sequence[str], *, strict: bool) -> tuple[list[Entrant], list[str]]:
+    """Return the methods, and a note on each that this network does not have.
+
+    Args:
+        team: Makes them.
+        names: Their names.
+        strict: Whether one that cannot be made is an error.
+    """
+    entrants: list[Entrant] = []
+    notes: list[str] = []
+    for name in expand(team.setting, names):
+        try:
+            entrant = team.entrant(name)
+            if entrant.macs is not None and not entrant.varies:
+                entrant.macs(entrant.own_factor, 0)
+        except SfgNasError as error:
+            if strict or name in ALWAYS:
+                raise
+            notes.append(f"{name} is left out: {error}")
+            continue
+        entrants.append(entrant)
+        if entrant.note:
+            notes.append(f"{name}: {entrant.note}")
+    return entrants, notes
+
+
+def _failures(team: Team, jobs: Sequence[Job]) -> list[str]:
+    failed = []
+    for job in jobs:
+        content = stored(job, team.entrant(job.entrant), team.setting, "failed")
+        if content:
+            failed.append(
+                f"{job.entrant} ({job.scale}), seed {job.seed} failed: {content['reason']}"
+            )
+    wrong = [name for name in ALWAYS if any(text.startswith(f"{name} (own)") for text in failed)]
+    if wrong:
+        raise TrainingError(
+            explain(
+                where="compare",
+                rule="the references must be trained",
+                found="; ".join(failed),
+                do="lower the learning rate or set training.clip",
+            )
+        )
+    return failed
+
+
+def _conclude(team: Team, jobs: Sequence[Job], notes: Sequence[str]) -> Comparison:
+    setting = team.setting
+    study, folder = setting.study, setting.files.root
+    frame = networks(setting, jobs, team.entrant)
+    notes = [*notes, *_same_networks(frame)]
+    paired = comparisons(frame, study.tasks)
+    said = verdict(paired, tolerance=setting.section.tolerance)
+    extra = EXTRA_REPORTS.get(study.config.data.kind)
+    words = pages.Words(
+        study.config.name,
+        _facts(setting, jobs, frame),
+        notes,
+        said,
+        () if extra is None else (extra(study, setting.files, frame),),
+    )
+    write_text(folder / "compare.csv", long(frame).to_csv(index=False))
+    write_text(folder / "compare_paired.csv", paired.to_csv(index=False))
+    write_text(folder / "compare.md", pages.markdown(words, frame, paired, study.tasks))
+    write_text(folder / "compare.tex", pages.latex(words, frame, paired, study.tasks))
+    figure = plot_comparison(frame, study.tasks)
+    write_atomically(folder / "compare.svg", lambda path: figure.savefig(path, format="svg"))
+    return Comparison(folder, frame, paired, tuple(said), tuple(notes))
+
+
+def _same_networks(frame: pd.DataFrame) -> list[str]:
+    """Return a note on methods that are one architecture under several names."""
+    own = frame[(frame["scale"] == OWN) & frame["architecture"].notna()]
+    notes = []
+    for _, rows in own.groupby("architecture", sort=False):
+        names = list(dict.fromkeys(rows["method"]))
+        if len(names) > 1:
+            notes.append(f"{', '.join(names)}: the same network under several names")
+    return notes
+
+
+def _facts(setting: Setting, jobs: Sequence[Job], frame: pd.DataFrame) -> list[str]:
+    """Return what a reader must know of how the numbers came about."""
+    study, section = setting.study, setting.section
+    _, provenance = stored_study(setting.files)
+    done = len(frame[["method", "scale", "seed"]].drop_duplicates())
+    seeds = len({job.seed for job in jobs})
+    tried = rates(setting)
+    facts = [
+        f"Data: {study.data.name}, {len(study.data.train):,} training, {len(study.data.validation):,} validation, "
+        f"{len(study.data.test):,} test images of shape {'x'.join(map(str, study.data.image_shape))}; "
+        "validation decides, test is opened once at the end.",
+        f"Network: {study.config.backbone.kind}, width {study.config.backbone.width:g}; "
+        f"{setting.epochs} epochs for every method, the same order of images for every method of a seed.",
+        f"Learning rate: {_rate_words(tried)}",
+        f"{'Single seed' if seeds == 1 else f'{seeds} seeds'}; {done} rows; "
+        f"sfg_nas {provenance.get('version')}, torch {provenance.get('torch')}, {platform.machine()}.",
+    ]
+    if setting.found is not None:
+        run = Run.load(setting.found.files.root.parent.parent)
+        facts.append(
+            f"`found` is trial {setting.found.number} of {len(run.complete)} complete ones, chosen on validation: a "
+            "search that the other methods did not have."
+        )
+    flat = frame["flatness"].dropna()
+    if len(flat):
+        facts.append(
+            "How flat the curves are: over the last quarter of the epochs the validation score (1 is perfect) rose by "
+            f"{flat.median():.4f} in the median and by at most {flat.max():.4f}. Training seconds include that scoring."
+        )
+    if section.tuning_trials == 1:
+        facts.append("No method's learning rate was tuned.")
+    return facts
+
+
+def _rate_words(tried: Sequence[float]) -> str:
+    if len(tried) == 1:
+        return f"{tried[0]:g} for all."
+    listed = ", ".join(f"{rate:g}" for rate in tried)
+    return f"chosen on validation among {listed} by each method, with a seed of its own."

@@ -1,0 +1,144 @@
+"""Which trainings a comparison needs: the tuning of each method, its seeds, its twin at equal MACs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sfg_nas.compare.entrant import Entrant, Setting
+from sfg_nas.compare.job import EQUAL, OWN, TUNING, Job, quality, stored
+from sfg_nas.compare.plain import HARD_SHARING, study_macs
+from sfg_nas.compare.width import CLOSE, fit_width
+from sfg_nas.study import locked
+from sfg_nas.training import write_json
+
+_NO_TWIN = ("hard-sharing-scaled", "hard-sharing-at-found")
+
+
+def rates(setting: Setting) -> list[float]:
+    """Return the learning rates that each method tries, in equal steps of the logarithm.
+
+    Args:
+        setting: The comparison.
+    """
+    section, middle = setting.section, setting.learning_rate
+    count = section.tuning_trials
+    if count == 1:
+        return [middle]
+    steps = [2 * i / (count - 1) - 1 for i in range(count)]
+    reach = section.tuning_factor if count > 2 else section.tuning_factor**0.5
+    return [float(f"{middle * reach**step:.4g}") for step in steps]
+
+
+def tuning_jobs(setting: Setting, entrants: Sequence[Entrant]) -> list[Job]:
+    """Return the trainings that choose each method's learning rate; none if there is one rate only.
+
+    Args:
+        setting: The comparison.
+        entrants: The methods.
+    """
+    tried = rates(setting)
+    if len(tried) == 1:
+        return []
+    return [
+        Job(entrant.name, f"{TUNING}-{number}", 0, entrant.own_factor, rate)
+        for entrant in entrants
+        for number, rate in enumerate(tried)
+    ]
+
+
+def chosen_rate(setting: Setting, entrant: Entrant) -> float:
+    """Return the learning rate with the best score on validation; the middle one if nothing was tried.
+
+    Args:
+        setting: The comparison.
+        entrant: The method; its tuning is done.
+    """
+    best: tuple[float, float] | None = None
+    for job in tuning_jobs(setting, [entrant]):
+        content = stored(job, entrant, setting)
+        if content:
+            score = quality(_first_scores(content), setting.study.tasks)
+            if best is None or score > best[0]:
+                best = (score, job.learning_rate)
+    return setting.learning_rate if best is None else best[1]
+
+
+def _first_scores(content: dict[str, object]) -> dict[str, float]:
+    readings = content["readings"]
+    assert isinstance(readings, list)
+    scores: dict[str, float] = readings[0]["scores"]
+    return scores
+
+
+@dataclass(frozen=True)
+class Twin:
+    """A method at the width at which it costs as much as hard sharing.
+
+    Attributes:
+        factor: On its width, or None if no width does.
+        same: Whether it costs as much at its own width already.
+    """
+
+    factor: float | None
+    same: bool = False
+
+
+def twin_of(setting: Setting, entrant: Entrant, seed: int, reference: int) -> Twin:
+    """Return a method's twin at equal MACs, looked up once and kept.
+
+    Args:
+        setting: The comparison.
+        entrant: The method.
+        seed: Of the comparison; matters only to methods that draw their networks.
+        reference: MACs of hard sharing.
+    """
+    if entrant.macs is None or entrant.name.startswith(_NO_TWIN):
+        return Twin(None)
+    if entrant.name == HARD_SHARING:
+        return Twin(1.0, same=True)
+    place = str(seed) if entrant.varies else "all"
+    path = setting.files.root / "compared" / entrant.name / f"width-{place}.json"
+    key = {"reference": reference, "options": dict(entrant.options)}
+    key = json.loads(json.dumps(key))
+    with locked(setting.files.lock(f"compare-width-{entrant.name}-{place}")):
+        if path.exists():
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if content["key"] == key:
+                return Twin(content["factor"], content["same"])
+        twin = _fitted(setting, entrant, seed, reference)
+        write_json(path, {"key": key, "factor": twin.factor, "same": twin.same})
+    return twin
+
+
+def _fitted(setting: Setting, entrant: Entrant, seed: int, reference: int) -> Twin:
+    assert entrant.macs is not None
+    cost, root = entrant.macs, Job(entrant.name, OWN, seed, 1.0, 1.0).root(setting)
+    if abs(cost(entrant.own_factor, root) / reference - 1) < CLOSE:
+        return Twin(entrant.own_factor, same=True)
+    fit = fit_width(lambda factor: cost(factor, root), reference)
+    return Twin(None if fit is None else fit.factor)
+
+
+def seed_jobs(setting: Setting, entrants: Sequence[Entrant], seeds: int) -> list[Job]:
+    """Return the trainings whose results are reported, seed by seed.
+
+    Args:
+        setting: The comparison.
+        entrants: The methods; their tuning is done.
+        seeds: How many seeds.
+    """
+    reference = study_macs(setting.study)
+    jobs: list[Job] = []
+    chosen = {entrant.name: chosen_rate(setting, entrant) for entrant in entrants}
+    for seed in range(seeds):
+        for entrant in entrants:
+            rate = chosen[entrant.name]
+            jobs.append(Job(entrant.name, OWN, seed, entrant.own_factor, rate))
+            if not setting.section.equal_macs:
+                continue
+            twin = twin_of(setting, entrant, seed, reference)
+            if twin.factor is not None and not twin.same:
+                jobs.append(Job(entrant.name, EQUAL, seed, twin.factor, rate))
+    return jobs

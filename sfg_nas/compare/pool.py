@@ -1,0 +1,218 @@
+"""Jobs in this process, or in several of this machine."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from sfg_nas.compare.entrant import Entrant, Setting
+from sfg_nas.compare.job import Job, run_job, test_job
+from sfg_nas.compare.methods import make
+from sfg_nas.errors import TrainingError, explain
+from sfg_nas.study import Progress, ProgressCallback, Study, search
+from sfg_nas.training import History
+
+Work = Literal["search", "train", "test"]
+_WATCH_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who does the work.
+
+    Attributes:
+        count: Processes; 1 works in this one.
+        reload: Loads the study again in another process; None hands it over as it is.
+    """
+
+    count: int = 1
+    reload: Callable[[], Study] | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the work is done.
+
+    Attributes:
+        runs: The folder of run directories.
+        device: Where to train.
+    """
+
+    runs: Path
+    device: str
+
+
+class Team:
+    """Does jobs, one after the other here or several at a time elsewhere."""
+
+    def __init__(
+        self, setting: Setting, place: Place, workers: Workers, progress: ProgressCallback
+    ) -> None:
+        """Start the other processes, if there shall be some.
+
+        Args:
+            setting: The comparison.
+            place: Where to work.
+            workers: Who works.
+            progress: Called with each report.
+        """
+        self.setting, self._place, self._progress = setting, place, progress
+        self._count = workers.count
+        self._entrants: dict[str, Entrant] = {}
+        self._pool: ProcessPoolExecutor | None = None
+        if workers.count > 1:
+            source: object = workers.reload or setting.study
+            arguments = (source, place, os.getpid(), _threads(workers.count))
+            self._pool = ProcessPoolExecutor(
+                workers.count,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_begin,
+                initargs=arguments,
+            )
+
+    def close(self) -> None:
+        """End the other processes; what they were at goes on with the next call."""
+        if self._pool is not None:
+            processes = list((self._pool._processes or {}).values())
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            for process in processes:
+                process.terminate()
+
+    def entrant(self, name: str) -> Entrant:
+        """Return a method by name, made once."""
+        if name not in self._entrants:
+            self._entrants[name] = make(self.setting, name)
+        return self._entrants[name]
+
+    def search(self) -> None:
+        """Search until there are the study's trials, all workers on one run."""
+        if self._pool is None:
+            search(
+                self.setting.study,
+                runs=self._place.runs,
+                device=self._place.device,
+                progress=self._progress,
+            )
+            return
+        self._progress(Progress("compare", 0, 1, text="search"))
+        self._wait([(self._pool.submit(_search), "search") for _ in range(self._count)])
+
+    def train(self, jobs: Sequence[Job]) -> None:
+        """Train what is not trained yet."""
+        self._each("train", jobs)
+
+    def test(self, jobs: Sequence[Job]) -> None:
+        """Score on the test part what is not scored yet."""
+        self._each("test", jobs)
+
+    def _each(self, work: Work, jobs: Sequence[Job]) -> None:
+        if self._pool is None:
+            for done, job in enumerate(jobs):
+                report = Progress("compare", done, len(jobs), text=_words(work, job))
+                self._progress(report)
+                self._here(work, job, report)
+            return
+        found = None if self.setting.found is None else self.setting.found.number
+        self._wait([(self._pool.submit(_do, work, job, found), _words(work, job)) for job in jobs])
+
+    def _here(self, work: Work, job: Job, report: Progress) -> None:
+        def on_epoch(history: History) -> None:
+            rows = history.rows
+            epochs = self.setting.epochs
+            self._progress(replace(report, epoch=len(rows), epochs=epochs, values=rows[-1]))
+
+        entrant, device = self.entrant(job.entrant), self._place.device
+        if work == "train":
+            run_job(job, entrant, self.setting, device=device, on_epoch=on_epoch)
+        else:
+            test_job(job, entrant, self.setting, device=device)
+
+    def _wait(self, futures: Sequence[tuple[Future[None], str]]) -> None:
+        texts = dict(futures)
+        try:
+            for done, future in enumerate(as_completed(texts), start=1):
+                future.result()
+                text = f"{texts[future]}: done"
+                self._progress(Progress("compare", done, len(texts), text=text))
+        except BrokenProcessPool as error:
+            raise TrainingError(
+                explain(
+                    where="compare: a worker",
+                    rule="it must live until its work is done",
+                    found="that the system ended it, perhaps for want of memory",
+                    do="call again to go on, perhaps with fewer --workers",
+                )
+            ) from error
+
+
+def _words(work: Work, job: Job) -> str:
+    how = "testing" if work == "test" else "training"
+    return f"{how} {job.entrant} ({job.scale}), seed {job.seed}"
+
+
+def _threads(workers: int) -> int:
+    return max(torch.get_num_threads() // workers, 1)
+
+
+class _Worker:
+    """What a worker process knows."""
+
+    study: Study
+    place: Place
+
+
+def _begin(source: object, place: Place, parent: int, threads: int) -> None:
+    """Load the study, and end with the process that started this one, however that ends."""
+    torch.set_num_threads(threads)
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    study = source if isinstance(source, Study) else source()  # type: ignore[operator]
+    _Worker.study, _Worker.place = study, place
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_WATCH_SECONDS)
+    os._exit(1)
+
+
+def _search() -> None:
+    search(_Worker.study, runs=_Worker.place.runs, device=_Worker.place.device)
+
+
+def _do(work: Work, job: Job, found: int | None) -> None:
+    setting = _setting(found)
+    entrant = _entrant(job.entrant, found)
+    device = _Worker.place.device
+    if work == "train":
+        run_job(job, entrant, setting, device=device, on_epoch=_ignore)
+    else:
+        test_job(job, entrant, setting, device=device)
+
+
+@lru_cache(1)
+def _setting(found: int | None) -> Setting:
+    from sfg_nas.study import Run, RunFiles
+
+    files = RunFiles(_Worker.place.runs / _Worker.study.config.name)
+    trial = None if found is None else Run.load(files.root).trial(found)
+    return Setting(_Worker.study, files, trial)
+
+
+@lru_cache(64)
+def _entrant(name: str, found: int | None) -> Entrant:
+    return make(_setting(found), name)
+
+
+def _ignore(history: History) -> None:
+    del history

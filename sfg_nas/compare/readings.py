@@ -1,0 +1,136 @@
+"""How predictions are read out of a trained supernet: hard and distilled, by expectation, or Monte-Carlo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sfg_nas.compare.entrant import Reading
+from sfg_nas.fixed import build_network, distill
+from sfg_nas.sharing import Supernet
+from sfg_nas.study import Study
+from sfg_nas.tasks import Task
+from sfg_nas.training import derive_seed, norm_state, recalibrate_norms, restore_norm_state
+
+HARD, EXPECTED, MONTE_CARLO = "hard", "expected", "Monte-Carlo"
+
+
+class MonteCarlo(nn.Module):
+    """Answers with the mean prediction over several draws of masks.
+
+    Source: Bragman et al. 2019, section 3.3 (the predictive distribution is approximated by samples of the masks).
+    """
+
+    def __init__(self, supernet: Supernet, tasks: Sequence[Task], *, draws: int, seed: int) -> None:
+        """Keep the supernet.
+
+        Args:
+            supernet: Relaxed.
+            tasks: The tasks.
+            draws: Masks for each batch.
+            seed: Of the masks.
+        """
+        super().__init__()
+        self.supernet, self._tasks, self._draws = supernet, tuple(tasks), draws
+        self._state = torch.tensor([seed, 0], dtype=torch.int64)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Return the output of each task for images [N, C, H, W]; every call draws the same masks."""
+        kept = self.supernet.generator_state()
+        self.supernet.set_generator_state(self._state)
+        try:
+            drawn = self.supernet.predict(images, mode="sampled", draws=self._draws)
+        finally:
+            self.supernet.set_generator_state(kept)
+        return {task.name: task.mean_prediction(drawn[task.name]) for task in self._tasks}
+
+
+class Frozen(nn.Module):
+    """A network with norms of its own, which are put in place while it answers."""
+
+    def __init__(self, network: nn.Module, norms: dict[str, Tensor]) -> None:
+        """Keep both.
+
+        Args:
+            network: Any.
+            norms: Its running statistics, as `norm_state` gives them.
+        """
+        super().__init__()
+        self.network, self._norms = network, norms
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Return the output of each task for images [N, C, H, W]."""
+        kept = norm_state(self.network)
+        restore_norm_state(self.network, self._norms)
+        try:
+            outputs: dict[str, Tensor] = self.network(images)
+        finally:
+            restore_norm_state(self.network, kept)
+        return outputs
+
+
+def hard(study: Study, inner: Callable[[nn.Module], Supernet], seed: int) -> Reading:
+    """Return the reading by the most probable allocation, with recalibrated norms, as a compact network.
+
+    Args:
+        study: The study.
+        inner: Gives the supernet in what was trained.
+        seed: Of the order of the images that the norms are recalibrated on.
+    """
+
+    def read(module: nn.Module) -> nn.Module:
+        supernet = inner(module)
+        kept = norm_state(supernet)
+        supernet.harden(supernet.allocation())
+        try:
+            recalibrate_norms(supernet, study.data.train, seed=derive_seed(seed, "norms"))
+            return build_network(distill(supernet).checked(), weights=supernet)
+        finally:
+            supernet.relax()
+            restore_norm_state(supernet, kept)
+
+    return Reading(HARD, read)
+
+
+def expected(study: Study, inner: Callable[[nn.Module], Supernet], seed: int) -> Reading:
+    """Return the reading by the expectation: connections weighted by their probabilities, norms recalibrated so.
+
+    Args:
+        study: The study.
+        inner: Gives the supernet in what was trained.
+        seed: Of the order of the images that the norms are recalibrated on.
+    """
+
+    def read(module: nn.Module) -> nn.Module:
+        kept = norm_state(module)
+        try:
+            recalibrate_norms(module, study.data.train, seed=derive_seed(seed, "norms"))
+            return Frozen(module, norm_state(module))
+        finally:
+            restore_norm_state(module, kept)
+
+    return Reading(EXPECTED, read, lambda module: inner(module).shared_macs)
+
+
+def monte_carlo(study: Study, inner: Callable[[nn.Module], Supernet], seed: int) -> Reading:
+    """Return the reading by the mean over draws of masks, with the norms of training.
+
+    Args:
+        study: The study.
+        inner: Gives the supernet in what was trained.
+        seed: Of the masks.
+    """
+    draws = study.config.compare.draws
+
+    def read(module: nn.Module) -> nn.Module:
+        own = derive_seed(seed, "draws")
+        return MonteCarlo(inner(module), study.tasks, draws=draws, seed=own)
+
+    def macs(module: nn.Module) -> int:
+        return draws * inner(module).shared_macs
+
+    # The masks are made once for a batch. The stream form has more than one convolution in a layer: it is counted.
+    streams = study.config.sharing.relaxation == "streams"
+    return Reading(MONTE_CARLO, read, None if streams else macs)

@@ -1,0 +1,122 @@
+"""Entrants that are supernets: stochastic filter groups as trained, and masks at constant probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor, nn
+
+from sfg_nas.baselines import ConstantProbabilities
+from sfg_nas.compare.entrant import Entrant, Prepared, Setting
+from sfg_nas.compare.plain import at_width
+from sfg_nas.compare.readings import expected, hard, monte_carlo
+from sfg_nas.config import StudyConfig
+from sfg_nas.sharing import Supernet
+from sfg_nas.study.study import search_settings
+from sfg_nas.training import ParameterGroup, SupernetMethod, SupervisedMethod, derive_seed
+
+
+def _supernet_of(module: nn.Module) -> Supernet:
+    inner = module.supernet if isinstance(module, ConstantProbabilities) else module
+    assert isinstance(inner, Supernet)
+    return inner
+
+
+def corrected(setting: Setting, argument: str = "") -> Entrant:
+    """Return stochastic filter groups as the study's section `sharing` has them: the supernet itself."""
+    del argument
+    return supernet(setting, "sfg-corrected", setting.study.config)
+
+
+def supernet(setting: Setting, name: str, config: StudyConfig) -> Entrant:
+    """Return an entrant that is a supernet, trained on its own objective for the epochs of all.
+
+    Source: Bragman et al. 2019, sections 3.2 and 3.3.
+
+    Args:
+        setting: The comparison.
+        name: Of the method.
+        config: The study with the section `sharing` that the supernet has.
+    """
+    study = setting.study
+
+    def prepare(factor: float, *, seed: int, learning_rate: float) -> Prepared:
+        del learning_rate
+        backbone = at_width(config.backbone, factor)
+        training = config.training.model_copy(update={"epochs": setting.epochs})
+        own = config.model_copy(update={"backbone": backbone, "training": training})
+        made = study.make_supernet(own, seed=seed)
+        examples = len(study.data.train)
+        steps = setting.epochs * max(examples // training.batch_size, 1)
+        method = SupernetMethod(made, study.tasks, search_settings(own, examples), steps=steps)
+        readings = (hard(study, _supernet_of, seed), monte_carlo(study, _supernet_of, seed))
+        return Prepared(method, readings)
+
+    return Entrant(
+        name,
+        prepare,
+        None,
+        options={"sharing": config.sharing.model_dump(mode="json"), "draws": setting.section.draws},
+        note="its cost is known only once it is trained, so it has no row at equal MACs; `found` has",
+    )
+
+
+class ConstantProbabilitiesMethod(SupervisedMethod):
+    """Trains the weights below masks that are drawn anew in every step."""
+
+    def __init__(self, network: ConstantProbabilities, tasks: Sequence[object]) -> None:
+        """Keep the network.
+
+        Args:
+            network: The supernet with frozen assignments.
+            tasks: The tasks, with their weights.
+        """
+        super().__init__(network, tasks)  # type: ignore[arg-type]
+        self._masked = network
+
+    def parameter_groups(self) -> Sequence[ParameterGroup]:
+        """Return one group with all weights."""
+        return [ParameterGroup("weights", self._masked.weight_parameters())]
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """Return the state of the random stream that the masks are drawn from."""
+        return {"masks": self._masked.supernet.generator_state()}
+
+    def load_state_tensors(self, state: Mapping[str, Tensor]) -> None:
+        """Set the random stream of the masks."""
+        self._masked.supernet.set_generator_state(state["masks"])
+
+
+def constant_p(setting: Setting, argument: str = "") -> Entrant:
+    """Return masks redrawn in every step at constant probabilities (Bragman et al. 2019, section 4)."""
+    del argument
+    study, section = setting.study, setting.section.constant_p
+
+    def made(factor: float, seed: int) -> ConstantProbabilities:
+        backbone = at_width(study.config.backbone, factor)
+        start = study.config.sharing.start.model_copy(update={"kind": "thirds"})
+        sharing = study.config.sharing.model_copy(
+            update={
+                "start": start,
+                "relaxation": "connections",
+                "estimator": "straight-through",
+                "hierarchical": False,
+            }
+        )
+        config = study.config.model_copy(update={"backbone": backbone, "sharing": sharing})
+        return ConstantProbabilities(study.make_supernet(config, seed=seed), section.probabilities)
+
+    def prepare(factor: float, *, seed: int, learning_rate: float) -> Prepared:
+        del learning_rate
+        method = ConstantProbabilitiesMethod(made(factor, derive_seed(seed)), study.tasks)
+        return Prepared(
+            method, (expected(study, _supernet_of, seed), monte_carlo(study, _supernet_of, seed))
+        )
+
+    return Entrant(
+        "constant-p",
+        prepare,
+        lambda factor, seed: made(factor, seed).supernet.shared_macs,
+        options=section.model_dump(mode="json") | {"draws": setting.section.draws},
+        note="all connections are computed, since any may be drawn: it saves no MACs",
+    )

@@ -1,0 +1,165 @@
+"""What the intervals allow to be said, in words; also where that is little."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from sfg_nas.compare.statistics import bootstrap_coverage
+
+Row = Mapping[str, Any]
+
+
+def judgement(row: Row, tolerance: float = 0.0) -> str:
+    """Return `better`, `worse`, `equal` (inside the tolerance), `open` or `unknown` (one seed) for a comparison.
+
+    Args:
+        row: Of the comparisons.
+        tolerance: Differences smaller than this do not matter.
+    """
+    low, high = float(row["low"]), float(row["high"])
+    if low != low or high != high:
+        return "unknown"
+    if row["better"] < 0:
+        low, high = -high, -low
+    if tolerance > 0 and -tolerance < low and high < tolerance:
+        return "equal"
+    if low > 0:
+        return "better"
+    return "worse" if high < 0 else "open"
+
+
+def holds_for_all(row: Row) -> bool:
+    """Return whether the interval that is widened for all comparisons leaves zero out, too.
+
+    Args:
+        row: Of the comparisons.
+    """
+    return bool(row["low_all"] > 0 or row["high_all"] < 0)
+
+
+def verdict(comparisons: pd.DataFrame, *, tolerance: float = 0.0) -> list[str]:
+    """Return the verdict, one paragraph per entry.
+
+    Args:
+        comparisons: The paired differences.
+        tolerance: Differences of Δ smaller than this do not matter.
+    """
+    if comparisons.empty:
+        return ["No comparison: fewer than two methods are finished."]
+    main = "delta" if "delta" in set(comparisons["metric"]) else str(comparisons["metric"].iloc[0])
+    rows = [
+        {str(key): value for key, value in row.items()}
+        for row in comparisons[comparisons["metric"] == main].to_dict("records")
+    ]
+    seeds = {int(row["seeds"]) for row in rows}
+    if max(seeds) < 2:
+        return [
+            "Single seed: what a seed does cannot be told from what a method does, so there is no verdict. "
+            "Repeat with at least three seeds.",
+            *_raw(rows),
+        ]
+    paragraphs = [_about_found(row, tolerance) for row in rows if row["question"] == "at-found"]
+    equal = [row for row in rows if row["question"] == "equal-macs"]
+    paragraphs += _at_equal_macs(equal, tolerance)
+    paragraphs += _against_single(
+        [row for row in rows if row["question"] == "single-task"], tolerance
+    )
+    return [*paragraphs, _caution(rows, min(seeds))]
+
+
+def _raw(rows: Sequence[Row]) -> list[str]:
+    return [
+        f"{row['method']} − {row['against']}: {_signed(row['mean'], row['metric'])}."
+        for row in rows
+        if row["question"] != "single-task"
+    ]
+
+
+def _about_found(row: Row, tolerance: float) -> str:
+    verdicts = {
+        "better": "learning what to share paid: the found network is better than hard sharing narrowed to the same "
+        "MACs",
+        "worse": "learning what to share hurt: hard sharing narrowed to the same MACs is better than the found "
+        "network",
+        "equal": "the found network and hard sharing narrowed to the same MACs are equal for the purpose",
+        "open": "no difference that these seeds can show between the found network and hard sharing narrowed to the "
+        "same MACs",
+        "unknown": "one seed, no verdict between the found network and hard sharing narrowed to the same MACs",
+    }
+    return f"At the found network's cost: {verdicts[judgement(row, tolerance)]} ({_numbers(row)})."
+
+
+def _at_equal_macs(rows: Sequence[Row], tolerance: float) -> list[str]:
+    if not rows:
+        return []
+    words = {
+        "better": "better than hard sharing",
+        "worse": "worse: sharing this way hurts",
+        "equal": "equal to hard sharing for the purpose",
+        "open": "no difference shown",
+    }
+    return [
+        "At equal MACs (each method widened or narrowed to hard sharing's cost): "
+        + _listed(rows, words, tolerance)
+    ]
+
+
+def _against_single(rows: Sequence[Row], tolerance: float) -> list[str]:
+    if not rows:
+        return []
+    words = {
+        "better": "better than one network for each task",
+        "worse": "worse than one network for each task",
+        "equal": "equal to one network for each task for the purpose",
+        "open": "no difference shown",
+    }
+    return ["Each at its own cost: " + _listed(rows, words, tolerance)]
+
+
+def _listed(rows: Sequence[Row], words: Mapping[str, str], tolerance: float) -> str:
+    parts: list[str] = []
+    for kind, text in words.items():
+        members = [row for row in rows if judgement(row, tolerance) == kind]
+        if members:
+            listed = ", ".join(
+                str(row["method"]) if kind == "open" else f"{row['method']} ({_numbers(row)})"
+                for row in members
+            )
+            parts.append(f"{text}: {listed}")
+    left = [str(row["method"]) for row in rows if judgement(row, tolerance) == "unknown"]
+    if left:
+        parts.append(f"one seed, no verdict: {', '.join(left)}")
+    return "; ".join(parts) + "."
+
+
+def _numbers(row: Row) -> str:
+    name = "Δ" if row["metric"] == "delta" else str(row["metric"])
+    metric = str(row["metric"])
+    text = f"{name} {_signed(row['mean'], metric)}, 95 % interval "
+    text += f"{_signed(row['low'], metric)} to {_signed(row['high'], metric)}"
+    if row["comparisons"] > 1 and (row["low"] > 0 or row["high"] < 0):
+        also = "also" if holds_for_all(row) else "not"
+        text += f", {also} for all {row['comparisons']} comparisons together"
+    return text
+
+
+def _signed(value: float, metric: str) -> str:
+    shown = f"{100 * value:+.2f} %" if metric == "delta" else f"{value:+.4g}"
+    return shown.replace("-", "−")
+
+
+def _caution(rows: Sequence[Row], seeds: int) -> str:
+    count = len(rows)
+    text = (
+        f"Paired over {seeds} seeds; t intervals, which take the differences for normal. {count} comparisons were "
+        f"made: of as many without any true difference about {0.05 * count:.1f} would look settled by chance."
+    )
+    if seeds <= 6:
+        text += (
+            f" The bootstrap over {seeds} seeds reaches at most from the least to the greatest difference, which "
+            f"holds the true median in {100 * bootstrap_coverage(seeds):.0f} of 100 cases: less than it says."
+        )
+    return text

@@ -1,0 +1,177 @@
+"""The comparison as a whole: files, fairness, the closed test part, resuming."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from sfg_nas.compare import EXTRA_REPORTS, METHODS, Workers, compare
+from sfg_nas.compare.methods import expand, parse
+from sfg_nas.errors import ConfigError, TrainingError
+from sfg_nas.study import Progress, Run, Study
+
+Make = Callable[..., Study]
+Small = Callable[..., tuple]
+
+
+def test_every_method_runs_and_is_reported(small: Small) -> None:
+    _, found = small(*METHODS)
+    names = {name.split(" (")[0] for name in found.networks["method"]}
+    assert {parse(name)[0] for name in names} == set(METHODS)
+    table = pd.read_csv(found.folder / "compare.csv")
+    assert not table.duplicated(["method", "scale", "seed", "metric"]).any()
+    assert set(table["metric"]) >= {"bright/accuracy", "level/mae", "delta"}
+    assert set(table["seed"]) == {0, 1}
+    own = found.networks[found.networks["scale"] == "own"].set_index(["method", "seed"])
+    hard = own.loc[("hard-sharing", 0), "macs"]
+    # what each costs: single-task networks are two, two masks of constant p in ten draws
+    assert own.loc[("single-task", 0), "macs"] > 1.9 * hard
+    assert own.loc[("constant-p (Monte-Carlo)", 0), "macs"] == pytest.approx(10 * hard, rel=0.02)
+    assert own.loc[("found", 0), "macs"] == Run.load(found.folder).best.architecture.macs
+    page = (found.folder / "compare.md").read_text()
+    for word in ("Each method at its own cost", "At equal MACs", "## Verdict", "training [s]", "±"):
+        assert word in page
+    assert r"\begin{tabular}" in (found.folder / "compare.tex").read_text()
+    assert (found.folder / "compare.svg").stat().st_size > 1000
+    equal = found.networks[found.networks["scale"] == "equal-macs"]
+    assert len(equal)
+    assert (equal["macs"] / hard - 1).abs().max() <= 0.1
+
+
+def test_what_is_done_is_not_done_again_and_what_was_cut_goes_on(
+    make_study: Make, tmp_path: Path
+) -> None:
+    study = make_study({"compare.equal_macs": False})
+    calls: list[Progress] = []
+
+    def cut(report: Progress) -> None:
+        calls.append(report)
+        if report.epoch == 1 and "constant-mask" in " ".join(c.text for c in calls):
+            raise KeyboardInterrupt
+
+    whole = compare(study, ["constant-mask"], 2, runs=tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        compare(study, ["constant-mask"], 2, runs=tmp_path / "cut", progress=cut)
+    assert not list((tmp_path / "cut").rglob("test.json"))  # the test part is still closed
+    reports: list[Progress] = []
+    again = compare(study, ["constant-mask"], 2, runs=tmp_path / "cut", progress=reports.append)
+    assert any(report.epoch for report in reports)
+    timeless = [name for name in whole.networks if name != "training_seconds"]
+    pd.testing.assert_frame_equal(whole.networks[timeless], again.networks[timeless])
+    reports.clear()
+    compare(study, ["constant-mask"], 2, runs=tmp_path / "cut", progress=reports.append)
+    assert not any(report.epoch for report in reports)
+
+
+def test_several_processes_do_the_same(make_study: Make, tmp_path: Path) -> None:
+    study = make_study({"compare.equal_macs": False, "search.trials": 1})
+    alone = compare(study, ["found"], 2, runs=tmp_path / "alone")
+    team = compare(study, ["found"], 2, runs=tmp_path / "team", workers=Workers(2))
+    timeless = [name for name in alone.networks if name != "training_seconds"]
+    pd.testing.assert_frame_equal(alone.networks[timeless], team.networks[timeless])
+
+
+def test_each_method_tries_as_many_rates_and_validation_decides(
+    make_study: Make, tmp_path: Path
+) -> None:
+    study = make_study({"compare.tuning_trials": 3, "compare.equal_macs": False})
+    found = compare(study, ["constant-mask"], 1, runs=tmp_path)
+    for method in ("single-task", "hard-sharing", "constant-mask"):
+        tried = {}
+        for number in range(3):
+            folder = found.folder / "compared" / method / f"tuning-{number}" / "0"
+            content = json.loads((folder / "metrics.json").read_text())
+            scores = content["readings"][0]["scores"]
+            score = sum(task.quality(scores[task.key]) for task in study.tasks)
+            tried[content["identity"]["learning_rate"]] = score
+            assert not (folder / "test.json").exists()
+        assert sorted(tried) == pytest.approx([0.01 / 3, 0.01, 0.03], rel=1e-3)
+        chosen = found.networks[found.networks["method"] == method]["learning_rate"]
+        assert set(chosen) == {max(tried, key=lambda rate: tried[rate])}
+
+
+def test_another_budget_is_another_training(make_study: Make, tmp_path: Path) -> None:
+    first = compare(make_study({"compare.equal_macs": False}), [], 1, runs=tmp_path)
+    longer = make_study({"compare.equal_macs": False, "compare.epochs": 3})
+    second = compare(longer, [], 1, runs=tmp_path)
+    assert not first.networks["test/level/mae"].equals(second.networks["test/level/mae"])
+
+
+def test_found_may_come_from_another_run(make_study: Make, tmp_path: Path) -> None:
+    from sfg_nas.study import search
+
+    run = search(make_study({"name": "searched"}), runs=tmp_path, trials=1)
+    study = make_study({"compare.equal_macs": False})
+    found = compare(study, ["found"], 1, runs=tmp_path, source=run)
+    own = found.networks.set_index("method")
+    assert own.loc["found", "macs"] == run.best.architecture.macs
+    assert not (found.folder / "trials").exists()
+    with pytest.raises(ConfigError, match=r"compare\.trial.*the complete trials are 0"):
+        compare(make_study({"compare.trial": 7}), ["found"], 1, runs=tmp_path, source=run)
+
+
+def test_a_method_that_fails_is_said_and_the_others_stand(
+    make_study: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = METHODS["constant-mask"]
+
+    def broken(*_: object) -> object:
+        entrant = kind.make(*_)
+
+        def prepare(factor: float, **words: float) -> object:
+            del factor, words
+            raise TrainingError("the mask fell off")
+
+        return dataclasses.replace(entrant, prepare=prepare)
+
+    monkeypatch.setitem(METHODS, "constant-mask", dataclasses.replace(kind, make=broken))
+    study = make_study({"compare.equal_macs": False})
+    found = compare(study, ["constant-mask"], 2, runs=tmp_path)
+    assert set(found.networks["method"]) == {"single-task", "hard-sharing"}
+    assert any("the mask fell off" in note for note in found.notes)
+    assert "the mask fell off" in (found.folder / "compare.md").read_text()
+
+
+def test_a_data_set_may_add_a_section(
+    make_study: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def section(study: Study, files: object, networks: pd.DataFrame) -> str:
+        seen.append((study, files, len(networks)))
+        return "## What only we know"
+
+    monkeypatch.setitem(EXTRA_REPORTS, "tiny", section)
+    study = make_study({"compare.equal_macs": False})
+    found = compare(study, [], 1, runs=tmp_path)
+    assert seen[0][2] == 2
+    assert "## What only we know" in (found.folder / "compare.md").read_text()
+
+
+def test_names_are_checked_and_expanded(make_study: Make, tmp_path: Path) -> None:
+    from sfg_nas.compare import Setting
+    from sfg_nas.study import RunFiles
+
+    setting = Setting(make_study(), RunFiles(tmp_path))
+    assert expand(setting, ["tree-split"]) == ["tree-split-1"]
+    assert expand(setting, ["hard-sharing-scaled"]) == [
+        "hard-sharing-scaled-0.5",
+        "hard-sharing-scaled-0.75",
+    ]
+    assert expand(setting, ["hard-sharing-scaled-0.3"]) == ["hard-sharing-scaled-0.3"]
+    with pytest.raises(ConfigError, match="did you mean `cross-stitch`"):
+        compare(make_study(), ["cross-stich"], runs=tmp_path)
+    with pytest.raises(ConfigError, match="split"):
+        compare(make_study(), ["tree-split-9"], 1, runs=tmp_path)
+
+
+def test_one_seed_gives_no_verdict(small: Small) -> None:
+    _, found = small("constant-mask", seeds=1)
+    assert found.verdict[0].startswith("Single seed")
+    assert "Single seed" in (found.folder / "compare.md").read_text()
+    assert found.paired["low"].isna().all()
