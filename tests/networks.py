@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sfg_nas.backbones import build_backbone
+from sfg_nas.tasks.heads import dense_head
 
 Builder = Callable[[], nn.Module]
 HeadBuilder = Callable[[int], nn.Module]  # number of outputs -> head
@@ -361,9 +362,10 @@ def linear(features: int) -> HeadBuilder:
     return lambda outputs: nn.Linear(features, outputs)
 
 
-def dense(features: int) -> HeadBuilder:
+def dense(features: int, dims: int = 2) -> HeadBuilder:
     """Return a builder of heads that predict at every place."""
-    return lambda outputs: nn.Conv2d(features, outputs, 1)
+    kind = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[dims - 1]
+    return lambda outputs: kind(features, outputs, 1)
 
 
 def residual_head(features: int) -> HeadBuilder:
@@ -436,7 +438,14 @@ GROUPS: Mapping[str, object] = {
 
 
 def _backbone(kind: str, **options: float) -> Builder:
-    return lambda: build_backbone(kind, width=1 / 16, image_size=8, **options)
+    arguments = {"width": 1 / 16, "image_size": 8, **options}
+    return lambda: build_backbone(kind, **arguments)
+
+
+def enlarged(features: int, size: int) -> HeadBuilder:
+    """Return a builder of the heads that dense tasks get on features smaller than the image."""
+    shape, image = torch.Size((features, size, size)), (3, 8, 8)
+    return lambda outputs: dense_head(shape, outputs, image)
 
 
 POOLED = (pooled(6),)
@@ -469,6 +478,24 @@ CASES: Mapping[str, Case] = {
     "glu": Case(gated_units, POOLED, tasks=3),
     "residual-head": Case(_backbone("vgg11", depth=2), (residual_head(8), pooled(8)), tasks=3),
     "norm-head": Case(_backbone("vgg11", depth=2), (norm_head(8),), tasks=3, groups="lattice"),
+    "dense-head": Case(_backbone("vgg11", depth=3), (enlarged(16, 2), pooled(16)), tasks=3),
+    "highresnet-2d": Case(
+        _backbone("highresnet", width=0.25, depth=7),
+        (dense(16), pooled(16)),
+        tasks=3,
+        groups="lattice",
+    ),
+    "highresnet-3d": Case(
+        _backbone("highresnet", width=0.25, depth=4, in_channels=1, dimensions=3),
+        (dense(8, 3),),
+        image=(1, 5, 6, 4),
+    ),
+    "unet-2d": Case(
+        _backbone("unet", depth=3), (dense(4), pooled(4)), image=(3, 8, 6), tasks=3, groups="pairs"
+    ),
+    "unet-3d": Case(
+        _backbone("unet", depth=2, in_channels=1, dimensions=3), (dense(4, 3),), image=(1, 4, 5, 6)
+    ),
     "identity-head": Case(_backbone("vgg11", depth=2), (identity_head(8), dense(8)), tasks=3),
 }
 

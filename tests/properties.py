@@ -217,7 +217,7 @@ def reading_rule_holds(supernet: Supernet, allocation: Allocation, x: Tensor) ->
         with torch.no_grad():
             for part in owned:
                 foreign = part.slices(of=index, inside=False)
-                part.value.index_fill_(part.axis, foreign, 17.0)
+                part.value.index_fill_(part.axis, foreign, 1.7)  # deep networks must stay finite
         after = run(supernet, x)
         with torch.no_grad():
             for value, saved in kept:

@@ -6,13 +6,17 @@ of tasks or groups.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from difflib import get_close_matches
+from functools import partial
 from types import MappingProxyType
 
 from torch import nn
 
+from sfg_nas.backbones.highresnet import highresnet
 from sfg_nas.backbones.resnet import resnet10, resnet18
+from sfg_nas.backbones.unet import unet
 from sfg_nas.backbones.vgg import vgg11, vgg13, vgg16
 from sfg_nas.errors import ConfigError, explain
 
@@ -25,9 +29,14 @@ BACKBONES: MappingProxyType[str, Callable[..., nn.Module]] = MappingProxyType(
         "vgg16": vgg16,
         "resnet10": resnet10,
         "resnet18": resnet18,
+        "highresnet": highresnet,
+        "unet": unet,
     }
 )
-"""Name -> function (*, in_channels, width, depth, image_size) -> module."""
+"""Name -> function (*, in_channels, width, depth, image_size) -> module.
+
+Those that also take `dimensions` can be built for volumes.
+"""
 
 
 def build_backbone(
@@ -37,6 +46,7 @@ def build_backbone(
     width: float = 1.0,
     depth: int | None = None,
     image_size: int | None = None,
+    dimensions: int = 2,
 ) -> nn.Module:
     """Build a backbone with new weights from torch's global random stream.
 
@@ -44,13 +54,14 @@ def build_backbone(
         kind: A name of `BACKBONES`.
         in_channels: C of the images.
         width: Factor on the number of filters of each layer.
-        depth: How many convolutions (VGG) or residual blocks (ResNet) to keep, counted from the
-            image; None keeps all.
+        depth: How many convolutions (VGG), residual blocks (ResNet, HighResNet) or levels (U-Net) to
+            keep, counted from the image; None keeps all.
         image_size: The shorter side of the images in pixels. Layers that would shrink the feature
             map below 2 pixels then keep its size; None shrinks as published.
+        dimensions: Spatial dimensions of the images, 2 or 3.
 
     Returns:
-        A module from [N, in_channels, H, W] to [N, F, h, w].
+        A module from [N, in_channels, *spatial] to [N, F, *spatial].
 
     Raises:
         ConfigError: If the kind is unknown or a number is out of its range.
@@ -65,4 +76,23 @@ def build_backbone(
                 do=f"did you mean `{close[0]}`?" if close else "name one of them",
             )
         )
-    return BACKBONES[kind](in_channels=in_channels, width=width, depth=depth, image_size=image_size)
+    build = partial(
+        BACKBONES[kind], in_channels=in_channels, width=width, depth=depth, image_size=image_size
+    )
+    if dimensions == 2:
+        return build()
+    volumetric = [name for name, make in BACKBONES.items() if _takes_dimensions(make)]
+    if kind not in volumetric:
+        raise ConfigError(
+            explain(
+                where="backbone.kind",
+                rule=f"images of {dimensions} dimensions need one of {', '.join(volumetric)}",
+                found=f"`{kind}`",
+                do="name one of them, or use patches of two dimensions",
+            )
+        )
+    return build(dimensions=dimensions)
+
+
+def _takes_dimensions(make: Callable[..., nn.Module]) -> bool:
+    return "dimensions" in inspect.signature(make).parameters

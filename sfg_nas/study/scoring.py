@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,15 +17,17 @@ from sfg_nas.fixed import FixedNetwork, build_network, distill
 from sfg_nas.sharing import Supernet
 from sfg_nas.tasks import Task
 from sfg_nas.training import (
+    each_batch,
     evaluate,
     norm_state,
-    predict,
     recalibrate_norms,
     restore_norm_state,
 )
 
 DRAWS = 5
 """Masks per image set whose predictions are averaged for the `sampled` score."""
+COMPARED_AT_ONCE = 256
+"""Images in a batch when two networks' outputs are compared."""
 EPOCH_BATCHES = 8
 """Training batches that the norms are recalibrated on for an epoch's validation score."""
 TOLERANCE = 1e-3
@@ -106,12 +109,19 @@ def harden_and_score(
 def _difference(
     supernet: nn.Module, network: nn.Module, images: ImageSet, tasks: Sequence[Task]
 ) -> float:
-    wanted, _ = predict(supernet, images, tasks)
-    found, _ = predict(network, images, tasks)
-    return max(
-        float((wanted[name] - found[name]).abs().max() / (1.0 + wanted[name].abs().max()))
-        for name in wanted
+    apart = dict.fromkeys((task.name for task in tasks), 0.0)
+    largest = dict.fromkeys(apart, 0.0)
+    both = zip(
+        each_batch(supernet, images, tasks, batch_size=COMPARED_AT_ONCE),
+        each_batch(network, images, tasks, batch_size=COMPARED_AT_ONCE),
+        strict=True,
     )
+    for (wanted, _), (found, _) in both:
+        for name in apart:
+            difference = float((wanted[name] - found[name]).abs().max())
+            apart[name] = max(apart[name], math.inf if math.isnan(difference) else difference)
+            largest[name] = max(largest[name], float(wanted[name].abs().max()))
+    return max(apart[name] / (1.0 + largest[name]) for name in apart)
 
 
 def score_epoch(

@@ -50,7 +50,8 @@ def registered_backbone(config: BackboneConfig, image_shape: Sequence[int]) -> n
         in_channels=image_shape[0],
         width=config.width,
         depth=config.depth,
-        image_size=image_shape[1],
+        image_size=min(image_shape[1:]),
+        dimensions=len(image_shape) - 1,
     )
 
 

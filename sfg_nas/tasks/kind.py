@@ -121,6 +121,17 @@ class TaskKind(ABC):
     def scores(self, task: TaskFields, output: Tensor, target: Tensor) -> dict[str, float]:
         """Return the metrics; at least one example has a label."""
 
+    def tally(self, task: TaskFields, output: Tensor, target: Tensor) -> Tensor:
+        """Return sums over a batch, float64, from which `conclude` gets the metrics; dense kinds only.
+
+        Those of several batches are added up, so that no data set's outputs lie in memory together.
+        """
+        raise NotImplementedError(task.name)
+
+    def conclude(self, task: TaskFields, tally: Tensor) -> dict[str, float]:
+        """Return the metrics from summed tallies; dense kinds only."""
+        raise NotImplementedError(task.name)
+
     @abstractmethod
     def imitation(
         self, task: TaskFields, output: Tensor, wanted: Tensor, temperature: float

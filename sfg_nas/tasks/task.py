@@ -35,7 +35,8 @@ class Task:
             `(target - center) / scale`.
         likelihood: Out of the kind's `likelihoods` (`gaussian` and `laplace` are of scale 1 in the
             network's units); `auto` takes the first.
-        classes: The names of the classes, in order; empty where they are numbers.
+        classes: The names of the classes (of a dense regression: regions), in order; empty where they
+            are numbers.
         class_weights: The weight of each class in a classification's loss, none for 1 each;
             `balanced` until it is measured.
 
@@ -178,6 +179,19 @@ class Task:
         if not bool(self.labelled(target).any()):
             return dict.fromkeys(self.rules.metrics, math.nan)
         return self.rules.scores(self, output, target)
+
+    def tally(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return sums over a batch of a dense task that `conclude` takes; add those of all batches.
+
+        Args:
+            output: The head's output, `[N, outputs, *spatial]`.
+            target: Labels, `[N, *target_shape]`.
+        """
+        return self.rules.tally(self, output, target)
+
+    def conclude(self, tally: Tensor) -> dict[str, float]:
+        """Return a dense task's metrics from its tallies, as `evaluate` gives them for everything at once."""
+        return self.rules.conclude(self, tally)
 
     def imitation(self, output: Tensor, wanted: Tensor, temperature: float) -> Tensor:
         """Return how far an output is from a teacher's, a scalar, over all examples.

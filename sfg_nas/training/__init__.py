@@ -2,7 +2,7 @@
 
 from sfg_nas.training.checkpoint import load_module, load_tensors, save_module, save_tensors
 from sfg_nas.training.distillation import Distillation, DistilledMethod
-from sfg_nas.training.evaluation import evaluate, predict
+from sfg_nas.training.evaluation import each_batch, evaluate, predict
 from sfg_nas.training.files import (
     remove_leftovers,
     write_atomically,
@@ -37,6 +37,7 @@ __all__ = [
     "SupernetMethod",
     "SupervisedMethod",
     "derive_seed",
+    "each_batch",
     "evaluate",
     "fenced_random_state",
     "fit",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -28,21 +28,39 @@ def evaluate(
     Raises:
         TrainingError: If an output is not finite.
     """
-    outputs, targets = predict(network, images, tasks, batch_size=batch_size)
+    outputs: dict[str, list[Tensor]] = {task.name: [] for task in tasks}
+    targets: dict[str, list[Tensor]] = {task.name: [] for task in tasks}
+    tallies: dict[str, Tensor] = {}
+    for found, wanted in each_batch(network, images, tasks, batch_size=batch_size):
+        for task in tasks:
+            output, target = found[task.name], wanted[task.name]
+            _check_finite(task, output)
+            if task.dense:  # maps of a whole image set need not fit into memory
+                own = task.tally(output, target)
+                tallies[task.name] = tallies[task.name] + own if task.name in tallies else own
+            else:
+                outputs[task.name].append(output)
+                targets[task.name].append(target)
     values: dict[str, float] = {}
     for task in tasks:
-        if not bool(torch.isfinite(outputs[task.name]).all()):
-            raise TrainingError(
-                explain(
-                    where=f"evaluation of task {task.name}",
-                    rule="every output must be finite",
-                    found="NaN or infinity",
-                    do="lower the learning rate or set training.clip",
-                )
-            )
-        scores = task.evaluate(outputs[task.name], targets[task.name])
+        if task.dense:
+            scores = task.conclude(tallies[task.name])
+        else:
+            scores = task.evaluate(torch.cat(outputs[task.name]), torch.cat(targets[task.name]))
         values |= {f"{task.name}/{metric}": float(score) for metric, score in scores.items()}
     return values
+
+
+def _check_finite(task: Task, output: Tensor) -> None:
+    if not bool(torch.isfinite(output).all()):
+        raise TrainingError(
+            explain(
+                where=f"evaluation of task {task.name}",
+                rule="every output must be finite",
+                found="NaN or infinity",
+                do="lower the learning rate or set training.clip",
+            )
+        )
 
 
 def predict(
@@ -56,22 +74,40 @@ def predict(
         tasks: The tasks to predict.
         batch_size: Images at once.
     """
-    device, dtype = placement(network)
     outputs: dict[str, list[Tensor]] = {task.name: [] for task in tasks}
     targets: dict[str, list[Tensor]] = {task.name: [] for task in tasks}
+    for found, wanted in each_batch(network, images, tasks, batch_size=batch_size):
+        for name in outputs:
+            outputs[name].append(found[name])
+            targets[name].append(wanted[name])
+    joined = {name: torch.cat(parts) for name, parts in outputs.items()}
+    return joined, {name: torch.cat(parts) for name, parts in targets.items()}
+
+
+def each_batch(
+    network: nn.Module, images: ImageSet, tasks: Sequence[Task], *, batch_size: int
+) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
+    """Yield outputs and targets of each batch, task by task, on the CPU.
+
+    Args:
+        network: Maps images [N, C, *spatial] to a mapping from task to output; in eval mode meanwhile.
+        images: In order.
+        tasks: The tasks to predict.
+        batch_size: Images at once.
+    """
+    device, dtype = placement(network)
     training = network.training
     network.eval()
     try:
-        with torch.no_grad():
-            for batch, labels in images.batches(batch_size, device=str(device)):
+        for batch, labels in images.batches(batch_size, device=str(device)):
+            with torch.no_grad():
                 predicted: Mapping[str, Tensor] = network(batch.to(dtype))
-                for name in outputs:
-                    outputs[name].append(predicted[name].float().cpu())
-                    targets[name].append(labels[name].cpu())
+            yield (
+                {task.name: predicted[task.name].float().cpu() for task in tasks},
+                {task.name: labels[task.name].cpu() for task in tasks},
+            )
     finally:
         network.train(training)
-    joined = {name: torch.cat(parts) for name, parts in outputs.items()}
-    return joined, {name: torch.cat(parts) for name, parts in targets.items()}
 
 
 def placement(network: nn.Module) -> tuple[torch.device, torch.dtype]:

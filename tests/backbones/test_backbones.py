@@ -12,7 +12,19 @@ from sfg_nas.backbones import BACKBONES, build_backbone
 from sfg_nas.errors import ConfigError
 
 # Every backbone and how many layers its depth counts; the meta-test keeps the list complete.
-DEEPEST = {"vgg11": 8, "vgg13": 10, "vgg16": 13, "resnet10": 4, "resnet18": 8}
+DEEPEST = {
+    "vgg11": 8,
+    "vgg13": 10,
+    "vgg16": 13,
+    "resnet10": 4,
+    "resnet18": 8,
+    "highresnet": 9,
+    "unet": 5,
+}
+# Those that keep the resolution, with the filters of their map at width 1.
+FULL_SIZE = {"highresnet": 64, "unet": 64}
+# Wide enough for every layer to have several filters.
+NARROW = {"highresnet": 0.25}
 EVERY = pytest.mark.parametrize("kind", sorted(DEEPEST))
 
 
@@ -27,7 +39,8 @@ def test_every_entry_is_tested() -> None:
 @EVERY
 def test_takes_the_common_arguments_by_name(kind: str) -> None:
     parameters = inspect.signature(BACKBONES[kind]).parameters.values()
-    assert [p.name for p in parameters] == ["in_channels", "width", "depth", "image_size"]
+    names = ["in_channels", "width", "depth", "image_size"]
+    assert [p.name for p in parameters] in (names, [*names, "dimensions"])
     assert {p.kind for p in parameters} == {inspect.Parameter.KEYWORD_ONLY}
 
 
@@ -37,7 +50,7 @@ def test_gives_a_feature_map_on_small_images(kind: str, size: int) -> None:
     network = build_backbone(kind, width=0.0625, image_size=size)
     features = network(torch.rand(2, 3, size, size))
     assert features.ndim == 4
-    assert features.shape[:2] == (2, 32)
+    assert features.shape[:2] == (2, FULL_SIZE.get(kind, 512) // 16)
     assert min(features.shape[2:]) >= 2
     assert torch.isfinite(features).all()
 
@@ -45,7 +58,8 @@ def test_gives_a_feature_map_on_small_images(kind: str, size: int) -> None:
 @EVERY
 def test_shrinks_as_published_without_an_image_size(kind: str) -> None:
     features = build_backbone(kind, width=0.0625)(torch.rand(2, 3, 64, 64))
-    assert features.shape[2:] == ((2, 2) if kind.startswith("vgg") else (8, 8))
+    side = 64 if kind in FULL_SIZE else 2 if kind.startswith("vgg") else 8
+    assert features.shape[2:] == (side, side)
 
 
 @EVERY
@@ -94,7 +108,7 @@ def test_weights_follow_the_seed(kind: str) -> None:
 
 @EVERY
 def test_every_parameter_gets_a_gradient(kind: str) -> None:
-    network = build_backbone(kind, width=0.0625, image_size=16)
+    network = build_backbone(kind, width=NARROW.get(kind, 0.0625), image_size=16)
     network(torch.rand(4, 3, 16, 16)).square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
 
@@ -123,3 +137,20 @@ def test_unknown_names_get_a_suggestion() -> None:
         build_backbone("vgg12")
     with pytest.raises(ConfigError, match=r"must be one of vgg11, .*; found `alex`; name one"):
         build_backbone("alex")
+
+
+@pytest.mark.parametrize("kind", sorted(FULL_SIZE))
+@pytest.mark.parametrize("size", [(8, 8, 8), (7, 9, 5), (16, 6, 11)])
+def test_volumes_keep_their_size(kind: str, size: tuple[int, ...]) -> None:
+    network = build_backbone(
+        kind, in_channels=1, width=0.125, image_size=min(size), dimensions=len(size)
+    )
+    features = network(torch.rand(2, 1, *size))
+    assert features.shape == (2, 8, *size)
+
+
+def test_flat_backbones_refuse_volumes() -> None:
+    with pytest.raises(ConfigError, match=r"3 dimensions need one of highresnet, unet; found `vgg"):
+        build_backbone("vgg11", dimensions=3)
+    with pytest.raises(ConfigError, match="2 or 3 dimensions"):
+        build_backbone("unet", dimensions=4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -29,6 +30,13 @@ class Sample:
     cells: tuple[str, ...] = ()
 
 
+def _map(value: Callable[[Tensor], Tensor], missing: float) -> Tensor:
+    """Return targets [6, *spatial] with a missing example and a missing corner in another."""
+    made = value(torch.arange(6 * 96, dtype=torch.float32).view(6, *IMAGE[1:]))
+    made[0], made[3, :2, :2] = missing, missing
+    return made
+
+
 SAMPLES: dict[str, Sample] = {
     "classification": Sample(
         Task("shape", "classification", 3, classes=("disc", "bar", "7"), class_weights=(1, 2, 0.5)),
@@ -49,5 +57,13 @@ SAMPLES: dict[str, Sample] = {
         Task("size", "regression", unit="mm", center=5.0, scale=2.0),
         torch.tensor([NAN, 1.0, 4.0, 9.0, 5.5, 4.0]),
         ("", "1", "4.0", "9", "5.5", "4e0"),
+    ),
+    "dense-regression": Sample(
+        Task("heat", "dense-regression", unit="K", center=5.0, scale=2.0, likelihood="laplace"),
+        _map(lambda place: 5 + 2 * torch.sin(place), NAN),
+    ),
+    "segmentation": Sample(
+        Task("organ", "segmentation", 3, class_weights=(1, 2, 0.5)),
+        _map(lambda place: (place % 7 % 3).long(), -1),
     ),
 }
