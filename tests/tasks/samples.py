@@ -59,7 +59,7 @@ SAMPLES: dict[str, Sample] = {
         ("", "1", "4.0", "9", "5.5", "4e0"),
     ),
     "dense-regression": Sample(
-        Task("heat", "dense-regression", unit="K", center=5.0, scale=2.0, likelihood="laplace"),
+        Task("heat", "dense-regression", unit="K", center=5.0, scale=1.0, likelihood="laplace"),
         _map(lambda place: 5 + 2 * torch.sin(place), NAN),
     ),
     "segmentation": Sample(
