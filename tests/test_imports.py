@@ -45,6 +45,7 @@ HOMES = {
     "typer": {"cli"},
     "rich": {"cli"},
     "PIL": {"data", "report"},
+    "pyarrow": {"data"},
     "safetensors": {"weights"},
     "onnx": {"fixed"},
     "onnxscript": {"fixed"},

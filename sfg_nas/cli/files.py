@@ -88,11 +88,12 @@ def validate(
 
 def _checked(study: str, common: Common, *, data: bool) -> StudyConfig:
     """Return the resolved study, the space's entries inside it."""
-    from sfg_nas.config import read_yaml
     from sfg_nas.search_space import check_whole_study, resolve_space
-    from sfg_nas.study import known_names
+    from sfg_nas.study import known_names, read_study
 
-    path, changes, names = study_file(study), changes_of(common), known_names()
-    config, space = check_whole_study(read_yaml(path), changes, names, beside=path.parent)
+    path, changes = study_file(study), changes_of(common)
+    document, folder = read_study(path)
+    names = known_names(folder, common.data_root)
+    config, space = check_whole_study(document, changes, names, beside=folder)
     config = resolve_space(config, space)
     return ready_study(path, common, changes).config if data else config

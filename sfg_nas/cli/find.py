@@ -52,20 +52,24 @@ def changes_of(common: Common) -> dict[str, Value]:
     return changes
 
 
-def smoke_changes(path: Path, changes: Mapping[str, Value]) -> dict[str, Value]:
+def smoke_changes(
+    path: Path, changes: Mapping[str, Value], data_root: Path | None
+) -> dict[str, Value]:
     """Return the changes that make a study as small as it can be, under a name of its own.
 
     Args:
         path: The study file.
         changes: Other changes.
+        data_root: The folder that holds the data sets.
 
     Raises:
         ConfigError: If the study is wrong.
     """
-    from sfg_nas.config import load_study_config, smoke_overrides
-    from sfg_nas.study import known_names
+    from sfg_nas.config import check_study, smoke_overrides
+    from sfg_nas.study import known_names, read_study
 
-    study = load_study_config(path, changes, known_names())
+    document, folder = read_study(path)
+    study = check_study(document, changes, known_names(folder, data_root))
     return {**changes, **smoke_overrides(study), "name": f"{study.name}{SMOKE}"}
 
 

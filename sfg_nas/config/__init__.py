@@ -21,7 +21,7 @@ from sfg_nas.config.models import (
 )
 from sfg_nas.config.problems import Problem, config_error, describe, did_you_mean
 from sfg_nas.config.reader import Document, Scalar, Value, parse_yaml, read_yaml
-from sfg_nas.config.rules import Names
+from sfg_nas.config.rules import Inspected, Names
 from sfg_nas.config.schema import check_field, schema_keys
 from sfg_nas.config.sections import (
     BackboneConfig,
@@ -42,6 +42,7 @@ __all__ = [
     "CrossStitchConfig",
     "DataConfig",
     "Document",
+    "Inspected",
     "Names",
     "Problem",
     "PrunerConfig",

@@ -12,7 +12,7 @@ from sfg_nas.config.messages import problem_of
 from sfg_nas.config.models import StudyConfig
 from sfg_nas.config.problems import Problem, config_error, describe
 from sfg_nas.config.reader import Document, KeyPath, Value, parse_yaml, read_yaml
-from sfg_nas.config.rules import Names, broken_rules
+from sfg_nas.config.rules import Names, broken_rules, problems_elsewhere
 from sfg_nas.config.schema import advice
 from sfg_nas.errors import ConfigError
 
@@ -138,6 +138,7 @@ def _check(
     except ValidationError as error:
         problems += [problem_of(dict(item), where, advice) for item in error.errors()]
     problems += [Problem(where(path), *rest) for path, *rest in broken_rules(raw, names)]
+    problems += problems_elsewhere(raw, names)
     return study, list(dict.fromkeys(problems))
 
 

@@ -5,10 +5,10 @@ They look at the raw mapping, so that they speak up even where another section i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sfg_nas.config.problems import describe, did_you_mean
+from sfg_nas.config.problems import Problem, describe, did_you_mean
 from sfg_nas.config.reader import KeyPath, Value
 from sfg_nas.config.sections import TrainingConfig
 
@@ -16,6 +16,24 @@ Finding = tuple[KeyPath, str, str, str]
 """Key path, rule, found, do."""
 
 _COMMON_DATA_KEYS = frozenset({"kind", "size", "augment", "fraction", "seed"})
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What a data set says about its section of the study, beyond the names of its keys.
+
+    Attributes:
+        tasks: Its tasks; None if they are not known.
+        findings: What is wrong, at key paths below `data`.
+        elsewhere: What is wrong in files that the section names.
+    """
+
+    tasks: tuple[str, ...] | None = None
+    findings: tuple[Finding, ...] = ()
+    elsewhere: tuple[Problem, ...] = ()
+
+
+Inspector = Callable[[Mapping[str, Value]], Inspected]
 
 
 @dataclass(frozen=True)
@@ -27,12 +45,14 @@ class Names:
         datasets: The options of each data set beside the common ones; None: any.
         tasks: The tasks of each data set; None: known only once its table is read.
         augmentations: Names of the random changes of training images.
+        inspect: Looks closer at the section `data`; called with it only if its kind exists.
     """
 
     backbones: tuple[str, ...] = ()
     datasets: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
     tasks: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
     augmentations: tuple[str, ...] = ()
+    inspect: Inspector | None = None
 
 
 def broken_rules(raw: Mapping[str, Value], names: Names) -> Iterator[Finding]:
@@ -47,6 +67,24 @@ def broken_rules(raw: Mapping[str, Value], names: Names) -> Iterator[Finding]:
     yield from _tasks(raw, names)
     yield from _groups(raw, names)
     yield from _warmup(raw)
+
+
+def problems_elsewhere(raw: Mapping[str, Value], names: Names) -> Sequence[Problem]:
+    """Return what is wrong in files that the study names.
+
+    Args:
+        raw: The study file's mapping, of any types.
+        names: What the other stages offer.
+    """
+    return _inspected(raw, names).elsewhere
+
+
+def _inspected(raw: Mapping[str, Value], names: Names) -> Inspected:
+    data = _section(raw, "data")
+    kind = data.get("kind")
+    if names.inspect is None or not isinstance(kind, str) or kind not in names.datasets:
+        return Inspected()
+    return names.inspect(data)
 
 
 def _section(raw: Mapping[str, Value], name: str) -> dict[str, Value]:
@@ -76,6 +114,8 @@ def _data(raw: Mapping[str, Value], names: Names) -> Iterator[Finding]:
             if key not in _COMMON_DATA_KEYS and key not in options:
                 do = did_you_mean(key, {*_COMMON_DATA_KEYS, *options}, what="keys")
                 yield ("data", key), f"`{kind}` has no such key", f"`{key}`", do
+    for path, rule, found, do in _inspected(raw, names).findings:
+        yield ("data", *path), rule, found, do
     augment = data.get("augment")
     if names.augmentations and isinstance(augment, list):
         for position, name in enumerate(augment):
@@ -132,4 +172,5 @@ def _warmup(raw: Mapping[str, Value]) -> Iterator[Finding]:
 
 def _offered_tasks(raw: Mapping[str, Value], names: Names) -> tuple[str, ...] | None:
     kind = _section(raw, "data").get("kind")
-    return names.tasks.get(kind) if isinstance(kind, str) else None
+    known = names.tasks.get(kind) if isinstance(kind, str) else None
+    return known if known is not None else _inspected(raw, names).tasks

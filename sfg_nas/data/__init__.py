@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from sfg_nas.data import digits, multimnist, utkface
+from sfg_nas.data import digits, multimnist, table, table_options, utkface
 from sfg_nas.data.arrays import bundle_from_arrays
 from sfg_nas.data.augment import AUGMENTATIONS
 from sfg_nas.data.checks import check_name
@@ -15,22 +15,30 @@ from sfg_nas.data.labelled import LabelledPhotos, photos_of_folder, photos_of_ta
 from sfg_nas.data.location import Location, Progress
 from sfg_nas.data.preparation import PREPARATION_FILE, Preparation
 from sfg_nas.data.splits import Splits, random_splits
+from sfg_nas.data.troubles import Inspection, Trouble
 from sfg_nas.data.unseen import Decoded, decode_batches, find_photos, shown
 from sfg_nas.data.volumes import write_phantoms
 
 DATASETS: dict[str, Callable[..., DataBundle]] = {
     "digits": digits.load,
     "multimnist": multimnist.load,
+    "table": table.load,
     "utkface": utkface.load,
 }
 """Data sets by the name that a study file gives them; each takes a `Location` and keywords."""
 
-DATASET_TASKS: dict[str, tuple[str, ...]] = {
+DATASET_TASKS: dict[str, tuple[str, ...] | None] = {
     "digits": ("left", "right", "sum"),
     "multimnist": ("left", "right"),
+    "table": None,
     "utkface": ("age", "gender"),
 }
-"""Names of the tasks that each data set offers, known before it is loaded."""
+"""Names of the tasks that each data set offers, known before it is loaded; None where its options say."""
+
+INSPECTIONS: dict[str, Callable[[Mapping[str, object], Location], Inspection]] = {
+    "table": table_options.inspect,
+}
+"""Data sets whose options name files or tasks: what is wrong with them, without reading an image."""
 
 
 def load_data(
@@ -39,6 +47,7 @@ def load_data(
     root: Path | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
+    beside: Path | None = None,
     **options: object,
 ) -> DataBundle:
     """Return a data set by name.
@@ -48,6 +57,7 @@ def load_data(
         root: The folder that holds the data sets; `digits` needs none.
         cache: The folder for decoded images; None for `~/.cache/sfg_nas`.
         progress: Called with (images done, images in all) while images are decoded.
+        beside: The folder of the study file.
         options: Options of the data set; see its `load`.
 
     Raises:
@@ -58,7 +68,7 @@ def load_data(
     known = data_options(kind)
     for name in options:
         check_name(f"data.{name}", name, known)
-    return load(Location(root=root, cache=cache, progress=progress), **options)
+    return load(Location(root=root, cache=cache, progress=progress, beside=beside), **options)
 
 
 def data_options(kind: str) -> dict[str, object]:
@@ -79,15 +89,18 @@ __all__ = [
     "AUGMENTATIONS",
     "DATASETS",
     "DATASET_TASKS",
+    "INSPECTIONS",
     "PREPARATION_FILE",
     "DataBundle",
     "Decoded",
     "ImageSet",
+    "Inspection",
     "LabelledPhotos",
     "Location",
     "Preparation",
     "Progress",
     "Splits",
+    "Trouble",
     "bundle_from_arrays",
     "data_options",
     "decode_batches",

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from sfg_nas.data.content import content_key, workers
+from sfg_nas.data.decode import fit_photo, open_upright
 from sfg_nas.data.duplicates import SIMILARITY, THUMBNAIL, near_duplicates
 from sfg_nas.data.location import Progress
 from sfg_nas.errors import DataError, explain
@@ -30,7 +31,7 @@ class DecodedPhotos:
     """Photos as stored in the cache, one row per file.
 
     Attributes:
-        images: `[N, 3, size, size]`, memory-mapped; zeros where a file could not be decoded.
+        images: `[N, C, size, size]`, memory-mapped; zeros where a file could not be decoded.
         groups: `[N]`: near-duplicates have the same number.
         failed: Why a file could not be decoded, by its name.
         key: SHA-256 of the names, the sizes and all bytes of the files, and of the settings.
@@ -43,33 +44,44 @@ class DecodedPhotos:
 
 
 def decoded_photos(
-    paths: Sequence[Path], *, size: int, cache: Path, progress: Progress | None = None
+    paths: Sequence[Path],
+    *,
+    size: int,
+    cache: Path,
+    progress: Progress | None = None,
+    channels: int = 3,
+    names: Sequence[str] | None = None,
 ) -> DecodedPhotos:
-    """Return the photos as RGB squares, from the cache or, the first time, decoded into it.
+    """Return the photos as squares, from the cache or, the first time, decoded into it.
 
     A photo that is not square is cut to its middle. The key is that of the content of the source, so
     a copy of the source finds the same cache and a changed photo is never served from an old one.
 
     Args:
-        paths: The files; their names must differ.
+        paths: The files.
         size: Side of the squares in pixels.
         cache: The folder of all caches; it is made if need be.
         progress: Called with (photos done, photos in all) while photos are decoded.
+        channels: 3 for colour, 1 for grey.
+        names: One for each file, all different and in order; None for the names without folders.
 
     Raises:
         DataError: If the cache cannot be written.
     """
     settings = f"format {_FORMAT} size {size} similarity {SIMILARITY}"
-    key = content_key(paths, settings, memory=cache)
+    settings += "" if channels == 3 else f" channels {channels}"
+    shape = (len(paths), channels, size, size)
+    named = dict(zip(names or [path.name for path in paths], paths, strict=True))
+    key = content_key(paths, settings, names=list(named), memory=cache)
     folder = cache / key[:32]
-    found = _read(folder, (len(paths), 3, size, size), key)
+    found = _read(folder, shape, key)
     if found is not None:
         return found
     try:
-        _write(folder, paths, size, key, progress)
+        _write(folder, named, shape, key, progress)
     except OSError as error:
         raise _unusable(cache, str(error)) from error
-    written = _read(folder, (len(paths), 3, size, size), key)
+    written = _read(folder, shape, key)
     if written is None:
         raise _unusable(cache, f"{folder.name} cannot be read back")
     return written
@@ -90,19 +102,23 @@ def _read(folder: Path, shape: tuple[int, ...], key: str) -> DecodedPhotos | Non
 
 
 def _write(
-    folder: Path, paths: Sequence[Path], size: int, key: str, progress: Progress | None
+    folder: Path,
+    files: Mapping[str, Path],
+    shape: tuple[int, ...],
+    key: str,
+    progress: Progress | None,
 ) -> None:
     """Decode into a folder of another name that takes its own when it is complete."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
     try:
         images = np.lib.format.open_memmap(
-            partial / "images.npy", mode="w+", dtype=np.uint8, shape=(len(paths), 3, size, size)
+            partial / "images.npy", mode="w+", dtype=np.uint8, shape=shape
         )
-        groups, failed = _decode_all(paths, images, progress)
+        groups, failed = _decode_all(files, images, progress)
         images.flush()
         np.save(partial / "groups.npy", groups)
-        notes = {"key": key, "size": size, "pillow": PIL.__version__, "failed": failed}
+        notes = {"key": key, "size": shape[-1], "pillow": PIL.__version__, "failed": failed}
         (partial / "source.json").write_text(json.dumps(notes, indent=1), encoding="utf-8")
         if folder.exists() and _read(folder, images.shape, key) is None:
             shutil.rmtree(folder)
@@ -123,13 +139,14 @@ def _rename(partial: Path, folder: Path) -> None:
 
 
 def _decode_all(
-    paths: Sequence[Path], images: NDArray[np.uint8], progress: Progress | None
+    files: Mapping[str, Path], images: NDArray[np.uint8], progress: Progress | None
 ) -> tuple[NDArray[np.int64], dict[str, str]]:
+    names, paths = list(files), list(files.values())
     thumbnails = np.zeros((len(paths), THUMBNAIL, THUMBNAIL), dtype=np.uint8)
 
     def decode(row: int) -> str | None:
         try:
-            images[row], thumbnails[row] = _decode(paths[row], images.shape[-1])
+            images[row], thumbnails[row] = _decode(paths[row], images.shape[1:])
         except Exception as error:  # noqa: BLE001  (Pillow's decoders raise many kinds)
             return f"{type(error).__name__}: {error}"
         return None
@@ -139,7 +156,7 @@ def _decode_all(
     try:
         for row, reason in enumerate(pool.map(decode, range(len(paths)))):
             if reason is not None:
-                failed[paths[row].name] = reason
+                failed[names[row]] = reason
             if progress is not None:
                 progress(row + 1, len(paths))
     finally:
@@ -147,14 +164,12 @@ def _decode_all(
     return near_duplicates(thumbnails), failed
 
 
-def _decode(path: Path, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return one photo, `[3, size, size]`, and its grey thumbnail."""
-    with Image.open(path) as file:
-        image = ImageOps.exif_transpose(file.convert("RGB"))
-    small = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
+def _decode(path: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return one photo, `[C, H, W]`, and its grey thumbnail."""
+    image = open_upright(path, shape[0])
     # From the full photo, so that groups do not depend on the size chosen.
     grey = ImageOps.fit(image.convert("L"), (THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
-    return np.asarray(small).transpose(2, 0, 1), np.asarray(grey)
+    return fit_photo(image, shape[1:]), np.asarray(grey)
 
 
 def _unusable(cache: Path, found: str) -> DataError:

@@ -24,35 +24,43 @@ def workers() -> int:
     return min(16, os.cpu_count() or 1)
 
 
-def content_key(paths: Sequence[Path], settings: str, *, memory: Path | None = None) -> str:
+def content_key(
+    paths: Sequence[Path],
+    settings: str,
+    *,
+    names: Sequence[str] | None = None,
+    memory: Path | None = None,
+) -> str:
     """Return the SHA-256 of the names, sizes and bytes of files, and of settings.
 
     The folder that the files lie in and the order of `paths` do not count.
 
     Args:
-        paths: The files; their names must differ.
+        paths: The files.
         settings: Anything else that decides what is made of the files.
+        names: One for each file, all different; None for the names without folders.
         memory: A folder to keep the digests of the single files in. A file whose size and times
             (content and entry, as Git compares them) are those that were kept is not read again.
     """
-    names = sorted(path.name for path in paths)
-    digests = _digests(paths, memory)
+    named = dict(zip(names or [path.name for path in paths], paths, strict=True))
+    digests = _digests(named, memory)
     found = hashlib.sha256(settings.encode())
-    for name in names:
+    for name in sorted(named):
         found.update(f"\0{name}\0{digests[name]}".encode(errors="surrogateescape"))
     return found.hexdigest()
 
 
-def _digests(paths: Sequence[Path], memory: Path | None) -> dict[str, str]:
+def _digests(files: Mapping[str, Path], memory: Path | None) -> dict[str, str]:
     """Return the digest of each file by its name, from the memory where it holds."""
-    file = None if memory is None or not paths else memory / _memory_name(paths[0].parent)
+    first = next(iter(files.values()), None)
+    file = None if memory is None or first is None else memory / _memory_name(first.parent)
     kept = _recall(file)
     taken = time.time_ns()
-    stamps = {path.name: _stamp(path) for path in paths}
+    stamps = {name: _stamp(path) for name, path in files.items()}
     digests = {name: kept[stamp, name] for name, stamp in stamps.items() if (stamp, name) in kept}
-    new = [path for path in paths if path.name not in digests]
+    new = {name: path for name, path in files.items() if name not in digests}
     with ThreadPoolExecutor(workers()) as pool:
-        digests |= zip((path.name for path in new), pool.map(_digest, new), strict=True)
+        digests |= zip(new, pool.map(_digest, new.values()), strict=True)
     if file is not None and new:
         settled = {
             name: (*stamp, digests[name])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -182,6 +182,7 @@ class DataBundle:
         fingerprint: SHA-256 of the content, the settings, the split and the labels.
         image_shape: The shape of one image, `(C, *spatial)`.
         warnings: What was left out or looks wrong, for a person to read.
+        columns: Where the user's own table holds the images (under an empty name) and each task's labels.
     """
 
     name: str
@@ -192,6 +193,7 @@ class DataBundle:
     fingerprint: str
     image_shape: tuple[int, ...]
     warnings: tuple[str, ...] = ()
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def with_tasks(self, weights: Mapping[str, float]) -> Self:
         """Return the data set with these tasks only, in this order, with these loss weights.

@@ -12,7 +12,8 @@ import numpy as np
 from torch import Tensor
 
 from sfg_nas.data import utkface
-from sfg_nas.data.unseen import file_column, find_photos, read_table
+from sfg_nas.data.tables import listed, read_table
+from sfg_nas.data.unseen import file_column, find_photos
 from sfg_nas.errors import DataError, explain
 from sfg_nas.tasks import Cell, Task
 
@@ -56,22 +57,24 @@ def photos_of_table(
         DataError: If the table, the part or a label is wrong, or no task has labels.
     """
     rows = read_table(table)
-    column = file_column(table, rows)
-    numbered = list(enumerate(rows, start=2))
+    column = file_column(rows)
     if part is not None:
-        known = sorted({row.get(SPLIT_COLUMN, "") for row in rows} - {""})
-        numbered = [(line, row) for line, row in numbered if row.get(SPLIT_COLUMN) == part]
-        if not numbered:
+        parts = rows.column(SPLIT_COLUMN) if SPLIT_COLUMN in rows.columns else [""] * len(rows)
+        kept = [place for place, own in enumerate(parts) if own == part]
+        if not kept:
             rule = f"a part in the column `{SPLIT_COLUMN}` is needed"
-            do = f"the parts there are {', '.join(known[:20]) or 'none'}"
+            do = f"the parts there are {listed(sorted(set(parts) - {''})) or 'none'}"
             _refuse(table, rule, repr(part), do)
-    names = [row[column] for _, row in numbered]
+        rows = rows.only(kept)
+    names = rows.column(column)
     base = _base(folder or table.parent, kind, names[0])
     labels = _labels_of_names(names, kind)
     for task in tasks:
-        if task.name in rows[0]:
-            cells = [task.label(row[task.name], f"{table}: line {line}") for line, row in numbered]
-            labels[task.name] = cells
+        if task.name in rows.columns:
+            cells = rows.column(task.name)
+            labels[task.name] = [
+                task.label(cell, rows.where(place)) for place, cell in enumerate(cells)
+            ]
     return _labelled([base / name for name in names], labels, tasks, table)
 
 

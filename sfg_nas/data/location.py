@@ -20,11 +20,13 @@ class Location:
         root: The folder that holds the data sets, each in its own folder or files.
         cache: The folder for decoded images; None for `~/.cache/sfg_nas`.
         progress: Told how far long work is.
+        beside: The folder of the study file, which a table's path may be relative to.
     """
 
     root: Path | None = None
     cache: Path | None = None
     progress: Progress | None = None
+    beside: Path | None = None
 
     def folder(self, name: str) -> Path:
         """Return the existing folder `name` below the root.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,16 +10,16 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
 from sfg_nas.data.content import workers
+from sfg_nas.data.decode import MODES, decode_photo
+from sfg_nas.data.tables import Table, listed, read_table
 from sfg_nas.errors import ConfigError, DataError, explain
 
 FILE_COLUMNS = ("file", "path", "image", "filename")
 """Columns of a table that may name the photos; the first of these that is there does."""
-
-_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-_WIDE = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
+TABLES = (".csv", ".tsv", ".parquet", ".pq")
+"""How the name of a table ends, where one may stand among photos."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,10 +54,9 @@ def find_photos(sources: Sequence[Path]) -> list[Path]:
         if source.is_dir():
             below = (p for p in source.rglob("*") if p.is_file())
             found += sorted(p for p in below if not _hidden(p.relative_to(source)))
-        elif source.suffix.lower() == ".csv":
-            rows = read_table(source)
-            column = file_column(source, rows)
-            found += [source.parent / row[column] for row in rows]
+        elif source.suffix.lower() in TABLES:
+            table = read_table(source)
+            found += [source.parent / name for name in table.column(file_column(table))]
         else:
             found.append(source)
     return found
@@ -68,39 +66,21 @@ def _hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def read_table(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a CSV file with a header.
-
-    Args:
-        path: The file.
-
-    Raises:
-        DataError: If it cannot be read or has no row.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = [{str(k): v or "" for k, v in row.items()} for row in csv.DictReader(stream)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise _unusable(path, str(error)) from error
-    if not rows:
-        raise _unusable(path, "no row")
-    return rows
-
-
-def file_column(path: Path, rows: Sequence[dict[str, str]]) -> str:
+def file_column(table: Table) -> str:
     """Return the column that names the photos.
 
     Args:
-        path: Of the table, for the message.
-        rows: Its rows.
+        table: Any.
 
     Raises:
         DataError: If there is none.
     """
     for name in FILE_COLUMNS:
-        if name in rows[0]:
+        if name in table.columns:
             return name
-    raise _unusable(path, f"the columns {', '.join(rows[0])[:200]}")
+    rule = f"a column `{FILE_COLUMNS[0]}` is needed"
+    found = f"the columns {listed(table.columns)}"
+    raise DataError(explain(where=str(table.path), rule=rule, found=found, do="name the files"))
 
 
 def decode_batches(
@@ -116,8 +96,8 @@ def decode_batches(
     Raises:
         ConfigError: If photos cannot become images of this shape.
     """
-    if len(shape) != 3 or shape[0] not in _MODES:
-        rule = f"photos become images [C, H, W] with C of {', '.join(map(str, _MODES))}"
+    if len(shape) != 3 or shape[0] not in MODES:
+        rule = f"photos become images [C, H, W] with C of {', '.join(map(str, MODES))}"
         do = "call the network from Python with tensors of your own"
         raise ConfigError(explain(where="photos", rule=rule, found=str(list(shape)), do=do))
     for start in range(0, len(paths), batch_size):
@@ -146,36 +126,6 @@ def _decode_some(paths: Sequence[Path], shape: tuple[int, ...], start: int) -> D
     return Decoded(kept, images, np.asarray(places, dtype=np.int64) + start, failed)
 
 
-def decode_photo(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Return one photo [C, H, W] in the way that training photos are made: turned upright, cut to its middle, resized.
-
-    Sixteen bits per pixel are brought to eight; an alpha channel is dropped as in training.
-
-    Args:
-        path: Any file that Pillow reads.
-        shape: C, H, W.
-    """
-    channels, height, width = shape
-    with Image.open(path) as file:
-        narrow = _eight_bits(file) if file.mode in _WIDE else file
-        image = ImageOps.exif_transpose(narrow.convert(_MODES[channels]))
-    small = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
-    pixels = np.asarray(small, dtype=np.uint8)
-    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Return a grey image of wide integers (0 to 65535) or floats (0 to 1, or to 255) with 8 bits."""
-    values = np.asarray(image).astype(np.float64)
-    if not np.isfinite(values).all():
-        raise ValueError("NaN or infinity among the pixels")
-    if image.mode == "F":
-        values = values * 255 if values.max() <= 1 else values
-    else:
-        values /= 257
-    return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
-
-
 def shown(path: Path) -> str:
     """Return a path as text that any stream can write, whatever bytes the name holds.
 
@@ -183,8 +133,3 @@ def shown(path: Path) -> str:
         path: Any path.
     """
     return os.fsencode(path).decode("utf-8", errors="backslashreplace")
-
-
-def _unusable(path: Path, found: str) -> DataError:
-    rule = f"a CSV table with a header and a column `{FILE_COLUMNS[0]}` is needed"
-    return DataError(explain(where=str(path), rule=rule, found=found, do="correct the table"))

@@ -2,12 +2,13 @@
 
 from sfg_nas.study.controls import CONTROLS
 from sfg_nas.study.layout import RunFiles, TrialFiles, locked
+from sfg_nas.study.names import known_names, read_study
 from sfg_nas.study.progress import Progress, ProgressCallback
 from sfg_nas.study.references import References
 from sfg_nas.study.retrain import retrain
 from sfg_nas.study.run import Run, Trial
 from sfg_nas.study.search import search
-from sfg_nas.study.study import BackboneFactory, Study, known_names, load_study
+from sfg_nas.study.study import BackboneFactory, Study, load_study
 from sfg_nas.study.table import paired_differences, summarise
 from sfg_nas.study.trial import Ledger
 
@@ -27,6 +28,7 @@ __all__ = [
     "load_study",
     "locked",
     "paired_differences",
+    "read_study",
     "retrain",
     "search",
     "summarise",

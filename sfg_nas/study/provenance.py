@@ -13,7 +13,8 @@ import yaml
 from sfg_nas.config import StudyConfig, Value, dump_study, read_yaml
 from sfg_nas.errors import ConfigError, explain
 from sfg_nas.study.layout import RunFiles
-from sfg_nas.study.study import PROVENANCE, Study
+from sfg_nas.study.names import FOLDER, PROVENANCE
+from sfg_nas.study.study import Study
 from sfg_nas.training import write_text
 
 FREE = ("search.trials", "retrain.", "compare.", "expected.", "expected")
@@ -40,6 +41,7 @@ def begin_run(study: Study, files: RunFiles) -> None:
         "data_fingerprint": study.data.fingerprint,
         "tasks": [task.name for task in study.tasks],
         "seed": study.config.search.seed,
+        FOLDER: None if study.folder is None else str(study.folder.resolve()),
     }
     if files.study.exists():
         _refuse_changes(study, files.study, provenance)

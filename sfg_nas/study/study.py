@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from sfg_nas.backbones import BACKBONES, build_backbone
+from sfg_nas.backbones import build_backbone
 from sfg_nas.baselines import make_heads
 from sfg_nas.config import (
     BackboneConfig,
@@ -20,19 +20,16 @@ from sfg_nas.config import (
     TrainingConfig,
     Value,
     parse_overrides,
-    read_yaml,
 )
-from sfg_nas.data import AUGMENTATIONS, DATASET_TASKS, DATASETS, DataBundle, data_options, load_data
+from sfg_nas.data import DataBundle, Location, load_data
 from sfg_nas.search_space import Candidate, SearchSpace, check_whole_study, resolve_space
 from sfg_nas.sharing import Start, Supernet, Temperature, convert
+from sfg_nas.study.names import known_names, read_study
 from sfg_nas.tasks import Task
 from sfg_nas.training import SearchSettings, Settings, derive_seed, fenced_random_state
 
 BackboneFactory = Callable[[BackboneConfig, Sequence[int]], nn.Module]
 """Makes a backbone from its section of the study and the image's shape (C, H, W)."""
-
-PROVENANCE = "provenance"
-"""The section of a run's `study.yaml` that says where it came from; not a part of the study."""
 
 
 def registered_backbone(config: BackboneConfig, image_shape: Sequence[int]) -> nn.Module:
@@ -64,12 +61,14 @@ class Study:
         data: Its data set, with the chosen tasks only.
         space: What may vary.
         backbone: Makes a backbone; the registry's, or the user's own.
+        folder: What paths in the study are relative to; None if it came from no file.
     """
 
     config: StudyConfig
     data: DataBundle
     space: SearchSpace
     backbone: BackboneFactory = field(default=registered_backbone)
+    folder: Path | None = None
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -189,16 +188,6 @@ def search_settings(config: StudyConfig, examples: int) -> SearchSettings:
     )
 
 
-def known_names() -> Names:
-    """Return the names that a study file may use."""
-    return Names(
-        backbones=tuple(BACKBONES),
-        datasets={kind: tuple(data_options(kind)) for kind in DATASETS},
-        tasks=DATASET_TASKS,
-        augmentations=tuple(AUGMENTATIONS),
-    )
-
-
 def load_study(
     source: str | Path | Mapping[str, Value],
     overrides: Sequence[str] | Mapping[str, Value] = (),
@@ -224,48 +213,47 @@ def load_study(
         ConfigError: If the study, an override or the search space is wrong; all errors at once.
         DataError: If the data is missing, empty or damaged.
     """
-    document = _document(source)
+    if isinstance(source, Mapping):
+        document, folder = Document(name="study", value=dict(source)), None
+    else:
+        document, folder = read_study(source)
     changes = (
         dict(overrides) if isinstance(overrides, Mapping) else parse_overrides(list(overrides))
     )
-    names = known_names()
+    names = known_names(folder, data_root)
     if backbone is not None:
         names = replace(names, backbones=())
     if data is not None:
         names = Names(backbones=names.backbones)
-    folder = Path(source).parent if isinstance(source, (str, Path)) else None
     config, space = check_whole_study(document, changes, names, beside=folder)
     config = resolve_space(config, space)
-    bundle = data if data is not None else _load_bundle(config, data_root, cache, progress)
+    bundle = (
+        data
+        if data is not None
+        else _load_bundle(config, Location(data_root, cache, progress, folder))
+    )
     return Study(
         config=config,
         data=_choose_tasks(bundle, config),
         space=space,
         backbone=backbone or registered_backbone,
+        folder=folder,
     )
 
 
-def _document(source: str | Path | Mapping[str, Value]) -> Document:
-    if isinstance(source, Mapping):
-        return Document(name="study", value=dict(source))
-    document = read_yaml(source)
-    if isinstance(document.value, dict):
-        value = {key: item for key, item in document.value.items() if key != PROVENANCE}
-        return Document(name=document.name, value=value, lines=document.lines)
-    return document
-
-
-def _load_bundle(
-    config: StudyConfig,
-    data_root: Path | None,
-    cache: Path | None,
-    progress: Callable[[int, int], None] | None,
-) -> DataBundle:
+def _load_bundle(config: StudyConfig, place: Location) -> DataBundle:
     section = config.data
     options: dict[str, object] = {"fraction": section.fraction, "seed": section.seed}
     options |= {} if section.size is None else {"size": section.size}
     options |= section.options
-    return load_data(section.kind, root=data_root, cache=cache, progress=progress, **options)
+    return load_data(
+        section.kind,
+        root=place.root,
+        cache=place.cache,
+        progress=place.progress,
+        beside=place.beside,
+        **options,
+    )
 
 
 def _choose_tasks(bundle: DataBundle, config: StudyConfig) -> DataBundle:

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from sfg_nas.tasks.classification import MISSING_CLASS
 from sfg_nas.tasks.gain import relative_gain
-from sfg_nas.tasks.kind import Cell, TaskKind
+from sfg_nas.tasks.kind import Cell, TaskKind, WrongLabelError
 from sfg_nas.tasks.registry import TASK_KINDS
 from sfg_nas.tasks.task import Task
 
-__all__ = ["MISSING_CLASS", "TASK_KINDS", "Cell", "Task", "TaskKind", "relative_gain"]
+__all__ = [
+    "MISSING_CLASS",
+    "TASK_KINDS",
+    "Cell",
+    "Task",
+    "TaskKind",
+    "WrongLabelError",
+    "relative_gain",
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -61,6 +62,36 @@ def check_classes(task: TaskFields, labels: Labels, what: str) -> Labels:
         rule = f"{what} from 0 to {task.outputs - 1}, or -1 where missing, are needed"
         raise WrongLabelError(rule, sorted(set(wrong.tolist()))[:5])
     return classes
+
+
+def names_of(
+    cells: Sequence[str], classes: Sequence[str], *, ordered: bool = False
+) -> tuple[str, ...]:
+    """Return the names of the classes: those given, or those that occur, numbers by size and words by alphabet.
+
+    Args:
+        cells: Of a column, missing ones empty.
+        classes: In order; none for those that occur.
+        ordered: Whether the order has a meaning, so that words must be given.
+
+    Raises:
+        WrongLabelError: If words have no order, or there is one class per row, as in a column of names.
+    """
+    if classes:
+        return tuple(classes)
+    known = [cell for cell in cells if cell]
+    found = {cell: _number(cell) for cell in set(known)}
+    numbers = sorted(found.items(), key=lambda pair: pair[1] or 0.0)
+    if all(value is not None for value in found.values()):
+        same = {value: name for name, value in reversed(numbers)}  # `3` and `3.0` are one class
+        return tuple(same[value] for value in sorted(same, key=lambda v: v or 0.0))
+    if ordered:
+        shown = ", ".join(sorted(found)[:10])
+        raise WrongLabelError("`classes`, the levels from low to high, are needed", shown)
+    if len(found) > max(2, len(known) / 2):
+        rule = "classes that occur more than once are needed"
+        raise WrongLabelError(rule, f"{len(found)} different texts in {len(known)} rows")
+    return tuple(sorted(found))
 
 
 def check_names(task: TaskFields, what: str) -> None:

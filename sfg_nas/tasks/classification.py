@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_recall
 
-from sfg_nas.tasks.classes import check_classes, check_names, class_of, name_of
+from sfg_nas.tasks.classes import check_classes, check_names, class_of, name_of, names_of
 from sfg_nas.tasks.heads import pooled_head
 from sfg_nas.tasks.kind import Labels, TaskFields, TaskKind, WrongFieldError, WrongLabelError
 
@@ -100,6 +100,11 @@ class Classification(TaskKind):
     def parse(self, task: TaskFields, cell: str) -> float:
         """Return the class that a cell names."""
         return class_of(task, cell, "class")
+
+    def fields_of(self, cells: Sequence[str], classes: Sequence[str]) -> Mapping[str, object]:
+        """Return the classes that the user named, or those that occur in a stable order."""
+        names = names_of(cells, classes)
+        return {"outputs": len(names), "classes": names}
 
     def check_labels(self, task: TaskFields, labels: Labels) -> Labels:
         """Return class numbers `[N]`."""

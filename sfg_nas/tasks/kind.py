@@ -78,7 +78,8 @@ class TaskKind(ABC):
         metrics: The names that `evaluate` reports, the one the task is judged by first.
         higher_is_better: Whether a larger main metric is a better one.
         has_unit: Whether predictions are in the task's unit.
-        dense: Whether targets lie on the image's pixels.
+        dense: Whether targets lie on the image's pixels; a table's cells then name label images.
+        many_columns: Whether a table may hold one yes-or-no column per label.
         dtype: Of targets.
         missing: The value of an unknown target.
     """
@@ -88,6 +89,7 @@ class TaskKind(ABC):
     higher_is_better: ClassVar[bool]
     has_unit: ClassVar[bool] = False
     dense: ClassVar[bool] = False
+    many_columns: ClassVar[bool] = False
     dtype: ClassVar[torch.dtype] = torch.int64
     missing: ClassVar[float] = -1
 
@@ -161,6 +163,34 @@ class TaskKind(ABC):
     @abstractmethod
     def describe(self, task: TaskFields, output: Tensor) -> dict[str, list[object]]:
         """Return the columns that a table of predictions has, `""` naming the prediction itself."""
+
+    def fields_of(self, cells: Sequence[str], classes: Sequence[str]) -> Mapping[str, object]:
+        """Return the fields that a table's column decides, such as the classes that occur in it.
+
+        Args:
+            cells: All of them, missing ones empty.
+            classes: What the user named; none for those that occur.
+
+        Raises:
+            WrongLabelError: If the column decides nothing that makes sense.
+        """
+        del cells
+        if classes:
+            raise WrongLabelError("only a kind with classes may name them", list(classes))
+        return {}
+
+    def parse_columns(self, task: TaskFields, cells: Sequence[str]) -> Cell:
+        """Return the label that one row's yes-or-no columns hold; kinds with `many_columns` only.
+
+        Raises:
+            WrongLabelError: If a cell holds something else.
+        """
+        raise WrongLabelError(f"`column`, one for {task.name}, is needed", list(cells))
+
+    def strata(self, task: TaskFields, target: Tensor) -> Tensor:
+        """Return the stratum of each example `[N]`, integers, for a split that keeps proportions."""
+        del task
+        return target if target.dim() == 1 else torch.zeros(len(target), dtype=torch.int64)
 
     def target_shape(self, task: TaskFields, image: Sequence[int] | None) -> tuple[int, ...]:
         """Return the shape of one example's target; `image` is `[C, *spatial]`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ from sfg_nas.tasks.kind import Cell, Labels, TaskFields, TaskKind, WrongFieldErr
 NONE = "none"
 """The cell of an image that has none of the labels; an empty cell means that nothing is known."""
 SEPARATORS = ";|,"
+YES = ("1", "1.0", "true", "yes", "y")
+NO = ("0", "0.0", "false", "no", "n", "-1", "-1.0")
+"""In a column of its own -1 means no, as in CelebA's table; nothing means unknown."""
 
 
 class MultiLabel(TaskKind):
@@ -31,6 +34,7 @@ class MultiLabel(TaskKind):
     likelihoods = ("bernoulli",)
     metrics = ("average_precision", "f1", "accuracy")
     higher_is_better = True
+    many_columns = True
 
     def check(self, task: TaskFields) -> None:
         """Refuse no label at all, and names that cannot stand in a list."""
@@ -108,6 +112,28 @@ class MultiLabel(TaskKind):
             rule = f"a list of {', '.join(names)}, separated by `;`, or {NONE!r}, is needed"
             raise WrongLabelError(rule, repr(cell))
         return tuple(float(name in found) for name in names)
+
+    def fields_of(self, cells: Sequence[str], classes: Sequence[str]) -> Mapping[str, object]:
+        """Return the labels that the user named, or those that the lists hold, by alphabet."""
+        found = {name for cell in cells if cell.lower() != NONE for name in split(cell)}
+        names = tuple(classes) or tuple(sorted(found))
+        return {"outputs": len(names), "classes": names}
+
+    def parse_columns(self, task: TaskFields, cells: Sequence[str]) -> Cell:
+        """Return the labels that one row's yes-or-no columns hold."""
+        words = [cell.strip().lower() for cell in cells]
+        for word, cell in zip(words, cells, strict=True):
+            if word not in (*YES, *NO, ""):
+                rule = "1 or 0 (true, false, yes, no), or nothing, is needed"
+                raise WrongLabelError(rule, repr(cell))
+        del task
+        return tuple(math.nan if not w else float(w in YES) for w in words)
+
+    def strata(self, task: TaskFields, target: Tensor) -> Tensor:
+        """Return a number for each combination of labels."""
+        del task
+        strata: Tensor = torch.unique(target, dim=0, return_inverse=True)[1]
+        return strata
 
     def check_labels(self, task: TaskFields, labels: Labels) -> Labels:
         """Return labels `[N, outputs]`."""

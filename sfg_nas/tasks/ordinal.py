@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from sfg_nas.tasks.classes import (
     check_names,
     class_of,
     name_of,
+    names_of,
     refuse_class_weights,
 )
 from sfg_nas.tasks.heads import pooled_head
@@ -96,6 +97,11 @@ class Ordinal(TaskKind):
     def parse(self, task: TaskFields, cell: str) -> float:
         """Return the level that a cell names."""
         return class_of(task, cell, "level")
+
+    def fields_of(self, cells: Sequence[str], classes: Sequence[str]) -> Mapping[str, object]:
+        """Return the levels that the user named, lowest first, or the numbers that occur in a stable order."""
+        names = names_of(cells, classes, ordered=True)
+        return {"outputs": len(names), "classes": names}
 
     def check_labels(self, task: TaskFields, labels: Labels) -> Labels:
         """Return level numbers `[N]`."""

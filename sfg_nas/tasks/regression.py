@@ -104,6 +104,16 @@ class Regression(TaskKind):
         """Return the number."""
         return {"": list(self.decode(task, output).tolist())}
 
+    def strata(self, task: TaskFields, target: Tensor) -> Tensor:
+        """Return the fifth of the known numbers that an example lies in, -1 where it is not known."""
+        del task
+        known = target[~torch.isnan(target)].double()
+        if known.numel() == 0:
+            return torch.full(target.shape, -1, dtype=torch.int64)
+        edges = torch.quantile(known, torch.tensor([0.2, 0.4, 0.6, 0.8], dtype=torch.float64))
+        fifth = torch.bucketize(target.double().nan_to_num(), edges)
+        return torch.where(torch.isnan(target), -1, fifth)
+
     def metric_unit(self, task: TaskFields) -> str | None:
         """Return the unit of the target."""
         return task.unit

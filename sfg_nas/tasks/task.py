@@ -245,6 +245,10 @@ class Task:
         """Return which examples have any label, `[N]`."""
         return self.rules.labelled(self, target)
 
+    def strata(self, target: Tensor) -> Tensor:
+        """Return the stratum of each example `[N]`, for a split that keeps proportions."""
+        return self.rules.strata(self, target)
+
     def missing_targets(self, count: int, image: Sequence[int] | None = None) -> Tensor:
         """Return targets `[count, *target_shape]` of which none is known."""
         shape = (count, *self.target_shape(image))
@@ -262,6 +266,21 @@ class Task:
         """
         try:
             return self.rules.parse(self, cell)
+        except WrongLabelError as error:
+            self._refuse_label(f"{where}: {self.name}", error, "correct the cell")
+
+    def label_of_columns(self, cells: Sequence[str], where: str) -> Cell:
+        """Return the label that one row's yes-or-no columns hold.
+
+        Args:
+            cells: One for each label.
+            where: The file and line, for the message.
+
+        Raises:
+            DataError: If they hold something else.
+        """
+        try:
+            return self.rules.parse_columns(self, cells)
         except WrongLabelError as error:
             self._refuse_label(f"{where}: {self.name}", error, "correct the cell")
 

@@ -191,3 +191,24 @@ def test_measuring_is_done_once(sample: Sample) -> None:
     task = sample.task.measured(known)
     assert not task.unmeasured
     assert task.measured(known) == task
+
+
+@EVERY
+def test_strata_are_one_number_each(sample: Sample) -> None:
+    strata = sample.task.strata(sample.target)
+    assert strata.shape == sample.target.shape[:1]
+    assert not strata.dtype.is_floating_point
+
+
+@EVERY
+def test_a_column_decides_the_fields(sample: Sample) -> None:
+    task, cells = sample.task, [cell.strip() for cell in sample.cells]
+    if not cells or not task.classes:
+        assert task.rules.fields_of(cells, ()) == {}
+        return
+    named = task.rules.fields_of(cells, task.classes)
+    assert named == {"outputs": task.outputs, "classes": task.classes}
+    numbers = [str(k) for k in (2, 10, 1)]
+    found = task.rules.fields_of([*numbers, *numbers, ""], ())
+    assert found["outputs"] == 3
+    assert set(found["classes"]) == set(numbers)  # type: ignore[call-overload]

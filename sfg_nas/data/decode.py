@@ -1,0 +1,62 @@
+"""One photo from a file, turned upright, cut to its middle and resized; the same for training and afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+"""Pillow's name of an image by its number of channels."""
+_WIDE = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
+
+
+def decode_photo(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return one photo [C, H, W] in the way that training photos are made.
+
+    Sixteen bits per pixel are brought to eight; an alpha channel is dropped.
+
+    Args:
+        path: Any file that Pillow reads.
+        shape: C, H, W.
+    """
+    return fit_photo(open_upright(path, shape[0]), shape[1:])
+
+
+def open_upright(path: Path, channels: int) -> Image.Image:
+    """Return a photo in full size, turned as its camera says, with eight bits per channel.
+
+    Args:
+        path: Any file that Pillow reads.
+        channels: 1 (grey), 3 or 4.
+    """
+    with Image.open(path) as file:
+        narrow = _eight_bits(file) if file.mode in _WIDE else file
+        return ImageOps.exif_transpose(narrow.convert(MODES[channels]))
+
+
+def fit_photo(image: Image.Image, size: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return a photo [C, H, W], cut to the middle of the wanted shape and resized.
+
+    Args:
+        image: From `open_upright`.
+        size: H, W.
+    """
+    height, width = size
+    small = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
+    pixels = np.asarray(small, dtype=np.uint8)
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Return a grey image of wide integers (0 to 65535) or floats (0 to 1, or to 255) with 8 bits."""
+    values = np.asarray(image).astype(np.float64)
+    if not np.isfinite(values).all():
+        raise ValueError("NaN or infinity among the pixels")
+    if image.mode == "F":
+        values = values * 255 if values.max() <= 1 else values
+    else:
+        values /= 257
+    return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))

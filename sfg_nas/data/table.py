@@ -1,0 +1,200 @@
+"""Your own table: any CSV or Parquet file with image paths and labels in columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from sfg_nas.data.arrays import assemble
+from sfg_nas.data.cache import DecodedPhotos, decoded_photos
+from sfg_nas.data.images import DataBundle
+from sfg_nas.data.location import Location
+from sfg_nas.data.splits import Indices, Splits
+from sfg_nas.data.table_options import COLOURS, DUPLICATES, PART, Examined, Labels, examine
+from sfg_nas.data.table_parts import drawn_parts, filed_parts, joined_groups, strata_of
+from sfg_nas.data.tables import Table, listed
+from sfg_nas.errors import DataError, explain
+
+_TRIED = 50
+"""Images that are looked for to find the folder they lie in."""
+
+
+def load(  # noqa: PLR0913 (the options of a data set are its keywords)
+    location: Location,
+    *,
+    table: str = "",
+    tasks: Mapping[str, Mapping[str, object]] | None = None,
+    image: str | None = None,
+    size: int = 64,
+    colour: str = "rgb",
+    split: str | None = None,
+    group: str | None = None,
+    stratify: str | Sequence[str] = (),
+    validation: float = PART,
+    test: float = PART,
+    duplicates: str = DUPLICATES[0],
+    fraction: float = 1.0,
+    seed: int = 0,
+) -> DataBundle:  # fmt: skip
+    """Return the images and labels of a table of your own, CSV or Parquet.
+
+    Each entry of `tasks` names a kind and a column (`columns` for one yes-or-no column per label),
+    and may name `unit`, `likelihood`, `classes` (their order is the order of the outputs; without
+    it, numbers by size and words by alphabet) and `class_weights` (`balanced`, a list, or a mapping
+    by class). Empty cells, and NA, NaN and null, are missing labels; the task is then not trained or
+    scored on that row. An image that cannot be read is left out and counted in a warning.
+
+    Args:
+        location: Where the study file, the data root and the cache are.
+        table: The file, looked for beside the study file, in the working folder and in the data root.
+        tasks: Task to its entry.
+        image: The column with the paths of the images, relative to the table's folder or to the data
+            root; without it the first of `file`, `path`, `image`, `filename` that is there.
+        size: Side of the images in pixels; they are cut to their middle square.
+        colour: `rgb` or `grey`.
+        split: The column that says train, validation or test; without it the parts are drawn.
+        group: The column whose equal cells stay in one part, such as a patient.
+        stratify: The task, or tasks, whose proportions the drawn parts keep.
+        validation: The share of the validation part in a draw.
+        test: The share of the test part in a draw.
+        duplicates: `together` keeps near-duplicate images in one part of a draw; `ignore` does not.
+        fraction: The share of the training rows to keep.
+        seed: Seed of all draws.
+
+    Raises:
+        ConfigError: If an option or a cell is wrong; all of them at once.
+        DataError: If no image can be read, or a part is empty.
+    """
+    given: dict[str, object] = {
+        "table": table, "tasks": tasks, "image": image, "size": size, "colour": colour,
+        "split": split, "group": group, "stratify": stratify, "validation": validation,
+        "test": test, "duplicates": duplicates, "fraction": fraction, "seed": seed,
+    }  # fmt: skip
+    found = examine({key: value for key, value in given.items() if value is not None}, location)
+    found.options.raise_any()
+    source = _Source.of(found, location)
+    photos = decoded_photos(
+        source.paths,
+        size=size,
+        cache=location.cache_folder(),
+        progress=location.progress,
+        channels=COLOURS[colour],
+        names=source.names,
+    )
+    kept = np.array([i for i, name in enumerate(source.names) if name not in photos.failed])
+    failures = source.failures(photos)
+    splits, notes = _parts(found, source, photos.groups, kept)
+    bundle = assemble(
+        "table",
+        photos.images,
+        source.labels,
+        [own.task for own in found.tasks],
+        splits.with_fraction(fraction, seed),
+        content=photos.key,
+        warnings=[*source.warnings, *failures, *notes],
+    )
+    return replace(bundle, columns=found.columns())
+
+
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """The rows that name an image, in the order in which the images are stored.
+
+    Attributes:
+        table: These rows.
+        names: One for each image, all different.
+        paths: The files.
+        labels: Of each task, `[rows, ...]`.
+        warnings: What was left out.
+    """
+
+    table: Table
+    names: tuple[str, ...]
+    paths: tuple[Path, ...]
+    labels: Labels
+    warnings: tuple[str, ...]
+
+    @classmethod
+    def of(cls, found: Examined, location: Location) -> Self:
+        """Return the rows of an examined table."""
+        if found.table is None or found.image is None:
+            raise AssertionError(found)
+        cells = found.table.column(found.image)
+        base = base_of(cells, found.table.path.parent, location.root)
+        named: dict[str, int] = {}
+        for row, cell in enumerate(cells):
+            if cell:  # an image that stands in several rows is stored for each of them
+                named[cell if cell not in named else f"{cell}\0{row}"] = row
+        names = sorted(named)
+        order = [named[name] for name in names]
+        empty = sum(not cell for cell in cells)
+        warnings = (
+            [f"{found.table.path.name}: left out because they name no image: {empty} rows"]
+            if empty
+            else []
+        )
+        return cls(
+            found.table.only(order),
+            tuple(names),
+            tuple(base / cells[row] for row in order),
+            {name: values[order] for name, values in found.labels.items()},
+            tuple(warnings),
+        )
+
+    def failures(self, photos: DecodedPhotos) -> list[str]:
+        """Return one warning that counts and names what cannot be decoded.
+
+        Raises:
+            DataError: If that is everything.
+        """
+        reasons = [f"{name} ({reason})" for name, reason in photos.failed.items()]
+        if len(reasons) == len(self.names):
+            do = (
+                "check the column and its folder; paths are relative to the table or to --data-root"
+            )
+            found = f"{len(reasons)} that cannot, such as {self.paths[0]}"
+            rule = "at least one image that can be decoded is needed"
+            raise DataError(explain(where=str(self.table.path), rule=rule, found=found, do=do))
+        what = f"{self.table.path.name}: left out because they cannot be decoded: {len(reasons)}"
+        return [f"{what} ({listed(reasons)})"] if reasons else []
+
+
+def base_of(cells: Sequence[str], folder: Path, root: Path | None) -> Path:
+    """Return what paths of images are relative to: a table's folder, or the data root if they lie there.
+
+    Args:
+        cells: The paths.
+        folder: Of the table.
+        root: The data root.
+    """
+    tried = [cell for cell in cells if cell][:_TRIED]
+    bases = [folder] + ([root, root / folder.name] if root is not None else [])
+    found = [sum((base / cell).is_file() for cell in tried) for base in bases]
+    return bases[found.index(max(found))]
+
+
+def _parts(
+    found: Examined, source: _Source, alike: Indices, kept: Indices
+) -> tuple[Splits, list[str]]:
+    """Return the rows of each part among those that could be read, and warnings."""
+    options, rows = found.options, source.table.only(kept.tolist())
+    together = options.one_of("duplicates", DUPLICATES[0], DUPLICATES) == DUPLICATES[0]
+    groups = alike[kept] if together else np.arange(len(kept))
+    if found.group is not None:
+        groups = joined_groups(groups, rows.column(found.group))
+    validation, seed = options.share("validation", PART), options.whole("seed", 0, 0)
+    notes: list[str] = []
+    if found.split is not None:
+        splits, notes = filed_parts(rows.column(found.split), groups, validation, seed)
+    else:
+        known = {own.task.name: own.task for own in found.tasks}
+        labels = {name: values[kept] for name, values in source.labels.items()}
+        strata = strata_of(known, labels, found.stratify)
+        test = options.share("test", PART)
+        splits = drawn_parts(groups, strata, validation=validation, test=test, seed=seed)
+    split = Splits(kept[splits.train], kept[splits.validation], kept[splits.test])
+    return split, [f"{rows.path.name}: {text}" for text in notes]

@@ -1,0 +1,167 @@
+"""Tables of labels, CSV or Parquet, as plain text cells that know their line."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sfg_nas.errors import DataError, explain
+
+MISSING = ("", "na", "n/a", "nan", "null", "#n/a")
+"""Cells that say nothing, in lower case."""
+DELIMITERS = ",;\t|"
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Rows of text.
+
+    Attributes:
+        path: Of the file.
+        columns: The names in the header.
+        rows: The cells of each row, in the order of the columns.
+        numbers: The line (of a CSV) or the number (of a Parquet) of each row, from 1.
+        unit: `line` or `row`.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numbers: tuple[int, ...]
+    unit: str = "line"
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def column(self, name: str) -> list[str]:
+        """Return the cells of a column, without spaces around them; what says nothing as an empty text.
+
+        Args:
+            name: Of the header.
+        """
+        place = self.columns.index(name)
+        cells = [row[place].strip() for row in self.rows]
+        return ["" if cell.lower() in MISSING else cell for cell in cells]
+
+    def where(self, row: int) -> str:
+        """Return the file and line of a row.
+
+        Args:
+            row: From 0.
+        """
+        return f"{self.path}: {self.unit} {self.numbers[row]}"
+
+    def only(self, kept: Sequence[int]) -> Table:
+        """Return some of the rows.
+
+        Args:
+            kept: Their places, from 0.
+        """
+        rows = tuple(self.rows[i] for i in kept)
+        return Table(self.path, self.columns, rows, tuple(self.numbers[i] for i in kept), self.unit)
+
+
+def read_table(path: Path) -> Table:
+    """Return a table with a header.
+
+    Commas, semicolons, tabs and bars may separate the cells of a text file; whichever the header
+    holds most of does.
+
+    Args:
+        path: A Parquet file if its name ends so, else text in UTF-8.
+
+    Raises:
+        DataError: If it cannot be read, has no row, or a row has more cells than the header.
+    """
+    if path.suffix.lower() in (".parquet", ".pq"):
+        return _parquet(path)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            header = stream.readline()
+            stream.seek(0)
+            delimiter = max(DELIMITERS, key=header.count)
+            reader = csv.reader(stream, delimiter=delimiter, strict=True)
+            lines = [(reader.line_num, tuple(row)) for row in reader if any(row)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        found = f"{type(error).__name__}: {error}" if isinstance(error, csv.Error) else str(error)
+        raise unusable(path, found) from error
+    if len(lines) < 2:
+        raise unusable(path, "no row")
+    columns = tuple(name.strip() for name in lines[0][1])
+    _check_columns(path, columns)
+    wrong = [(number, row) for number, row in lines[1:] if len(row) > len(columns)]
+    if wrong:
+        number, row = wrong[0]
+        found = f"{len(row)} cells on line {number}, {len(columns)} in the header"
+        raise unusable(path, found + _others(len(wrong) - 1))
+    width = len(columns)
+    rows = tuple(row + ("",) * (width - len(row)) for _, row in lines[1:])  # as spreadsheets save
+    return Table(path, columns, rows, tuple(number for number, _ in lines[1:]))
+
+
+def _parquet(path: Path) -> Table:
+    try:
+        import pyarrow.parquet
+    except ImportError as error:
+        rule, do = "Parquet needs the extra `parquet`", "pip install 'sfg_nas[parquet]'"
+        text = explain(where=str(path), rule=rule, found="no pyarrow", do=do)
+        raise DataError(text) from error
+    try:
+        content = pyarrow.parquet.read_table(path)
+        columns = {name: content.column(name).to_pylist() for name in content.column_names}
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
+        raise unusable(path, str(error).splitlines()[0]) from error
+    if not content.num_rows:
+        raise unusable(path, "no row")
+    _check_columns(path, tuple(columns))
+    cells = [[_text(value) for value in values] for values in columns.values()]
+    rows = tuple(zip(*cells, strict=True))
+    return Table(path, tuple(columns), rows, tuple(range(1, len(rows) + 1)), "row")
+
+
+def _text(value: object) -> str:
+    """Return what a CSV would say for a value: whole numbers without a point, lists with semicolons."""
+    if value is None or value != value:  # NaN is the one value that differs from itself
+        return ""
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    if isinstance(value, list | tuple):
+        return ";".join(map(_text, value)) or "none"
+    return str(value)
+
+
+def _check_columns(path: Path, columns: Sequence[str]) -> None:
+    twice = sorted({name for name in columns if list(columns).count(name) > 1})
+    if twice:
+        raise unusable(path, f"the column {twice[0]!r} twice")
+
+
+def _others(count: int) -> str:
+    return f", and {count} more such lines" if count else ""
+
+
+def unusable(path: Path, found: str) -> DataError:
+    """Return the error of a table that cannot be used.
+
+    Args:
+        path: Of the file.
+        found: What is wrong.
+    """
+    rule = "a table (CSV or Parquet) with a header, each name once, and rows is needed"
+    return DataError(explain(where=str(path), rule=rule, found=found, do="correct the table"))
+
+
+def listed(names: Iterable[str], most: int = 20) -> str:
+    """Return names for a message, no more than can be read.
+
+    Args:
+        names: In order.
+        most: How many.
+    """
+    known = list(names)
+    more = f", and {len(known) - most} more" if len(known) > most else ""
+    return ", ".join(known[:most]) + more

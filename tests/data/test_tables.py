@@ -1,0 +1,80 @@
+"""CSV in its dialects and Parquet, as text cells with their lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sfg_nas.data.tables import listed, read_table
+from sfg_nas.errors import DataError
+
+
+def written(folder: Path, text: str, name: str = "t.csv") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_separators(tmp_path: Path, separator: str) -> None:
+    text = separator.join(["file", "age", "note"]) + "\n" + separator.join(["a b.png", "3", "x"])
+    table = read_table(written(tmp_path, "\ufeff" + text))
+    assert table.columns == ("file", "age", "note")
+    assert table.rows == (("a b.png", "3", "x"),)
+
+
+def test_quotes_lines_gaps_and_what_says_nothing(tmp_path: Path) -> None:
+    table = read_table(written(tmp_path, 'file,age\n"a\nb",NA\n\nc, 4 \nd\ne,NaN\n'))
+    assert table.column("age") == ["", "4", "", ""]
+    assert [table.where(i).rsplit(": ")[-1] for i in range(4)] == [
+        f"line {n}" for n in (3, 5, 6, 7)
+    ]
+    assert table.only([1]).column("file") == ["c"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", "no row"),
+        ("file,age\n", "no row"),
+        ("file,file\na,b\n", "the column 'file' twice"),
+        ("file,age\na,1,2\nb,1,2\n", "3 cells on line 2, 2 in the header, and 1 more"),
+        ('file,age\n"a,1\n', "Error"),
+    ],
+)
+def test_unusable_tables(tmp_path: Path, text: str, found: str) -> None:
+    with pytest.raises(DataError, match=found):
+        read_table(written(tmp_path, text))
+    with pytest.raises(DataError, match=r"none\.csv"):
+        read_table(tmp_path / "none.csv")
+    (tmp_path / "bytes.csv").write_bytes(b"file\n\xff\xfe\n")
+    with pytest.raises(DataError, match="utf-8"):
+        read_table(tmp_path / "bytes.csv")
+
+
+def test_parquet_cells_are_those_of_a_csv(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    columns = {
+        "whole": [1, None, 3],
+        "number": [1.0, float("nan"), 2.5],
+        "truth": [True, False, None],
+        "text": ["a", None, " b "],
+        "list": [["x", "y"], [], None],
+    }
+    parquet.write_table(pyarrow.table(columns), tmp_path / "t.parquet")
+    table = read_table(tmp_path / "t.parquet")
+    assert table.column("whole") == ["1", "", "3"]
+    assert table.column("number") == ["1", "", "2.5"]
+    assert table.column("truth") == ["1", "0", ""]
+    assert table.column("text") == ["a", "", "b"]
+    assert table.column("list") == ["x;y", "none", ""]
+    assert table.where(1).endswith("row 2")
+    (tmp_path / "bad.parquet").write_text("no parquet", encoding="utf-8")
+    with pytest.raises(DataError, match=r"bad\.parquet"):
+        read_table(tmp_path / "bad.parquet")
+
+
+def test_lists_are_cut() -> None:
+    assert listed(map(str, range(3)), most=2) == "0, 1, and 1 more"
