@@ -57,7 +57,7 @@ def compare(
     path, changes = study_file(study), changes_of(common)
     with resumable():
         if smoke:
-            changes = smoke_changes(path, changes)
+            changes = smoke_changes(path, changes, common.data_root)
         device = device_of(common)
         ready = ready_study(path, common, changes)
         from sfg_nas.compare import Workers
