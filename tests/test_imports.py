@@ -36,7 +36,7 @@ HOMES = {
     "pandas": {"data", "study", "report", "compare"},
     "matplotlib": {"report"},
     "mpltern": {"report"},
-    "sklearn": {"data"},
+    "sklearn": {"data", "study"},
     "scipy": {"data", "report", "compare"},
     "monai": {"data", "training"},
     "nibabel": {"data"},

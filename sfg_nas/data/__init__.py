@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from sfg_nas.data import digits, multimnist, table, table_options, utkface
+from sfg_nas.data import digits, multimnist, planted, table, table_options, utkface
 from sfg_nas.data.arrays import bundle_from_arrays
 from sfg_nas.data.augment import AUGMENTATIONS
 from sfg_nas.data.checks import check_name
@@ -22,6 +22,7 @@ from sfg_nas.data.volumes import write_phantoms
 DATASETS: dict[str, Callable[..., DataBundle]] = {
     "digits": digits.load,
     "multimnist": multimnist.load,
+    "planted": planted.load,
     "table": table.load,
     "utkface": utkface.load,
 }
@@ -30,6 +31,7 @@ DATASETS: dict[str, Callable[..., DataBundle]] = {
 DATASET_TASKS: dict[str, tuple[str, ...] | None] = {
     "digits": ("left", "right", "sum"),
     "multimnist": ("left", "right"),
+    "planted": None,
     "table": None,
     "utkface": ("age", "gender"),
 }

@@ -14,6 +14,7 @@ from sfg_nas.errors import ConfigError, DataError
 SMALL: dict[str, dict[str, object]] = {
     "digits": {"train": 60, "validation": 20, "test": 20},
     "multimnist": {"train": 60, "validation": 20, "test": 20},
+    "planted": {"train": 60, "validation": 20, "test": 20},
     "table": {
         "table": "faces.csv",
         "size": 16,
