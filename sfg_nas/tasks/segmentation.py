@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -97,6 +97,13 @@ class Segmentation(Classification):
         """Refuse: a table does not hold maps."""
         del task
         raise WrongLabelError("a map of labels is needed, which no table holds", repr(cell))
+
+    def fields_of(self, cells: Sequence[str], classes: Sequence[str]) -> Mapping[str, object]:
+        """Return the classes that the user named, the background first; maps do not tell their names."""
+        del cells
+        if not classes:
+            raise WrongLabelError("`classes`, the background first, are needed", "none")
+        return {"outputs": len(classes), "classes": tuple(classes)}
 
     def describe(self, task: TaskFields, output: Tensor) -> dict[str, list[object]]:
         """Return the share of each image that each class takes."""

@@ -247,7 +247,8 @@ class Task:
 
     def strata(self, target: Tensor) -> Tensor:
         """Return the stratum of each example `[N]`, for a split that keeps proportions."""
-        return self.rules.strata(self, target)
+        none = torch.zeros(len(target), dtype=torch.int64)
+        return none if self.dense else self.rules.strata(self, target)
 
     def missing_targets(self, count: int, image: Sequence[int] | None = None) -> Tensor:
         """Return targets `[count, *target_shape]` of which none is known."""
@@ -266,21 +267,6 @@ class Task:
         """
         try:
             return self.rules.parse(self, cell)
-        except WrongLabelError as error:
-            self._refuse_label(f"{where}: {self.name}", error, "correct the cell")
-
-    def label_of_columns(self, cells: Sequence[str], where: str) -> Cell:
-        """Return the label that one row's yes-or-no columns hold.
-
-        Args:
-            cells: One for each label.
-            where: The file and line, for the message.
-
-        Raises:
-            DataError: If they hold something else.
-        """
-        try:
-            return self.rules.parse_columns(self, cells)
         except WrongLabelError as error:
             self._refuse_label(f"{where}: {self.name}", error, "correct the cell")
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sfg_nas.errors import ConfigError, DataError
-from sfg_nas.tasks import TASK_KINDS, Task
+from sfg_nas.tasks import TASK_KINDS, Task, WrongLabelError
 from tests.tasks.samples import IMAGE, SAMPLES, Sample
 
 EVERY = pytest.mark.parametrize("sample", SAMPLES.values(), ids=list(SAMPLES))
@@ -203,11 +203,16 @@ def test_strata_are_one_number_each(sample: Sample) -> None:
 @EVERY
 def test_a_column_decides_the_fields(sample: Sample) -> None:
     task, cells = sample.task, [cell.strip() for cell in sample.cells]
-    if not cells or not task.classes:
+    if task.outputs == 1 and not task.classes:
         assert task.rules.fields_of(cells, ()) == {}
         return
-    named = task.rules.fields_of(cells, task.classes)
-    assert named == {"outputs": task.outputs, "classes": task.classes}
+    names = task.classes or tuple(f"class {k}" for k in range(task.outputs))
+    named = task.rules.fields_of(cells, names)
+    assert named == {"outputs": task.outputs, "classes": names}
+    if task.dense:
+        with pytest.raises(WrongLabelError, match="classes"):
+            task.rules.fields_of(cells, ())
+        return
     numbers = [str(k) for k in (2, 10, 1)]
     found = task.rules.fields_of([*numbers, *numbers, ""], ())
     assert found["outputs"] == 3
