@@ -36,6 +36,7 @@ HOMES = {
     "pandas": {"data", "study", "report", "compare"},
     "matplotlib": {"report"},
     "mpltern": {"report"},
+    "jinja2": {"report"},
     "sklearn": {"data", "study"},
     "scipy": {"data", "report", "compare"},
     "monai": {"data", "training"},

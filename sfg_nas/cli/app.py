@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sfg_nas.cli import compare, describe, export, files, measure, predict, search
+from sfg_nas.cli import compare, describe, export, files, measure, predict, report, search
 from sfg_nas.cli.data import data_app
 from sfg_nas.cli.output import result
 
@@ -47,6 +47,7 @@ app.command("retrain")(search.retrain)
 app.command("compare")(compare.compare)
 app.command("evaluate")(measure.evaluate)
 app.command("predict")(predict.predict)
+app.command("report")(report.report)
 app.command("list")(describe.list_names)
 app.command("doctor")(describe.doctor)
 app.add_typer(data_app, name="data")

@@ -1,0 +1,184 @@
+"""A run as one HTML page that needs nothing else: no network, no script, no other file."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from sfg_nas.errors import SfgNasError
+from sfg_nas.report.figures import FIGURES, RunFigure
+from sfg_nas.report.svg import inline_svg
+from sfg_nas.report.table import is_error, metric_title
+from sfg_nas.report.verdict import Verdict, verdict_of
+from sfg_nas.report.words import counted
+from sfg_nas.study import Run, Trial
+
+SECTIONS = (
+    ("Accuracy against cost", ("front",)),
+    ("What mattered in the search space", ("importances",)),
+    ("Who owns the filters", ("allocation", "specialists")),
+    ("Where the probabilities lie", ("ternary", "paths")),
+    ("How they got there", ("trajectories", "entropy")),
+)
+"""Headings of the page below the network, with the figures they hold."""
+
+STEPS = {
+    "relaxed": "probabilities as weights",
+    "sampled": "mean of several draws of masks",
+    "hard": "the most probable group of each filter, norms as trained",
+    "recalibrated": "the same with norms recalibrated",
+    "fixed": "the compact network with the same weights",
+    "retrained": "the compact network trained anew, mean over seeds",
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure in the page, or why it is not there."""
+
+    title: str
+    caption: str
+    svg: Markup | None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table in the page."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+
+
+def report_page(run: Run) -> str:
+    """Return a run's report as HTML.
+
+    Args:
+        run: A run; it may be under way, or have failed.
+    """
+    complete = bool(run.complete)
+    loader = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(autoescape=True, loader=loader, undefined=StrictUndefined)
+    environment.filters["counted"] = counted
+    verdict = verdict_of(run)
+    return environment.get_template("page.html").render(
+        name=run.name,
+        facts=_facts(run),
+        verdict=verdict,
+        tables=_tables(verdict),
+        best=run.best if complete else None,
+        network=_picture(run, "architecture") if complete else None,
+        sections=[(t, [_picture(run, n) for n in names]) for t, names in SECTIONS]
+        if complete
+        else [],
+        ledger=_ledger(run.best) if complete else None,
+        trials=_trials(run),
+        ended=_ended(run),
+        commands=_commands(run),
+        provenance=_provenance(run),
+        study=run.files.study.read_text(encoding="utf-8"),
+    )
+
+
+def _picture(run: Run, name: str) -> Picture:
+    entry = FIGURES[name]
+    assert isinstance(entry, RunFigure)
+    try:
+        figure: Figure = entry.draw(run)
+        svg = inline_svg(figure, name, f"{entry.title}. {entry.caption}")
+    except (SfgNasError, OSError) as error:
+        return Picture(entry.title, entry.caption, None, str(error))
+    return Picture(entry.title, entry.caption, Markup(svg))  # noqa: S704 (escaped by the XML writer)
+
+
+def _facts(run: Run) -> dict[str, str]:
+    config, found = run.config, run.provenance
+    states = [trial.state for trial in run.all]
+    counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states)) or "none yet"
+    tasks = found.get("tasks") or []
+    backbone = config.backbone
+    return {
+        "tasks": ", ".join(map(str, tasks)) if isinstance(tasks, list) else str(tasks),
+        "data": str(found.get("data", config.data.kind)),
+        "backbone": f"{backbone.kind}, width {backbone.width:g}",
+        "trials": f"{counts} of {config.search.trials} planned",
+    }
+
+
+def _tables(verdict: Verdict) -> list[tuple[str, Grid]]:
+    return [(title, Grid(t.columns, t.rows, t.note)) for title, t in verdict.tables]
+
+
+def _ledger(trial: Trial) -> Grid:
+    ledger = trial.ledger
+    steps: dict[str, Mapping[str, float]] = dict(ledger.steps)
+    if ledger.retrained is not None:
+        steps["retrained"] = ledger.retrained
+    metrics = list(dict.fromkeys(key for values in steps.values() for key in values))
+    metrics.sort(key=lambda metric: metric != "delta")
+    rows = [
+        [step, STEPS.get(step, ""), *[_metric(metric, values.get(metric)) for metric in metrics]]
+        for step, values in steps.items()
+    ]
+    return Grid(["step", "what it is", *[metric_title(metric)[0] for metric in metrics]], rows)
+
+
+def _metric(metric: str, value: float | None) -> str:
+    if value is None or not math.isfinite(value):
+        return "–"
+    scaled = metric_title(metric)[1] * value
+    signed = "+" if metric == "delta" else ""
+    digits = 3 if is_error(metric) else 2
+    return f"{scaled:{signed}.{digits}f}".replace("-", "−")
+
+
+def _trials(run: Run) -> Grid:
+    frame = run.trials()
+    if frame.empty:
+        return Grid([], [])
+    hidden = [c for c in frame.columns if "/" in c or c in ("reason", "error")]
+    frame = frame.drop(columns=hidden)
+    if "delta" in frame.columns:
+        frame = frame.sort_values("delta", ascending=False, na_position="last", kind="stable")
+    rows = [[_cell(value) for value in row] for row in frame.astype(object).to_numpy().tolist()]
+    return Grid([str(column) for column in frame.columns], rows)
+
+
+def _cell(value: object) -> str:
+    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    text = f"{value:,}" if isinstance(value, int) or value.is_integer() else f"{value:.4g}"
+    return text.replace("-", "−")
+
+
+def _ended(run: Run) -> list[tuple[int, str, str]]:
+    """Return number, state and reason of the trials that did not finish as they should."""
+    return [(trial.number, trial.state, trial.reason) for trial in run.all if trial.reason]
+
+
+def _commands(run: Run) -> list[str]:
+    config = run.config
+    data = "" if config.data.kind == "digits" else " --data-root DIR"
+    return [
+        f"sfg-nas search study.yaml --runs NEW{data}",
+        f"sfg-nas retrain NEW/{run.name}{data}",
+        f"sfg-nas report NEW/{run.name}",
+    ]
+
+
+def _provenance(run: Run) -> dict[str, str]:
+    return {
+        key.replace("_", " "): value if isinstance(value, str) else json.dumps(value)
+        for key, value in run.provenance.items()
+    }

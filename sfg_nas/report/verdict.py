@@ -1,0 +1,150 @@
+"""What a run allows to be said of the found network, in words that follow from the intervals."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from sfg_nas.report.front import retrained_table
+from sfg_nas.report.table import ResultsTable, results_table
+from sfg_nas.study import Run
+
+LEVEL = 0.95
+_EQUAL_MACS = "hard-sharing at equal MACs"
+_OTHERS = {
+    _EQUAL_MACS: "hard sharing narrowed to the same MACs",
+    "hard-sharing": "hard sharing at full width",
+    "single-task": "the single-task networks",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What stands at the top of a report.
+
+    Attributes:
+        headline: The answer in one sentence.
+        sentences: What it rests on.
+        tables: Titles and tables.
+    """
+
+    headline: str
+    sentences: tuple[str, ...]
+    tables: tuple[tuple[str, ResultsTable], ...] = ()
+
+
+def verdict_of(run: Run) -> Verdict:
+    """Return a run's verdict: that of `compare`, else of `retrain`, else that there is none yet.
+
+    Args:
+        run: A run.
+    """
+    page = run.path / "compare.md"
+    if page.is_file():
+        return _compared(page)
+    table = retrained_table(run)
+    if table.empty:
+        return _unproven(run)
+    tables = (("Retrained from scratch, scored on test", results_table(table)),)
+    path = run.files.retrained / "paired.csv"
+    paired = pd.read_csv(path) if path.exists() else pd.DataFrame()
+    if paired.empty or "delta" not in set(paired["metric"]):
+        text = "The networks were retrained, but there is nothing they can be compared with."
+        return Verdict(text, (), tables)
+    rows = {str(row["against"]): row for _, row in paired[paired["metric"] == "delta"].iterrows()}
+    others = [name for name in _OTHERS if name in rows]
+    others += [name for name in rows if name not in _OTHERS]
+    sentences = [_sentence(name, rows[name]) for name in others]
+    return Verdict(_headline(others[0], rows[others[0]]), tuple(sentences), tables)
+
+
+def _unproven(run: Run) -> Verdict:
+    if not run.complete:
+        return Verdict("No verdict: no trial is complete yet.", ())
+    best = run.best
+    return Verdict(
+        "No verdict: nothing was retrained.",
+        (
+            f"On validation the best trial ({best.number}) reached Δ = {_percent(best.delta)} against single-task "
+            f"networks at {best.ledger.relative_macs:.2f} of hard sharing's MACs. That number chose the trial, so "
+            "it flatters it, and it says nothing of the test part.",
+            "Retrain the network beside its references before you believe it: the command is at the end.",
+        ),
+    )
+
+
+def interval(mean: float, sd: float, count: int) -> tuple[float, float]:
+    """Return the 95 % t interval of a mean, NaN for fewer than two values.
+
+    Args:
+        mean: Of the values.
+        sd: Their standard deviation.
+        count: How many.
+    """
+    if count < 2 or not math.isfinite(sd):
+        return math.nan, math.nan
+    from scipy.stats import t
+
+    half = float(t.ppf(0.5 + LEVEL / 2, count - 1)) * sd / math.sqrt(count)
+    return mean - half, mean + half
+
+
+def _headline(other: str, row: pd.Series) -> str:
+    low, high = interval(row["mean"], row["sd"], int(row["seeds"]))
+    against = _OTHERS.get(other, other)
+    if not math.isfinite(low):
+        return f"No verdict: a single seed cannot tell the found network from {against}."
+    if low > 0:
+        return f"The found network is better than {against}."
+    if high < 0:
+        return f"Sharing this way hurts: the found network is worse than {against}."
+    return f"Not settled: the found network may be better or worse than {against}."
+
+
+def _sentence(other: str, row: pd.Series) -> str:
+    seeds = int(row["seeds"])
+    low, high = interval(row["mean"], row["sd"], seeds)
+    text = f"Against {_OTHERS.get(other, other)}: a difference of Δ of {_percent(row['mean'])}"
+    if not math.isfinite(low):
+        return f"{text}, of one seed."
+    settled = "leaves zero out" if low > 0 or high < 0 else "holds zero"
+    ends = f"{_percent(low)} to {_percent(high)}"
+    return f"{text}, 95 % interval {ends} over {seeds} paired seeds; it {settled}."
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:+.2f} %".replace("-", "−")
+
+
+def _compared(page: Path) -> Verdict:
+    """Return what `compare` wrote: the tables of its page and the verdict at its end."""
+    sections: dict[str, list[str]] = {}
+    title = ""
+    for line in page.read_text(encoding="utf-8").splitlines():
+        if line.startswith("#"):
+            title = line.lstrip("# ")
+        else:
+            sections.setdefault(title, []).append(line)
+    paragraphs = [p for p in "\n".join(sections.pop("Verdict", [])).split("\n\n") if p.strip()]
+    paragraphs = [" ".join(p.split()).replace("**", "") for p in paragraphs]
+    tables = [(name, _markdown_table(lines)) for name, lines in sections.items()]
+    first, *rest = paragraphs or ["The comparison gives no verdict."]
+    return Verdict(first, tuple(rest), tuple((n, t) for n, t in tables if t is not None))
+
+
+def _markdown_table(lines: list[str]) -> ResultsTable | None:
+    rows = [_cells(line) for line in lines if line.startswith("|")]
+    if len(rows) < 3:
+        return None
+    note = " ".join(line for line in lines if line.strip() and not line.startswith("|"))
+    body = tuple(tuple(row) for row in rows[2:] if len(row) == len(rows[0]))
+    return ResultsTable(tuple(rows[0]), body, note)
+
+
+def _cells(line: str) -> list[str]:
+    inside = re.split(r"(?<!\\)\|", line.strip().strip("|"))
+    return [cell.strip().replace("\\|", "|") for cell in inside]

@@ -1,0 +1,193 @@
+"""The report as a file, and in a real browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sfg_nas.report import page
+from sfg_nas.report.page import SECTIONS, report_page
+from sfg_nas.study import Run
+from tests.report.conftest import Small
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome as WebDriver
+
+EVIL = "<img src=x onerror=alert(1)>"
+PICTURES = 1 + sum(len(names) for _, names in SECTIONS)
+VOID = {"meta", "link", "img", "br", "hr", "input"}
+
+
+class Tags(HTMLParser):
+    """Counts tags and checks that they close in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.counts: dict[str, int] = {}
+        self.outside: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.counts[tag] = self.counts.get(tag, 0) + 1
+        self.outside += [
+            str(value)
+            for key, value in attrs
+            if key.endswith(("src", "href")) and not str(value).startswith(("#", "data:"))
+        ]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def tags_of(text: str) -> Tags:
+    tags = Tags()
+    tags.feed(text)
+    tags.close()
+    assert tags.open == []
+    return tags
+
+
+@pytest.fixture(scope="module")
+def text(small_runs: Mapping[str, Small]) -> str:
+    return report_page(small_runs["two"].run)
+
+
+def test_everything_is_there_and_the_verdict_comes_first(text: str) -> None:
+    assert tags_of(text).counts["svg"] == PICTURES
+    places = [text.index(f'id="{name}"') for name in ("verdict", "table", "network", "ledger")]
+    places += [text.index(f'id="{name}"') for name in ("trials", "again")]
+    assert places == sorted(places)
+    assert "could not be drawn" not in text
+
+
+def test_the_page_needs_nothing_else(text: str) -> None:
+    tags = tags_of(text)
+    assert tags.outside == []
+    assert "script" not in tags.counts
+    assert not re.search(r"@import|url\((?!#)", text)
+
+
+def test_how_to_reproduce(text: str, small_runs: Mapping[str, Small]) -> None:
+    run = small_runs["two"].run
+    for key in ("data_fingerprint", "torch", "version"):
+        assert str(run.provenance[key]) in text
+    assert "sfg-nas search study.yaml" in text
+    assert str(run.path.parent) not in text
+
+
+def hostile(run: Run, folder: Path) -> Run:
+    """Return a copy of a run in which every name that can be hostile is."""
+    path = folder / "run"
+    shutil.copytree(run.path, path)
+    for file in [*path.glob("trials/*/a*.json"), *path.glob("trials/*/ledger.json")]:
+        inside = json.dumps(EVIL)[1:-1]
+        file.write_text(file.read_text(encoding="utf-8").replace("left", inside), encoding="utf-8")
+    for file in path.glob("retrained/*.csv"):
+        inside = file.read_text(encoding="utf-8").replace("left", EVIL).replace("found", EVIL)
+        file.write_text(inside, encoding="utf-8")
+    state: dict[str, Any] = {"state": "failed", "values": [], "reason": f"{EVIL}</dd><script>"}
+    (path / "trials" / "9").mkdir()
+    (path / "trials" / "9" / "state.json").write_text(json.dumps(state), encoding="utf-8")
+    values = json.dumps({"data.augment": EVIL})
+    (path / "trials" / "9" / "candidate.json").write_text(values, encoding="utf-8")
+    study = (path / "study.yaml").read_text(encoding="utf-8")
+    study = study.replace("- left", f"- '{EVIL}'").replace("data: digits", f"data: '{EVIL}'")
+    (path / "study.yaml").write_text(study, encoding="utf-8")
+    return Run.load(path)
+
+
+def test_names_cannot_become_markup(small_runs: Mapping[str, Small], tmp_path: Path) -> None:
+    run = hostile(small_runs["two"].run, tmp_path)
+    text = report_page(run)
+    assert "could not be drawn" not in text
+    assert EVIL not in text
+    counts = tags_of(text).counts
+    assert "img" not in counts
+    assert "script" not in counts
+    assert text.count("&lt;img src=x onerror=alert(1)&gt;") > 10
+
+
+def test_a_run_in_trouble_has_a_page_that_says_so(
+    small_runs: Mapping[str, Small], tmp_path: Path
+) -> None:
+    source = small_runs["three"].run
+    path = tmp_path / "three"
+    shutil.copytree(source.path, path)
+    (path / f"trials/{source.best.number}/probabilities.npz").unlink()
+    text = report_page(Run.load(path))
+    assert "could not be drawn" in text
+    for state in path.glob("trials/*/state.json"):
+        state.write_text('{"state": "failed", "reason": "loss is not finite"}', encoding="utf-8")
+    text = report_page(Run.load(path))
+    assert "No verdict: no trial is complete yet." in text
+    assert text.count("loss is not finite") == 4
+    assert "<svg" not in text
+    shutil.rmtree(path / "trials")
+    assert "No trial was started yet." in report_page(Run.load(path))
+
+
+def test_every_section_names_known_figures() -> None:
+    names = [name for _, group in SECTIONS for name in group]
+    assert set(names) <= set(page.FIGURES)
+    left_out = set(page.FIGURES) - set(names)
+    assert left_out == {"architecture", "activations"}  # drawn apart; needs the data
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[WebDriver]:
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+    flags += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    for flag in [*flags, f"--user-data-dir={tmp_path / 'profile'}"]:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+    yield driver
+    driver.quit()
+
+
+@pytest.mark.ci
+def test_in_a_browser(browser: WebDriver, small_runs: Mapping[str, Small], tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    runs = [small_runs["two"].run, small_runs["lattice"].run]
+    runs.append(hostile(small_runs["two"].run, tmp_path))
+    for run in runs:
+        path.write_text(report_page(run), encoding="utf-8")
+        for width in (1200, 360):
+            size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}
+            browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+            browser.get(path.as_uri())
+            assert browser.get_log("browser") == []
+            boxes = browser.execute_script(
+                "return [...document.querySelectorAll('svg')].map(s => "
+                "[s.getBoundingClientRect().width, s.getBoundingClientRect().height, s.getBBox().width])"
+            )
+            assert len(boxes) == PICTURES
+            assert all(min(box) > 40 for box in boxes)
+            assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    colours = set()
+    for scheme in ("light", "dark"):
+        feature = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", feature)
+        script = "return [getComputedStyle(document.body).color, getComputedStyle(document.querySelector('svg text')).fill]"
+        body, ink = browser.execute_script(script)
+        assert body == ink  # pictures follow the page
+        colours.add(ink)
+    assert len(colours) == 2
