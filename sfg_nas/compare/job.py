@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sfg_nas.compare.entrant import Entrant, Prepared, Setting
 from sfg_nas.cost import count_params
-from sfg_nas.data import ImageSet
+from sfg_nas.data import Examples
 from sfg_nas.errors import SfgNasError
 from sfg_nas.study import locked
 from sfg_nas.study.references import macs_of
@@ -227,7 +227,7 @@ def _flatness(history: History) -> float | None:
     return scores[-1] - scores[0] if len(scores) > 1 else None
 
 
-def read_out(prepared: Prepared, setting: Setting, images: ImageSet) -> list[dict[str, object]]:
+def read_out(prepared: Prepared, setting: Setting, images: Examples) -> list[dict[str, object]]:
     """Return for each way of predicting its label, costs and scores.
 
     Args:

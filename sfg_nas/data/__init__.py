@@ -6,18 +6,19 @@ import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from sfg_nas.data import digits, multimnist, planted, table, table_options, utkface
+from sfg_nas.data import digits, multimnist, planted, table, table_options, utkface, volumes
 from sfg_nas.data.arrays import bundle_from_arrays
 from sfg_nas.data.augment import AUGMENTATIONS
 from sfg_nas.data.checks import check_name
-from sfg_nas.data.images import DataBundle, ImageSet
+from sfg_nas.data.images import DataBundle, Examples, ImageSet
 from sfg_nas.data.labelled import LabelledPhotos, photos_of_folder, photos_of_table
 from sfg_nas.data.location import Location, Progress
 from sfg_nas.data.preparation import PREPARATION_FILE, Preparation
 from sfg_nas.data.splits import Splits, random_splits
 from sfg_nas.data.troubles import Inspection, Trouble
 from sfg_nas.data.unseen import Decoded, decode_batches, find_photos, shown
-from sfg_nas.data.volumes import write_phantoms
+from sfg_nas.data.volume_settings import VolumeSettings
+from sfg_nas.data.volumes import VOLUME_AUGMENTATIONS, write_phantoms
 
 DATASETS: dict[str, Callable[..., DataBundle]] = {
     "digits": digits.load,
@@ -25,6 +26,7 @@ DATASETS: dict[str, Callable[..., DataBundle]] = {
     "planted": planted.load,
     "table": table.load,
     "utkface": utkface.load,
+    "volumes": volumes.load,
 }
 """Data sets by the name that a study file gives them; each takes a `Location` and keywords."""
 
@@ -34,6 +36,7 @@ DATASET_TASKS: dict[str, tuple[str, ...] | None] = {
     "planted": None,
     "table": None,
     "utkface": ("age", "gender"),
+    "volumes": ("ct", "organs"),
 }
 """Names of the tasks that each data set offers, known before it is loaded; None where its options say."""
 
@@ -93,8 +96,10 @@ __all__ = [
     "DATASET_TASKS",
     "INSPECTIONS",
     "PREPARATION_FILE",
+    "VOLUME_AUGMENTATIONS",
     "DataBundle",
     "Decoded",
+    "Examples",
     "ImageSet",
     "Inspection",
     "LabelledPhotos",
@@ -103,6 +108,7 @@ __all__ = [
     "Progress",
     "Splits",
     "Trouble",
+    "VolumeSettings",
     "bundle_from_arrays",
     "data_options",
     "decode_batches",

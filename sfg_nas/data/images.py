@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sfg_nas.data.augment import AUGMENTATIONS, Augmentation
 from sfg_nas.data.checks import check_integer, check_name, check_share
+from sfg_nas.data.volume_settings import VolumeSettings
 from sfg_nas.errors import ConfigError, explain
 from sfg_nas.tasks import Task
 
@@ -20,6 +21,44 @@ Batch = tuple[Tensor, dict[str, Tensor]]
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
 
 _ORDER, _AUGMENT = 0, 1
+
+
+class Examples(Protocol):
+    """One part of a data set: what training and scoring ask of it."""
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Give what is subtracted from each channel."""
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Give what each channel is then divided by."""
+
+    @property
+    def pixel_type(self) -> str:
+        """Name the type of the stored pixels."""
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Give the shape of one image, `(C, *spatial)`."""
+
+    def __len__(self) -> int:
+        """Count the images of an epoch."""
+
+    def keep(self, tasks: Sequence[str]) -> Self:
+        """Return the part with the targets of these tasks only."""
+
+    def batches(
+        self,
+        batch_size: int,
+        *,
+        seed: int | None = None,
+        epoch: int = 0,
+        augment: Sequence[str] | None = None,
+        device: torch.device | str = "cpu",
+        drop_last: bool = False,
+    ) -> Iterator[Batch]:
+        """Return the batches of one epoch; what is random depends on `(seed, epoch)` only."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +89,11 @@ class ImageSet:
     def image_shape(self) -> tuple[int, ...]:
         """Give the shape of one image, `(C, *spatial)`."""
         return tuple(self.images.shape[1:])
+
+    @property
+    def pixel_type(self) -> str:
+        """Name the type of the stored pixels."""
+        return str(self.images.dtype)
 
     def batches(
         self,
@@ -148,6 +192,10 @@ class ImageSet:
             yield images, {task: labels[at].to(device) for task, labels in self.targets.items()}
             start += len(places)
 
+    def keep(self, tasks: Sequence[str]) -> Self:
+        """Return the part with the targets of these tasks only."""
+        return replace(self, targets={task: self.targets[task] for task in tasks})
+
     def subset(self, fraction: float, seed: int = 0) -> Self:
         """Return a seeded part of this part; a smaller fraction lies within a larger one.
 
@@ -183,17 +231,19 @@ class DataBundle:
         image_shape: The shape of one image, `(C, *spatial)`.
         warnings: What was left out or looks wrong, for a person to read.
         columns: Where the user's own table holds the images (under an empty name) and each task's labels.
+        volumes: How volumes are prepared, of a data set of volumes.
     """
 
     name: str
     tasks: tuple[Task, ...]
-    train: ImageSet
-    validation: ImageSet
-    test: ImageSet
+    train: Examples
+    validation: Examples
+    test: Examples
     fingerprint: str
     image_shape: tuple[int, ...]
     warnings: tuple[str, ...] = ()
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    volumes: VolumeSettings | None = None
 
     def with_tasks(self, weights: Mapping[str, float]) -> Self:
         """Return the data set with these tasks only, in this order, with these loss weights.
@@ -211,8 +261,8 @@ class DataBundle:
             replace(known[check_name(f"{self.name}: tasks", name, known)], weight=weight)
             for name, weight in weights.items()
         )
+        kept = tuple(weights)
         train, validation, test = (
-            replace(part, targets={task: part.targets[task] for task in weights})
-            for part in (self.train, self.validation, self.test)
+            part.keep(kept) for part in (self.train, self.validation, self.test)
         )
         return replace(self, tasks=tasks, train=train, validation=validation, test=test)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sfg_nas.data.images import DataBundle, ImageSet
+from sfg_nas.data.volume_settings import VolumeSettings
 from sfg_nas.errors import ConfigError, DataError, explain
 from sfg_nas.tasks import Task
 
@@ -51,6 +52,7 @@ class Preparation:
         mean: Of each channel over the training part, in the units of the pixels.
         std: Standard deviation of each channel, likewise.
         tasks: The tasks with their classes, units, centers and scales.
+        volumes: How volumes are prepared; None for photos.
     """
 
     kind: str
@@ -59,6 +61,7 @@ class Preparation:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     tasks: tuple[Task, ...]
+    volumes: VolumeSettings | None = None
 
     @classmethod
     def of(cls, data: DataBundle) -> Self:
@@ -68,13 +71,22 @@ class Preparation:
             data: What the network is trained on.
         """
         train = data.train
-        pixels = str(train.images.dtype)
-        return cls(data.name, data.image_shape, pixels, train.mean, train.std, data.tasks)
+        return cls(
+            data.name,
+            data.image_shape,
+            train.pixel_type,
+            train.mean,
+            train.std,
+            data.tasks,
+            data.volumes,
+        )
 
     def to_json(self) -> dict[str, object]:
         """Return the content of the file."""
         tasks = [asdict(task) for task in self.tasks]
-        return {"schema": _SCHEMA, **vars(self), "tasks": tasks}
+        content = {"schema": _SCHEMA, **vars(self), "tasks": tasks}
+        del content["volumes"]
+        return content | ({"volumes": self.volumes.to_json()} if self.volumes else {})
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -92,7 +104,7 @@ class Preparation:
             content = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
             _refuse(path, "a JSON file", f"{type(error).__name__}: {error}")
-        if not isinstance(content, dict) or set(content) != set(_KEYS):
+        if not isinstance(content, dict) or set(content) - {"volumes"} != set(_KEYS):
             _refuse(path, f"the keys {', '.join(_KEYS)}", str(content)[:80])
         if content["schema"] != _SCHEMA or content["pixels"] not in ("uint8", "float32"):
             _refuse(path, f"schema {_SCHEMA}, pixels of uint8 or float32", f"{content['schema']!r}")
@@ -104,7 +116,12 @@ class Preparation:
         if len(mean) != shape[0] or len(std) != shape[0] or min(std) <= 0:
             _refuse(path, "a mean and a std above 0 of each channel", f"{mean[:8]}, {std[:8]}")
         tasks = _tasks(path, content["tasks"])
-        return cls(str(content["kind"]), shape, content["pixels"], mean, std, tasks)
+        volumes = None
+        if "volumes" in content:
+            volumes = VolumeSettings.from_json(content["volumes"], f"{path}: volumes")
+            if (1, *volumes.patch) != shape:
+                _refuse(path, f"a patch of the shape {list(shape[1:])}", str(volumes.patch))
+        return cls(str(content["kind"]), shape, content["pixels"], mean, std, tasks, volumes)
 
     def only(self, names: Sequence[str]) -> tuple[Task, ...]:
         """Return some of the tasks, in the order of the names.

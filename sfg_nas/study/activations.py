@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sfg_nas.architecture import Architecture
+from sfg_nas.data import Examples
 from sfg_nas.errors import ConfigError, explain
 from sfg_nas.fixed import build_network
 from sfg_nas.study.retrain_entries import trained_supernet
@@ -90,11 +92,19 @@ def activation_maps(study: Study, trial: Trial, layer: str, *, images: int = 6) 
     for name, end in ends.items():
         maps = values[end].float().cpu().numpy()
         rows |= {c: maps[:, i] for i, c in enumerate(architecture.node(name)["channels"])}
-    shown = part.images[part.indices[: len(batch)]]
+    shown = _pixels(part, batch)
     filters = tuple(sorted(rows))
     spatial = shown.ndim - 2
     maps = np.stack([_slices(rows[c], spatial) for c in filters]).astype(np.float32)
     return Maps(layer, _slices(shown, spatial), filters, maps)
+
+
+def _pixels(part: Examples, batch: Tensor) -> NDArray[np.generic]:
+    """Return a batch as it was before it was normalised, `[N, C, *spatial]`."""
+    shape = (1, -1, *[1] * (batch.dim() - 2))
+    values = batch.numpy() * np.reshape(part.std, shape) + np.reshape(part.mean, shape)
+    whole = np.issubdtype(np.dtype(part.pixel_type), np.integer)
+    return np.asarray(np.rint(values) if whole else values).astype(part.pixel_type)
 
 
 def _activated(architecture: Architecture, name: str) -> str:

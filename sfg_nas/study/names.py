@@ -13,6 +13,7 @@ from sfg_nas.data import (
     DATASET_TASKS,
     DATASETS,
     INSPECTIONS,
+    VOLUME_AUGMENTATIONS,
     Location,
     data_options,
 )
@@ -44,7 +45,7 @@ def known_names(beside: Path | None = None, data_root: Path | None = None) -> Na
         backbones=tuple(BACKBONES),
         datasets={kind: tuple(data_options(kind)) for kind in DATASETS},
         tasks=DATASET_TASKS,
-        augmentations=tuple(AUGMENTATIONS),
+        augmentations=tuple({**AUGMENTATIONS, **VOLUME_AUGMENTATIONS}),
         inspect=inspect,
     )
 

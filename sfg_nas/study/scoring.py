@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sfg_nas.allocation import Allocation
 from sfg_nas.architecture import Architecture
-from sfg_nas.data import DataBundle, ImageSet
+from sfg_nas.data import DataBundle, Examples
 from sfg_nas.errors import ArchitectureError, TrainingError, explain
 from sfg_nas.fixed import FixedNetwork, build_network, distill
 from sfg_nas.sharing import Supernet
@@ -107,7 +107,7 @@ def harden_and_score(
 
 
 def _difference(
-    supernet: nn.Module, network: nn.Module, images: ImageSet, tasks: Sequence[Task]
+    supernet: nn.Module, network: nn.Module, images: Examples, tasks: Sequence[Task]
 ) -> float:
     apart = dict.fromkeys((task.name for task in tasks), 0.0)
     largest = dict.fromkeys(apart, 0.0)

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from sfg_nas.data import ImageSet
+from sfg_nas.data import Examples
 from sfg_nas.errors import TrainingError, explain
 from sfg_nas.tasks import Task
 
 
 def evaluate(
-    network: nn.Module, images: ImageSet, tasks: Sequence[Task], *, batch_size: int = 256
+    network: nn.Module, images: Examples, tasks: Sequence[Task], *, batch_size: int = 256
 ) -> dict[str, float]:
     """Return each metric of each task, such as `{"age/mae": 6.0, "gender/accuracy": 0.92}`.
 
@@ -64,7 +64,7 @@ def _check_finite(task: Task, output: Tensor) -> None:
 
 
 def predict(
-    network: nn.Module, images: ImageSet, tasks: Sequence[Task], *, batch_size: int = 256
+    network: nn.Module, images: Examples, tasks: Sequence[Task], *, batch_size: int = 256
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Return outputs and targets of all images, task by task, on the CPU.
 
@@ -85,7 +85,7 @@ def predict(
 
 
 def each_batch(
-    network: nn.Module, images: ImageSet, tasks: Sequence[Task], *, batch_size: int
+    network: nn.Module, images: Examples, tasks: Sequence[Task], *, batch_size: int
 ) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
     """Yield outputs and targets of each batch, task by task, on the CPU.
 

@@ -14,7 +14,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from sfg_nas.data import ImageSet
+from sfg_nas.data import Examples
 from sfg_nas.errors import TrainingError, explain
 from sfg_nas.training.checkpoint import load_tensors, save_tensors, section
 from sfg_nas.training.method import Method
@@ -45,7 +45,7 @@ class History:
 
 def fit(
     method: Method,
-    train: ImageSet,
+    train: Examples,
     settings: Settings,
     *,
     fabric: Fabric,
@@ -94,7 +94,7 @@ class _Loop:
     """The state of one run between its epochs."""
 
     def __init__(
-        self, method: Method, train: ImageSet, settings: Settings, fabric: Fabric, seed: int
+        self, method: Method, train: Examples, settings: Settings, fabric: Fabric, seed: int
     ) -> None:
         if len(train) == 0:
             raise TrainingError(

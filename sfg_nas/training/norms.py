@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from sfg_nas.data import ImageSet
+from sfg_nas.data import Examples
 from sfg_nas.data.images import Batch
 from sfg_nas.sharing.streams import StreamNorm, StreamRunner
 from sfg_nas.training.evaluation import placement
@@ -27,7 +27,7 @@ class _Plan(TypedDict):
 
 def recalibrate_norms(
     network: nn.Module,
-    images: ImageSet,
+    images: Examples,
     *,
     batch_size: int = 256,
     batches: int | None = None,
@@ -93,7 +93,7 @@ def _stream_norms(network: nn.Module) -> list[tuple[StreamNorm, float]]:
     return found
 
 
-def _plan(network: nn.Module, images: ImageSet, batch_size: int, seed: int) -> _Plan:
+def _plan(network: nn.Module, images: Examples, batch_size: int, seed: int) -> _Plan:
     device, _ = placement(network)
     full = len(images) >= batch_size
     return _Plan(batch_size=batch_size, seed=seed, device=device, drop_last=full)

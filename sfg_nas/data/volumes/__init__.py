@@ -1,5 +1,19 @@
 """Volumes: MR, CT and organ labels of subjects as NIfTI, and phantoms to try them on."""
 
+from sfg_nas.data.volume_settings import VolumeSettings
+from sfg_nas.data.volumes.augment import VOLUME_AUGMENTATIONS
+from sfg_nas.data.volumes.files import is_volume, stem, write_volume
+from sfg_nas.data.volumes.load import load
+from sfg_nas.data.volumes.patches import Patches
 from sfg_nas.data.volumes.write_phantoms import write_phantoms
 
-__all__ = ["write_phantoms"]
+__all__ = [
+    "VOLUME_AUGMENTATIONS",
+    "Patches",
+    "VolumeSettings",
+    "is_volume",
+    "load",
+    "stem",
+    "write_phantoms",
+    "write_volume",
+]
