@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from sfg_nas.data import DATASET_TASKS, DATASETS, DataBundle, data_options, load_data
+from sfg_nas.data import (
+    DATASET_TASKS,
+    DATASETS,
+    DataBundle,
+    data_options,
+    load_data,
+    write_phantoms,
+)
 from sfg_nas.errors import ConfigError, DataError
 
 SMALL: dict[str, dict[str, object]] = {
@@ -24,10 +31,15 @@ SMALL: dict[str, dict[str, object]] = {
         },
     },
     "utkface": {"size": 16},
+    "volumes": {"size": 16, "patches": 8, "validation": 1, "folds": 2},
 }
+# Patches of volumes are no rows of one array: tests/data/volumes has their contract.
+ROWS = sorted(set(SMALL) - {"volumes"})
 
 
 def load(kind: str, root: Path, **options: object) -> DataBundle:
+    if kind == "volumes" and not (root / "volumes").exists():
+        write_phantoms(root / "volumes", 6, size=32)
     return load_data(kind, root=root, cache=root / "cache", **{**SMALL[kind], **options})
 
 
@@ -44,7 +56,7 @@ def test_every_data_set_is_tested() -> None:
     assert set(SMALL) == set(DATASETS)
 
 
-@pytest.mark.parametrize("kind", sorted(DATASETS))
+@pytest.mark.parametrize("kind", ROWS)
 def test_contract(kind: str, root: Path) -> None:
     bundle = load(kind, root)
     parts = (bundle.train, bundle.validation, bundle.test)

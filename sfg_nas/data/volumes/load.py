@@ -36,7 +36,8 @@ def load(  # noqa: PLR0913 - each option is a key of the study file
     labels: str | None = "{subject}/labels.nii.gz",
     organs: Mapping[str, int] | None = None,
     spacing: Sequence[float] | None = None,
-    patch: Sequence[int] = (64, 64),
+    patch: Sequence[int] | None = None,
+    size: int | None = None,
     patches: int = 256,
     margin: int | None = None,
     synthesis: str = "l1",
@@ -60,14 +61,15 @@ def load(  # noqa: PLR0913 - each option is a key of the study file
         labels: Of the label maps; None where there are none, and no task `organs`.
         organs: Names with their numbers in the label maps; everything else counts as background.
         spacing: Of the common grid along the axes right, front and head, in mm; None takes the subjects' median.
-        patch: Voxels of a patch: two numbers for patches of slices, three for patches of volumes.
+        patch: Voxels of a patch: two numbers for patches of slices, three for patches of volumes; None takes `size`.
+        size: Side of square patches of slices in voxels; None takes 64.
         patches: Patches of an epoch.
         margin: Voxels at the border of a scored window that its neighbour counts; None takes an eighth of the patch.
         synthesis: Loss of the task `ct`: l1 or l2.
         folds: Parts that the subjects are divided into.
         fold: The part that is the test part, from 0.
         validation: Subjects of the validation part.
-        fraction: The share of the training subjects to keep.
+        fraction: The share of the training subjects and of an epoch's patches to keep.
         seed: Seed of the division.
 
     Raises:
@@ -75,6 +77,7 @@ def load(  # noqa: PLR0913 - each option is a key of the study file
         DataError: If files are missing, damaged or do not fit together; the message names the subjects.
     """
     medical("nibabel"), medical("monai.transforms")
+    patch = _patch(patch, size)
     settings = _settings(organs, patch, spacing)
     check_integer("volumes: patches", patches, 1)
     margin = min(settings.patch) // 8 if margin is None else margin
@@ -95,7 +98,7 @@ def load(  # noqa: PLR0913 - each option is a key of the study file
             settings.patch,
             settings.organs,
             tuple(offered),
-            patches if name == "train" else None,
+            max(1, round(patches * fraction)) if name == "train" else None,
             margin,
         )
         for name, rows in parts.items()
@@ -152,6 +155,14 @@ def split_subjects(
         "validation": sorted(rest[:validation]),
         "test": sorted(test),
     }
+
+
+def _patch(patch: Sequence[int] | None, size: int | None) -> Sequence[int]:
+    if patch is None:
+        return (64, 64) if size is None else (size, size)
+    if size is not None:
+        _wrong("size", "`patch` or `size` may stand in a study, not both", f"{size} and {patch}")
+    return patch
 
 
 def _settings(

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from sfg_nas.config import BackboneConfig
-from sfg_nas.data import DataBundle, ImageSet
+from sfg_nas.data import DataBundle, Examples
 from sfg_nas.data.planted import Truth, plant
 from sfg_nas.sharing import Supernet
 from sfg_nas.study.planted.roles import role_scores
@@ -37,7 +37,7 @@ def truth_of(study: Study) -> Truth:
     return plant(**{key: options[key] for key in TRUTH_OPTIONS if key in options})  # type: ignore[arg-type]
 
 
-def detector_bank(truth: Truth, images: ImageSet, *, mixers: int = MIXERS) -> nn.Module:
+def detector_bank(truth: Truth, images: Examples, *, mixers: int = MIXERS) -> nn.Module:
     """Return a network whose first layer is a frozen detector of each factor.
 
     Args:

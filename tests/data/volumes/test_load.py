@@ -132,6 +132,7 @@ def test_everything_wrong_is_said_at_once(root: Path, tmp_path: Path) -> None:
     [
         ({"patch": [16]}, "patch of two or three"),
         ({"patch": 16}, "patch of two or three"),
+        ({"size": 16}, "not both"),
         ({"spacing": [1, 2]}, "spacing of three"),
         ({"organs": {"bone": 0}}, "organs with different numbers"),
         ({"organs": {"a": 1, "b": 1}}, "organs with different numbers"),
