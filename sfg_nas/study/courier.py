@@ -21,6 +21,10 @@ class Courier(Protocol):
         """Forget a file that is no longer needed."""
         ...
 
+    def close(self) -> None:
+        """End the connection to where the files are kept."""
+        ...
+
 
 class SharedFolder:
     """The courier of workers that share the run directory: there is nothing to carry."""
@@ -32,4 +36,7 @@ class SharedFolder:
         """Do nothing."""
 
     def drop(self, path: Path) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
         """Do nothing."""

@@ -26,6 +26,10 @@ class Locks(Protocol):
         """Raise `LostLockError` if what is held may have been lost."""
         ...
 
+    def close(self) -> None:
+        """Give up whatever holding locks takes."""
+        ...
+
 
 @dataclass(frozen=True)
 class FileLocks:
@@ -50,3 +54,6 @@ class FileLocks:
 
     def check(self) -> None:
         """Do nothing: the system keeps a file's lock as long as its holder lives."""
+
+    def close(self) -> None:
+        """Do nothing: each lock closes its own file."""

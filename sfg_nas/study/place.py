@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,12 +40,16 @@ class Place:
     def fetch_ended(self) -> None:
         """Bring home the files of trials that ended elsewhere."""
         for number in self.store.ended():
-            if not self.files.trial(number).is_ended():
-                self.courier.fetch(self.files.trial(number).root)
+            files = self.files.trial(number)
+            if not files.is_ended():
+                self.courier.fetch(files.root)
+                if files.is_ended():
+                    files.checkpoint.unlink(missing_ok=True)
 
 
-def open_place(study: Study, runs: Path, storage: str | None) -> Place:
-    """Begin a run or join it.
+@contextmanager
+def open_place(study: Study, runs: Path, storage: str | None) -> Iterator[Place]:
+    """Begin a run or join it, for a `with`.
 
     Args:
         study: The study.
@@ -53,25 +59,36 @@ def open_place(study: Study, runs: Path, storage: str | None) -> Place:
     Raises:
         ConfigError: If the run was begun with another study, or the storage cannot be opened.
     """
-    config = study.config
-    files = RunFiles(runs / config.name)
-    locks = _locks(storage, files, config.name)
-    courier: Courier = SharedFolder()
-    # Two processes that make the tables of one database at once would trip over each other.
-    with locks.hold("begin"):
-        if storage is not None and is_postgres(storage):
-            courier = PostgresCourier(storage, config.name, files.root)
-        courier.fetch(files.study)
-        remove_leftovers(files.root, files.study.name)
-        begin_run(study, files)
-        courier.send(files.study)
-        backend = open_storage(storage, files.database)
-        optuna_study = open_optuna(
-            config.search, backend, name=config.name, epochs=config.training.epochs
-        )
-        store = TrialStore(optuna_study, rung_pruner(config.search))
-        store.enqueue(config.search.enqueue)
-    return Place(files, store, locks, courier)
+    files = RunFiles(runs / study.config.name)
+    with ExitStack() as stack:
+        locks = _locks(storage, files, study.config.name)
+        stack.callback(locks.close)
+        # Two processes that make the tables of one database at once would trip over each other.
+        with locks.hold("begin"):
+            courier: Courier = SharedFolder()
+            if storage is not None and is_postgres(storage):
+                courier = PostgresCourier(storage, study.config.name, files.root)
+            stack.callback(courier.close)
+            store = _begin(study, files, courier, storage)
+            stack.callback(store.close)
+        yield Place(files, store, locks, courier)
+
+
+def _begin(study: Study, files: RunFiles, courier: Courier, storage: str | None) -> TrialStore:
+    search = study.config.search
+    courier.fetch(files.study)
+    remove_leftovers(files.root, files.study.name)
+    begin_run(study, files)
+    courier.send(files.study)
+    optuna_study = open_optuna(
+        search,
+        open_storage(storage, files.database),
+        name=study.config.name,
+        epochs=study.config.training.epochs,
+    )
+    store = TrialStore(optuna_study, rung_pruner(search))
+    store.enqueue(search.enqueue)
+    return store
 
 
 def _locks(storage: str | None, files: RunFiles, name: str) -> Locks:

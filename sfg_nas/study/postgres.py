@@ -60,10 +60,12 @@ def connect(url: str) -> psycopg.Connection[tuple[object, ...]]:
         ) from error
     plain = "postgresql://" + url.split("://", 1)[1]
     try:
-        info = psycopg.conninfo.make_conninfo(plain, connect_timeout=20, **_KEEPALIVE)
+        # The server's side of the same goes in as options of the session.
+        options = " ".join(f"-c tcp_{name}={value}" for name, value in _KEEPALIVE.items())
+        info = psycopg.conninfo.make_conninfo(
+            plain, connect_timeout=20, options=options, **_KEEPALIVE
+        )
         connection = psycopg.connect(info, autocommit=True)
-        for name, value in _KEEPALIVE.items():  # the server's side of the same
-            connection.execute(f"set tcp_{name} = {value}")
     except psycopg.Error as error:
         raise ConfigError(
             explain(
@@ -138,6 +140,10 @@ class PostgresLocks:
         """Raise `LostLockError` if the connection, and with it every lock, is lost."""
         ask(self._connection, "select 1")
 
+    def close(self) -> None:
+        """End the connection, and with it every lock."""
+        self._connection.close()
+
     def _key(self, name: str) -> int:
         digest = hashlib.sha256(f"sfg_nas/{self._study}/{name}".encode()).digest()
         return int.from_bytes(digest[:8], "big", signed=True)
@@ -205,6 +211,10 @@ class PostgresCourier:
         """
         query = "delete from sfg_nas_files where study = %s and name = %s"
         ask(self._connection, query, self._study, self._name(path))
+
+    def close(self) -> None:
+        """End the connection."""
+        self._connection.close()
 
     def _content(self, name: str) -> bytes | None:
         query = "select content from sfg_nas_files where study = %s and name = %s"

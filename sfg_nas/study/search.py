@@ -54,13 +54,13 @@ def search(
         # What the study's own values cannot build, no trial can: said before anything is written or trained.
         study.make_supernet(study.config, seed=0)
     try:
-        place = open_place(study, runs, storage)
-        references = _references(study, place, device, progress)
-        if workers > 1:
-            run_workers(Errand(study, runs, device, storage, total), workers, place, progress)
-        else:
-            Worker(study, place, references, device, total, progress).work()
-        place.fetch_ended()
+        with open_place(study, runs, storage) as place:
+            references = _references(study, place, device, progress)
+            if workers > 1:
+                run_workers(Errand(study, runs, device, storage, total), workers, place, progress)
+            else:
+                Worker(study, place, references, device, total, progress).work()
+            place.fetch_ended()
     except (LostLockError, *STORAGE_ERRORS) as error:
         raise TrainingError(
             explain(

@@ -142,6 +142,14 @@ class TrialStore:
         """
         self._study, self._rungs = study, rungs
 
+    def close(self) -> None:
+        """End the connections to the storage."""
+        storage = self._study._storage
+        backend = getattr(storage, "_backend", storage)
+        if isinstance(backend, RDBStorage):
+            backend.remove_session()
+            backend.engine.dispose()
+
     def enqueue(self, candidates: Sequence[Mapping[str, Value]]) -> None:
         """Have these candidates tried first, each once however often this is called.
 

@@ -208,10 +208,10 @@ def _work(errand: Errand, mouth: Connection, threads: int) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     try:
-        place = open_place(errand.study, errand.runs, errand.storage)
-        references = load_references(place.files)
-        assert references is not None
-        Worker(errand.study, place, references, errand.device, errand.total, mouth.send).work()
+        with open_place(errand.study, errand.runs, errand.storage) as place:
+            references = load_references(place.files)
+            assert references is not None
+            Worker(errand.study, place, references, errand.device, errand.total, mouth.send).work()
     except SfgNasError as error:
         mouth.send(error)
 

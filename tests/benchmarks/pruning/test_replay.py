@@ -1,0 +1,46 @@
+"""The committed curves, replayed: most of the front for less than half of the epochs."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from sfg_nas.config import PrunerConfig
+from sfg_nas.study.pruning import RungPruner
+
+FILE = Path(__file__).resolve().parents[3] / "benchmarks/pruning/replay.py"
+
+
+@pytest.fixture(scope="module")
+def benchmark() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("replay", FILE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_curves_are_whole(benchmark: ModuleType) -> None:
+    courses = benchmark.load_courses()
+    assert len(courses) >= 50
+    assert {len(course) for course in courses} == {12}
+
+
+def test_dominance_as_a_study_sets_it_keeps_the_front(benchmark: ModuleType) -> None:
+    defaults = PrunerConfig()
+    first = max(defaults.warmup_epochs, 1)
+    pruner = RungPruner("dominance", first, defaults.factor, defaults.startup)
+    courses = benchmark.load_courses()
+    volume, epochs = benchmark.play(pruner, courses)  # in the recorded order
+    assert volume >= 0.95
+    assert epochs <= 0.5
+    rng = np.random.default_rng(0)
+    orders = [rng.permutation(len(courses)) for _ in range(4)]
+    found = [benchmark.play(pruner, [courses[i] for i in order]) for order in orders]
+    assert np.mean([volume for volume, _ in found]) >= 0.95
+    assert max(epochs for _, epochs in found) <= 0.5
