@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -166,9 +167,31 @@ class StartConfig(Section):
         return self
 
 
+ICCV2019: dict[str, object] = {
+    "relaxation": "streams",
+    "start": {"confidence": 0.99},
+    "temperature": {"shape": "exponential", "start": 1.0, "end": 0.05, "rate": 1e-4},
+    "lambda1": 5e-4,
+    "lambda2": 1.0,
+}
+"""What the published code sets, for keys that a study with its preset does not give."""
+
+
+def _filled(given: Mapping[str, object], defaults: Mapping[str, object]) -> dict[str, object]:
+    """Return a mapping with defaults, section by section, for what is not given."""
+    result = {**defaults, **given}
+    for key, value in defaults.items():
+        own = given.get(key)
+        if isinstance(value, Mapping) and isinstance(own, Mapping):
+            result[key] = _filled(own, value)
+    return result
+
+
 class SharingConfig(Section):
     """How filters are given to groups while searching."""
 
+    preset: Literal["corrected", "iccv2019"] = "corrected"
+    """corrected: the paper's model as stated; iccv2019: what its published code does (docs/iccv2019.md)."""
     groups: Annotated[GroupSpec, BeforeValidator(_groups)] = "specialists"
     """specialists, lattice, or an explicit list of lists of task names."""
     relaxation: Literal["connections", "streams"] = "connections"
@@ -189,6 +212,21 @@ class SharingConfig(Section):
     """Weight of the summed entropy (nats) of the assignments; positive keeps them undecided."""
     lambda3: NonNegativeFloat = 0.0
     """Weight of the expected MACs relative to all shared, beside the mean loss of an example."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset_defaults(cls, value: object) -> object:
+        """Fill in what a preset says of keys that are not given."""
+        if isinstance(value, Mapping) and value.get("preset") == "iccv2019":
+            return _filled(value, ICCV2019)
+        return value
+
+    @model_validator(mode="after")
+    def _preset_fits(self) -> SharingConfig:
+        if self.preset == "iccv2019" and self.relaxation != "streams":
+            rule = "the preset iccv2019 exists in the stream form only"
+            raise broken_rule("relaxation", rule, self.relaxation, "leave relaxation out")
+        return self
 
 
 class TrainingConfig(Section):

@@ -3,6 +3,8 @@
 from sfg_nas.sharing.assignments import ESTIMATORS, Estimator
 from sfg_nas.sharing.convert import convert, random_allocation
 from sfg_nas.sharing.objective import Objective, objective
+from sfg_nas.sharing.prediction import Predictions
+from sfg_nas.sharing.presets import PRESETS, Preset, activation_first
 from sfg_nas.sharing.schedules import SHAPES, Temperature
 from sfg_nas.sharing.start import STARTS, Start
 from sfg_nas.sharing.supernet import RELAXATIONS, Relaxation, Supernet
@@ -10,16 +12,20 @@ from sfg_nas.sharing.traced import BackboneWithHeads
 
 __all__ = [
     "ESTIMATORS",
+    "PRESETS",
     "RELAXATIONS",
     "SHAPES",
     "STARTS",
     "BackboneWithHeads",
     "Estimator",
     "Objective",
+    "Predictions",
+    "Preset",
     "Relaxation",
     "Start",
     "Supernet",
     "Temperature",
+    "activation_first",
     "convert",
     "objective",
     "random_allocation",

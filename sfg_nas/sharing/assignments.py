@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from sfg_nas.sharing.presets import PRESETS, Preset, free_numbers
+
 Estimator = Literal["straight-through", "soft", "soft-first", "mixed"]
 ESTIMATORS: tuple[Estimator, ...] = ("straight-through", "soft", "soft-first", "mixed")
 _TINY = 1e-8
@@ -39,6 +41,7 @@ class Assignments(nn.Module):
         estimator: Estimator = "straight-through",
         soft_share: float = 0.5,
         seed: int = 0,
+        preset: Preset = PRESETS["corrected"],
     ) -> None:
         """Start from given probabilities.
 
@@ -51,6 +54,7 @@ class Assignments(nn.Module):
                 `mixed` (each draw is soft with probability `soft_share`).
             soft_share: Of `soft-first` and `mixed`, in [0, 1].
             seed: Seed of the noise.
+            preset: How free numbers become p, and which logits the sampler takes.
         """
         super().__init__()
         self.estimator = estimator
@@ -59,7 +63,8 @@ class Assignments(nn.Module):
         self.progress = 0.0
         self.seed = seed
         self.draws = 0
-        self.filter_logits = nn.Parameter(start.clamp_min(_TINY).log())
+        self.preset = preset
+        self.filter_logits = nn.Parameter(free_numbers(start.clamp_min(_TINY), preset.table))
         self.layer_logits: nn.Parameter | None = None
         if layer_of is not None:
             layers = int(layer_of.max()) + 1 if len(layer_of) else 0
@@ -72,25 +77,34 @@ class Assignments(nn.Module):
 
     @property
     def logits(self) -> Tensor:
-        """Unnormalised log-probabilities `[V, G]`."""
+        """The free numbers behind p `[V, G]`: unnormalised log-probabilities, but for `softplus`."""
         if self.layer_logits is None or self.layer_of is None:
             return self.filter_logits
         return self.filter_logits + self.layer_logits[self.layer_of]
 
     def probabilities(self) -> Tensor:
         """Return p, `[V, G]`."""
+        if self.preset.table == "softplus":
+            positive = nn.functional.softplus(self.logits)
+            return positive / positive.sum(1, keepdim=True)
         return self.logits.softmax(1)
+
+    def log_probabilities(self) -> Tensor:
+        """Return log p, `[V, G]`."""
+        if self.preset.table == "softplus":
+            return self.probabilities().log()
+        return self.logits.log_softmax(1)
 
     def entropy(self) -> Tensor:
         """Return the entropy of every variable's distribution in nats, `[V]`."""
-        log_p = self.logits.log_softmax(1)
+        log_p = self.log_probabilities()
         return -(log_p.exp() * log_p).sum(1)
 
     def sample(self) -> Tensor:
         """Return a new draw of masks `[V + E, E]` (see `table`)."""
-        log_p = self.logits.log_softmax(1)
-        noise, chance = self._noise(log_p.shape)
-        soft = ((log_p + noise.to(log_p)) / self.temperature).softmax(1)
+        own = self.log_probabilities() if self.preset.logarithm else self.probabilities()
+        noise, chance = self._noise(own.shape)
+        soft = ((own + noise.to(own)) / self.temperature).softmax(1)
         if self._draws_soft(chance):
             return self.table(soft)
         index = soft.argmax(1, keepdim=True)

@@ -13,6 +13,7 @@ from sfg_nas.errors import ConversionError, explain
 from sfg_nas.groups import Groups, GroupSpec
 from sfg_nas.sharing.assignments import Assignments, Estimator
 from sfg_nas.sharing.channels import follow_channels
+from sfg_nas.sharing.presets import PresetName, activation_first, preset_of
 from sfg_nas.sharing.start import Start, StartKind
 from sfg_nas.sharing.supernet import Relaxation, Supernet
 from sfg_nas.sharing.trace import trace
@@ -26,7 +27,8 @@ def convert(  # noqa: PLR0913 - the public face: each argument has its own defau
     example_input: Tensor,
     groups: GroupSpec | Groups = "specialists",
     *,
-    relaxation: Relaxation = "connections",
+    relaxation: Relaxation | None = None,
+    preset: PresetName = "corrected",
     estimator: Estimator = "straight-through",
     soft_share: float = 0.5,
     start: StartKind | Start = "thirds",
@@ -42,7 +44,9 @@ def convert(  # noqa: PLR0913 - the public face: each argument has its own defau
         groups: `specialists` (one group per task and one of all), `lattice` (every subset), or a
             list such as `[["age"], ["gender", "race"], "all"]`.
         relaxation: `connections` (one masked convolution per layer) or `streams` (the paper's
-            form: one convolution per layer and group).
+            form: one convolution per layer and group); None for the preset's own.
+        preset: `corrected` (the paper's model as stated) or `iccv2019` (what its published code does:
+            streams, p itself as the sampler's logits, and more; see `docs/iccv2019.md`).
         estimator: `straight-through`, `soft`, `soft-first` or `mixed`, see `Assignments`.
         soft_share: When `soft-first` changes over, or how often `mixed` draws soft masks.
         start: Where the probabilities start.
@@ -51,12 +55,16 @@ def convert(  # noqa: PLR0913 - the public face: each argument has its own defau
 
     Raises:
         ConversionError: An operation's channels cannot be followed; names module and operation.
-        ConfigError: Groups or start are wrong.
+        ConfigError: Groups, start or preset are wrong.
     """
+    chosen = preset_of(preset, relaxation)
+    form: Relaxation = relaxation or ("streams" if chosen.streams_only else "connections")
     parsed = Groups.parse(tuple(heads), groups)
     if not isinstance(start, Start):
         start = Start(kind=start)
     network = copy.deepcopy(BackboneWithHeads(backbone, heads))
+    if chosen.activation_first:
+        activation_first(network)
     wiring = _wiring(network, example_input, parsed)
     layers = {name: rows.tolist() for name, rows in wiring.layers.items()}
     probabilities = start.probabilities(parsed, layers, wiring.variables, seed)
@@ -67,8 +75,9 @@ def convert(  # noqa: PLR0913 - the public face: each argument has its own defau
         estimator=estimator,
         soft_share=soft_share,
         seed=seed,
+        preset=chosen,
     )
-    supernet = Supernet(network, wiring, assignments, relaxation=relaxation)
+    supernet = Supernet(network, wiring, assignments, relaxation=form, preset=chosen)
     return supernet.train(backbone.training).to(example_input.device)
 
 

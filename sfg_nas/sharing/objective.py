@@ -17,8 +17,8 @@ class Objective:
     Attributes:
         total: The value to minimise.
         losses: Each task's mean negative log-likelihood, unweighted.
-        penalty: Sum of squared weights; not computed, and 0, where lambda1 is 0.
-        entropy: Sum of the entropies of p in nats.
+        penalty: What lambda1 weighs (sum of squared weights); not computed, and 0, where that is 0.
+        entropy: What lambda2 weighs (sum of the entropies of p in nats).
         cost: E[MACs] / MACs(all shared).
     """
 
@@ -46,6 +46,9 @@ def objective(
     set; a positive lambda2 keeps assignments undecided, a negative one makes them decide. The
     term lambda3 * E[MACs] / MACs(all shared) is ours and is not divided by N.
 
+    The preset `iccv2019` weighs means instead, beside the mean loss: lambda1 the mean over filter
+    banks of ||W||^2 / 2, lambda2 the sum over layers of the mean entropy of their filters.
+
     Args:
         supernet: The supernet whose outputs gave the losses.
         losses: Each task's mean negative log-likelihood over the batch, a scalar.
@@ -61,5 +64,6 @@ def objective(
     penalty = supernet.weight_penalty() if lambda1 else likelihood.new_zeros(())
     entropy = supernet.entropy()
     cost = supernet.expected_cost()
-    total = likelihood + (lambda1 * penalty - lambda2 * entropy) / examples + lambda3 * cost
+    share = 1 if supernet.preset.mean_terms else examples
+    total = likelihood + (lambda1 * penalty - lambda2 * entropy) / share + lambda3 * cost
     return Objective(total, dict(losses), penalty, entropy, cost)

@@ -58,6 +58,7 @@ class StreamRunner(nn.Module):
         self.wiring = wiring
         self._network = [network]  # a list, so that it is not registered a second time
         self.reads = wiring.groups.reads
+        self.mask_first = False
         state = dict(network.state_dict())
         trained = {name for name, _ in network.named_parameters()}
         self.norms = nn.ModuleList()
@@ -75,14 +76,20 @@ class StreamRunner(nn.Module):
         )
         return StreamNorm(values, names, len(self.wiring.groups.extended))
 
-    def forward(self, x: Tensor, table: Tensor, *, training: bool) -> dict[str, Tensor]:
+    def forward(
+        self, x: Tensor, table: Tensor, *, training: bool, mask_first: bool = False
+    ) -> dict[str, Tensor]:
         """Return every task's output.
 
         Args:
             x: A batch `[N, C, H, W]`.
             table: Masks `[V + E, E]`.
             training: Whether norms and dropout run in training mode.
+            mask_first: Whether each stream is masked as soon as its filters have been applied, as in
+                the published code, and streams are added as they are: a masked channel then comes out
+                of the following norm as its beta.
         """
+        self.mask_first = mask_first
         network = self._network[0]
         state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
         streams: dict[str, Streams] = {}
@@ -137,6 +144,8 @@ class StreamRunner(nn.Module):
             value = run_operation(operation, tensors, op.settings, training=training)
             value = value if op.item is None else value[op.item]
             assert isinstance(value, Tensor)
+            if reading and self.mask_first and op.name in self.wiring.rows:
+                value = value * self._mask(op.name, owner, table, value)
             result[owner] = value
         return result
 
@@ -158,7 +167,7 @@ class StreamRunner(nn.Module):
     ) -> Tensor:
         """Return the stream that `owner` reads: the sum over h >= owner of m[:, h] * y_h."""
         parts = [
-            tensor * self._mask(source, h, table, tensor)
+            tensor * self._mask(source, h, table, tensor, again=self.mask_first)
             for h, tensor in streams[source].items()
             if self.reads[owner, h]
         ]
@@ -166,9 +175,14 @@ class StreamRunner(nn.Module):
             return torch.zeros_like(next(iter(streams[source].values())))
         return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
 
-    def _mask(self, source: str, owner: int, table: Tensor, like: Tensor) -> Tensor:
+    def _mask(
+        self, source: str, owner: int, table: Tensor, like: Tensor, *, again: bool = False
+    ) -> Tensor:
+        """Return the mask of a stream; `again` is 1 where searchable channels are masked already."""
         axis, rows = self.wiring.rows[source]
         column = table[rows.to(table.device), owner].to(like.dtype)
+        if again:
+            column = column.where(rows.to(table.device) >= self.wiring.variables, 1.0)
         view = [1] * like.dim()
         if axis is not None:
             view[axis] = len(column)

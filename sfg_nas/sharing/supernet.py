@@ -14,7 +14,10 @@ from sfg_nas.errors import ConfigError, explain
 from sfg_nas.groups import Groups
 from sfg_nas.sharing.assignments import Assignments
 from sfg_nas.sharing.cost import ExpectedCost
+from sfg_nas.sharing.holder import TableHolder
 from sfg_nas.sharing.install import install_masks
+from sfg_nas.sharing.prediction import Predictions, passes
+from sfg_nas.sharing.presets import PRESETS, Preset
 from sfg_nas.sharing.streams import StreamRunner
 from sfg_nas.sharing.traced import BackboneWithHeads
 from sfg_nas.sharing.wiring import Wiring
@@ -22,32 +25,6 @@ from sfg_nas.sharing.wiring import Wiring
 Relaxation = Literal["connections", "streams"]
 RELAXATIONS: tuple[Relaxation, ...] = ("connections", "streams")
 PredictMode = Literal["hard", "sampled", "relaxed"]
-
-
-class _TableHolder:
-    """The masks of the forward pass that is under way, shared by all layers of one supernet."""
-
-    def __init__(self, assignments: Assignments, groups: Groups) -> None:
-        self.assignments = assignments
-        self.reads = torch.from_numpy(groups.reads).float()
-        self.tables: tuple[Tensor, Tensor] | None = None
-        self.passes = 0
-
-    def hold(self, table: Tensor) -> None:
-        """Use these masks `[V + E, E]` until `release`."""
-        self.passes += 1
-        self.reads = self.reads.to(table)
-        self.tables = table, table @ self.reads
-
-    def release(self) -> None:
-        """Forget the masks, and the graph behind them."""
-        self.tables = None
-
-    def __call__(self) -> tuple[Tensor, Tensor]:
-        if self.tables is not None:
-            return self.tables
-        table = self.assignments.current(sample=False)
-        return table, table @ self.reads.to(table)
 
 
 class Supernet(nn.Module):
@@ -61,6 +38,7 @@ class Supernet(nn.Module):
         assignments: Probabilities of the groups, one row per set of tied filters.
         wiring: Which filters are tied and who reads whom.
         relaxation: `connections` or `streams`.
+        preset: What differs between the paper's model and its published code.
         initial_means: Mean of every value that `static_values` gives, before any training.
     """
 
@@ -71,6 +49,7 @@ class Supernet(nn.Module):
         assignments: Assignments,
         *,
         relaxation: Relaxation = "connections",
+        preset: Preset = PRESETS["corrected"],
     ) -> None:
         """Take over a network; `convert` makes a supernet from your own modules."""
         super().__init__()
@@ -78,7 +57,8 @@ class Supernet(nn.Module):
         self.wiring = wiring
         self.assignments = assignments
         self.relaxation = relaxation
-        self._holder = _TableHolder(assignments, wiring.groups)
+        self.preset = preset
+        self._holder = TableHolder(assignments, wiring.groups)
         self._cost = ExpectedCost(wiring)
         self._streams: StreamRunner | None = None
         if relaxation == "streams":
@@ -122,7 +102,10 @@ class Supernet(nn.Module):
 
     def _run(self, x: Tensor, table: Tensor) -> dict[str, Tensor]:
         if self._streams is not None:
-            outputs: dict[str, Tensor] = self._streams(x, table, training=self.training)
+            early = self.preset.mask_first and not self.hardened
+            outputs: dict[str, Tensor] = self._streams(
+                x, table, training=self.training, mask_first=early
+            )
             return outputs
         self._holder.hold(table)
         try:
@@ -150,29 +133,31 @@ class Supernet(nn.Module):
             gated.append(leaf * gate.to(leaf.dtype).view(view))
         return tree_unflatten(gated, spec)
 
-    @torch.no_grad()
     def predict(
-        self, x: Tensor, *, mode: PredictMode = "hard", draws: int = 1
-    ) -> dict[str, Tensor]:
-        """Return outputs in evaluation mode, `[K, N, ...]` per task.
+        self,
+        x: Tensor,
+        *,
+        mode: PredictMode = "hard",
+        draws: int | None = None,
+        batch_statistics: bool = False,
+    ) -> Predictions:
+        """Return outputs in evaluation mode, `[K, N, ...]` per task, with mean, spread and so on.
 
         Args:
             x: A batch `[N, C, H, W]`.
             mode: `hard` (the most probable or the hardened allocation), `sampled` (Monte-Carlo over
                 masks), or `relaxed` (the probabilities as weights). K is 1 except for `sampled`.
-            draws: K, the number of mask samples.
+            draws: K, the number of mask samples; None for the preset's.
+            batch_statistics: Whether norms use this batch's statistics, as the published code does.
 
         Raises:
             ConfigError: The mode is unknown.
         """
-        was_training = self.training
-        self.eval()
-        try:
-            tables = [self._table(mode) for _ in range(draws if mode == "sampled" else 1)]
-            outputs = [self._run(x, table) for table in tables]
-        finally:
-            self.train(was_training)
-        return {task: torch.stack([out[task] for out in outputs]) for task in self.tasks}
+        count = (self.preset.draws if draws is None else draws) if mode == "sampled" else 1
+        tables = (self._table(mode) for _ in range(count))
+        return passes(
+            self, lambda table: self._run(x, table), tables, batch_statistics=batch_statistics
+        )
 
     def _table(self, mode: PredictMode) -> Tensor:
         assignments = self.assignments
@@ -220,19 +205,28 @@ class Supernet(nn.Module):
         return [p for p in self.parameters() if id(p) not in own]
 
     def entropy(self) -> Tensor:
-        """Return the sum of H(p) over layers and filters in nats, a scalar."""
+        """Return the sum of H(p) over layers and filters in nats (a preset: of the layers' means)."""
         rows = self.assignments.entropy()
-        return sum((rows[r].sum() for r in self.wiring.layers.values()), rows.new_zeros(()))
+        per_layer = [rows[r] for r in self.wiring.layers.values()]
+        means = self.preset.mean_terms
+        return torch.stack([h.mean() if means else h.sum() for h in per_layer]).sum()
 
     def weight_penalty(self) -> Tensor:
-        """Return the sum of squared weights of all searchable layers, a scalar (before masks)."""
+        """Return the sum of squared weights of all searchable layers, before masks.
+
+        A preset: the mean over the layers of half of it, as TensorFlow's regulariser has it.
+        """
         state = dict(self.network.named_parameters())
-        total = self.assignments.filter_logits.new_zeros(())
+        terms = []
         for layer in self.wiring.reading:
             target = self.wiring.network.static_target(layer.weight)
             if layer.name in self.wiring.layers and target is not None:
-                total = total + state[stored_name(target, state)].square().sum()
-        return total
+                terms.append(state[stored_name(target, state)].square().sum())
+        if not terms:
+            return self.assignments.filter_logits.new_zeros(())
+        return (
+            0.5 * torch.stack(terms).mean() if self.preset.mean_terms else torch.stack(terms).sum()
+        )
 
     def expected_macs(self) -> Tensor:
         """Return E[MACs] per example under the probabilities, a differentiable scalar."""

@@ -24,8 +24,6 @@ from sfg_nas.training import (
     restore_norm_state,
 )
 
-DRAWS = 5
-"""Masks per image set whose predictions are averaged for the `sampled` score."""
 COMPARED_AT_ONCE = 256
 """Images in a batch when two networks' outputs are compared."""
 EPOCH_BATCHES = 8
@@ -42,7 +40,9 @@ class _Sampled(nn.Module):
         self.supernet, self.tasks = supernet, tuple(tasks)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        drawn = self.supernet.predict(images, mode="sampled", draws=DRAWS)
+        # how many draws, and whose statistics norms use, is the preset's
+        batch = self.supernet.preset.batch_statistics
+        drawn = self.supernet.predict(images, mode="sampled", batch_statistics=batch)
         return {task.name: task.mean_prediction(drawn[task.name]) for task in self.tasks}
 
 

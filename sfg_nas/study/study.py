@@ -23,7 +23,7 @@ from sfg_nas.config import (
 )
 from sfg_nas.data import DataBundle, Location, load_data
 from sfg_nas.search_space import Candidate, SearchSpace, check_whole_study, resolve_space
-from sfg_nas.sharing import Start, Supernet, Temperature, convert
+from sfg_nas.sharing import PRESETS, Start, Supernet, Temperature, activation_first, convert
 from sfg_nas.study.names import known_names, read_study
 from sfg_nas.tasks import Task
 from sfg_nas.training import SearchSettings, Settings, derive_seed, fenced_random_state
@@ -92,7 +92,10 @@ class Study:
         Args:
             config: Its kind, width and depth.
         """
-        return self.backbone(config, self.data.image_shape)
+        backbone = self.backbone(config, self.data.image_shape)
+        # also for the networks that a found one is compared with
+        first = PRESETS[self.config.sharing.preset].activation_first
+        return activation_first(backbone) if first else backbone
 
     def make_supernet(self, config: StudyConfig, *, seed: int) -> Supernet:
         """Return a new supernet.
@@ -114,6 +117,7 @@ class Study:
                 torch.zeros(2, *self.data.image_shape),
                 groups=_group_spec(sharing),
                 relaxation=sharing.relaxation,
+                preset=sharing.preset,
                 estimator=sharing.estimator,
                 soft_share=sharing.soft_share,
                 start=_start(sharing),

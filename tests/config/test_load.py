@@ -6,6 +6,7 @@ import pytest
 
 from sfg_nas.config import (
     Names,
+    SharingConfig,
     StudyConfig,
     load_study_config,
     override,
@@ -217,3 +218,29 @@ def test_a_study_cannot_be_changed_in_place() -> None:
     with pytest.raises(ValueError, match="frozen"):
         study.training.epochs = 3  # type: ignore[misc]
     assert source == {"name": "a", "data": {"kind": "digits"}, "backbone": {"kind": "vgg11"}}
+
+
+def test_a_preset_fills_in_what_is_not_given() -> None:
+    chosen = SharingConfig.model_validate(
+        {
+            "preset": "iccv2019",
+            "lambda2": 0.5,
+            "temperature": {"start": 0.5},
+            "start": {"kind": "vertices"},
+        }
+    )
+    assert (chosen.relaxation, chosen.lambda1, chosen.lambda2) == ("streams", 5e-4, 0.5)
+    assert chosen.temperature.model_dump() == {
+        "shape": "exponential", "start": 0.5, "end": 0.05, "rate": 1e-4,
+    }  # fmt: skip
+    assert (chosen.start.kind, chosen.start.confidence) == ("vertices", 0.99)
+    plain = SharingConfig.model_validate({"preset": "corrected"})
+    assert plain == SharingConfig()
+    assert SharingConfig.model_validate(chosen.model_dump()) == chosen
+
+
+def test_a_preset_of_streams_refuses_connections(tmp_path: Path) -> None:
+    sharing = "sharing: {preset: iccv2019, relaxation: connections}\ntraining:"
+    (line,) = complaints(written(tmp_path, GOOD.replace("training:", sharing)))
+    assert "s.yaml:6: sharing.relaxation" in line
+    assert "stream form only" in line

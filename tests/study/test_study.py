@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sfg_nas.errors import ConfigError
-from sfg_nas.study import Study, load_study, search
+from sfg_nas.study import Study, load_study, retrain, search
 
 Make = Callable[..., Study]
 
@@ -46,3 +46,20 @@ def test_a_runs_own_study_file_loads_again(make_study: Make, tmp_path: Path) -> 
     again = load_study(run.files.study, backbone=study.backbone, data=study.data)
     assert again.config == study.config
     assert search(again, runs=tmp_path, trials=1).trials().equals(run.trials())
+
+
+def test_the_published_code_as_a_preset_runs_from_search_to_retraining(
+    make_study: Make, tmp_path: Path
+) -> None:
+    study = make_study(
+        {"sharing.preset": "iccv2019", "search.space": {}, "sharing.start.confidence": 0.6}
+    )
+    kinds = [type(part).__name__ for part in study.make_backbone(study.config.backbone)]
+    assert kinds == ["Conv2d", "ReLU", "BatchNorm2d"] * 2
+    supernet = study.make_supernet(study.config, seed=0)
+    assert (supernet.preset.name, supernet.relaxation) == ("iccv2019", "streams")
+    run = search(study, runs=tmp_path, trials=1)
+    (trial,) = run.complete
+    assert set(trial.ledger.steps) >= {"relaxed", "sampled", "recalibrated", "fixed"}
+    rows = retrain(study, trial, 1, runs=tmp_path, controls=["hard-sharing"])
+    assert sorted(rows.index) == ["found", "hard-sharing"]

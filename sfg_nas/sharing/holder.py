@@ -1,0 +1,36 @@
+"""The masks of the forward pass that is under way."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sfg_nas.groups import Groups
+from sfg_nas.sharing.assignments import Assignments
+
+
+class TableHolder:
+    """The masks of the forward pass that is under way, shared by all layers of one supernet."""
+
+    def __init__(self, assignments: Assignments, groups: Groups) -> None:
+        self.assignments = assignments
+        self.reads = torch.from_numpy(groups.reads).float()
+        self.tables: tuple[Tensor, Tensor] | None = None
+        self.passes = 0
+
+    def hold(self, table: Tensor) -> None:
+        """Use these masks `[V + E, E]` until `release`."""
+        self.passes += 1
+        self.reads = self.reads.to(table)
+        self.tables = table, table @ self.reads
+
+    def release(self) -> None:
+        """Forget the masks, and the graph behind them."""
+        self.tables = None
+
+    def __call__(self) -> tuple[Tensor, Tensor]:
+        """Return the masks in use and the same times the reading rule, `[V + E, E]` each."""
+        if self.tables is not None:
+            return self.tables
+        table = self.assignments.current(sample=False)
+        return table, table @ self.reads.to(table)
