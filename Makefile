@@ -15,7 +15,7 @@ STAMP  := $(VENV)/.set-up
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
 
-.PHONY: help setup demo test test-ci lint types check clean
+.PHONY: help setup demo test test-ci lint types schema check clean
 .DEFAULT_GOAL := help
 
 help:
@@ -57,6 +57,11 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	"$(BIN)/mypy"
+
+# What editors complete study files with; a test fails while it is not that of the code.
+schema: $(PLAIN)
+	"$(BIN)/python" -c "import json; from sfg_nas.config import study_schema; print(json.dumps(study_schema(), indent=2))" > sfg_nas/config/study.schema.json.new
+	mv sfg_nas/config/study.schema.json.new sfg_nas/config/study.schema.json
 
 check: test test-ci lint types
 

@@ -89,11 +89,12 @@ def _spaces() -> list[Row]:
 
 
 def _studies() -> list[Row]:
-    from sfg_nas.config import shipped
+    from sfg_nas.config import SCHEMA_LINE, shipped
 
     rows: list[Row] = []
     for name, path in shipped("studies").items():
-        first = path.read_text(encoding="utf-8").splitlines()[0]
+        lines = path.read_text(encoding="utf-8").splitlines()
+        first = next(line for line in lines if not line.startswith(SCHEMA_LINE))
         rows.append({"name": name, "what": first.lstrip("# "), "file": str(path)})
     return rows
 

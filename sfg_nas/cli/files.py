@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,15 +19,27 @@ if TYPE_CHECKING:
 SCHEMA_FILE = "study.schema.json"
 
 
-@with_common()
+@with_common("data_root")
 def init(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to write.")] = Path(),
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="TABLE",
+            help="A CSV or Parquet of your own: write a study for it, and say what its columns seem to be.",
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over what is there.")] = False,
     *,
     common: Common,
 ) -> None:
-    """Write starter studies, search spaces and a JSON Schema for editors."""
-    planned = dict(_starter_files(folder))
+    """Write starter studies, search spaces and a JSON Schema for editors; or a study for your own table."""
+    said: tuple[str, ...] = ()
+    if source is None:
+        planned = dict(_starter_files(folder))
+    else:
+        planned, said = _own_files(source, folder, common)
     there = [str(path) for path in planned if path.exists()]
     if there and not force:
         rule, do = "nothing is written over", "choose another folder, or give --force"
@@ -37,24 +48,47 @@ def init(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     if common.as_json:
-        json_result({"written": [str(path) for path in planned]})
+        json_result({"written": [str(path) for path in planned], "guessed": said})
         return
+    for line in said:
+        note(line, common)
     for path in planned:
         result(str(path))
     first = next(iter(planned))
     note(f"next: sfg-nas validate {first} --show; then sfg-nas search {first}", common)
 
 
+def _own_files(
+    source: Path, folder: Path, common: Common
+) -> tuple[dict[Path, str], tuple[str, ...]]:
+    """Return the study of a table with its schema, and what was guessed."""
+    from sfg_nas.study import draft_study
+
+    if not source.is_file():
+        rule, do = "a table that exists is needed", "check the path"
+        raise ConfigError(explain(where="--from", rule=rule, found=str(source), do=do))
+    draft = draft_study(source, folder, schema=SCHEMA_FILE, data_root=common.data_root)
+    files = {folder / f"{draft.name}.yaml": draft.text, folder / SCHEMA_FILE: _schema()}
+    return files, draft.said
+
+
 def _starter_files(folder: Path) -> Iterator[tuple[Path, str]]:
-    from sfg_nas.config import shipped, study_schema
+    from sfg_nas.config import SCHEMA_LINE, shipped
 
     for path in shipped("studies").values():
         text = path.read_text(encoding="utf-8")
-        line = f"# yaml-language-server: $schema=../{SCHEMA_FILE}\n"
-        yield folder / "studies" / path.name, line + text
+        own = [line for line in text.splitlines(keepends=True) if not line.startswith(SCHEMA_LINE)]
+        line = f"{SCHEMA_LINE}../{SCHEMA_FILE}\n"
+        yield folder / "studies" / path.name, line + "".join(own)
     for path in shipped("search_spaces").values():
         yield folder / "search_spaces" / path.name, path.read_text(encoding="utf-8")
-    yield folder / SCHEMA_FILE, json.dumps(study_schema(), indent=2) + "\n"
+    yield folder / SCHEMA_FILE, _schema()
+
+
+def _schema() -> str:
+    from sfg_nas.config import published_schema
+
+    return published_schema()
 
 
 @with_common("changes", "precision", "data_root", "cache")

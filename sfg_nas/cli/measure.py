@@ -118,7 +118,9 @@ def _on_files(
     tasks = preparation.only(network.architecture.tasks)
     if files is not None:
         part = f"{files[0]}:{files[1]}" if files[1] is not None else str(files[0])
-        photos = photos_of_table(*files, data, kind=preparation.kind, tasks=tasks)
+        photos = photos_of_table(
+            *files, data, kind=preparation.kind, tasks=tasks, columns=preparation.columns
+        )
     else:
         part = str(data)
         photos = photos_of_folder(data or Path(), kind=preparation.kind, tasks=tasks)

@@ -32,10 +32,11 @@ from sfg_nas.config.sections import (
     TemperatureConfig,
     TrainingConfig,
 )
-from sfg_nas.config.shipped import find_file, shipped
-from sfg_nas.config.write import dump_study, smoke, smoke_overrides, study_schema
+from sfg_nas.config.shipped import SCHEMA_LINE, find_file, published_schema, shipped
+from sfg_nas.config.write import dump_study, flow, smoke, smoke_overrides, study_schema
 
 __all__ = [
+    "SCHEMA_LINE",
     "BackboneConfig",
     "CompareConfig",
     "ConstantPConfig",
@@ -65,12 +66,14 @@ __all__ = [
     "did_you_mean",
     "dump_study",
     "find_file",
+    "flow",
     "load_study_config",
     "override",
     "parse_overrides",
     "parse_yaml",
     "problem_of",
     "problems_of_override",
+    "published_schema",
     "read_yaml",
     "schema_keys",
     "shipped",

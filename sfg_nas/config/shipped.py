@@ -9,6 +9,9 @@ from typing import Literal
 from sfg_nas.config.problems import did_you_mean
 from sfg_nas.errors import ConfigError, explain
 
+SCHEMA_LINE = "# yaml-language-server: $schema="
+"""How a study file's first line tells an editor where its JSON Schema lies."""
+
 Kind = Literal["studies", "search_spaces"]
 _NOUNS = {"studies": "study", "search_spaces": "search space"}
 
@@ -24,6 +27,13 @@ def shipped(kind: Kind) -> dict[str, Path]:
         if folder.is_dir():
             return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
     return {}
+
+
+def published_schema() -> str:
+    """Return the JSON Schema of study files as the package ships it; `make schema` writes it anew."""
+    return (Path(str(files("sfg_nas"))) / "config" / "study.schema.json").read_text(
+        encoding="utf-8"
+    )
 
 
 def find_file(kind: Kind, name: str, *, beside: Path | None = None) -> Path:

@@ -26,6 +26,19 @@ def dump_study(study: StudyConfig) -> str:
     )
 
 
+def flow(value: Value) -> str:
+    """Return a value as one line of YAML that our reader reads back.
+
+    Args:
+        value: Anything that a study may hold.
+    """
+    text: str = yaml.dump(
+        value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1 << 20,
+        default_flow_style=True,
+    )  # fmt: skip
+    return text.removesuffix("...\n").strip()
+
+
 def smoke_overrides(study: StudyConfig) -> dict[str, Value]:
     """Return the changes that bring a study to the least size that still runs every stage.
 

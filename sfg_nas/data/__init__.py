@@ -10,11 +10,15 @@ from sfg_nas.data import digits, multimnist, planted, table, table_options, utkf
 from sfg_nas.data.arrays import bundle_from_arrays
 from sfg_nas.data.augment import AUGMENTATIONS
 from sfg_nas.data.checks import check_name
+from sfg_nas.data.decode import usual_side
+from sfg_nas.data.guess import TableGuess, guess_table
 from sfg_nas.data.images import DataBundle, Examples, ImageSet
 from sfg_nas.data.labelled import LabelledPhotos, photos_of_folder, photos_of_table
 from sfg_nas.data.location import Location, Progress
 from sfg_nas.data.preparation import PREPARATION_FILE, Preparation
 from sfg_nas.data.splits import Splits, random_splits
+from sfg_nas.data.table import base_of
+from sfg_nas.data.tables import read_table
 from sfg_nas.data.troubles import Inspection, Trouble
 from sfg_nas.data.unseen import Decoded, decode_batches, find_photos, shown
 from sfg_nas.data.volume_settings import VolumeSettings
@@ -107,16 +111,21 @@ __all__ = [
     "Preparation",
     "Progress",
     "Splits",
+    "TableGuess",
     "Trouble",
     "VolumeSettings",
+    "base_of",
     "bundle_from_arrays",
     "data_options",
     "decode_batches",
     "find_photos",
+    "guess_table",
     "load_data",
     "photos_of_folder",
     "photos_of_table",
     "random_splits",
+    "read_table",
     "shown",
+    "usual_side",
     "write_phantoms",
 ]

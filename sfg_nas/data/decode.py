@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image, ImageOps
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Pillow's name of an image by its number of channels."""
+SIDES = (16, 32, 64)
 _WIDE = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 
 
@@ -60,3 +62,23 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     else:
         values /= 257
     return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
+
+
+def usual_side(paths: Sequence[Path]) -> tuple[int, bool]:
+    """Return a side in pixels that suits some photos, of 16, 32 and 64, and whether all of them are grey.
+
+    Args:
+        paths: Files; what cannot be read does not count.
+    """
+    sides, grey = [], []
+    for path in paths:
+        try:
+            with Image.open(path) as file:
+                sides.append(min(file.size))
+                grey.append(file.mode in ("1", "L", *_WIDE))
+        except (OSError, ValueError, Image.DecompressionBombError):
+            continue
+    if not sides:
+        return SIDES[-1], False
+    middle = sorted(sides)[len(sides) // 2]
+    return max((side for side in SIDES if side <= middle), default=SIDES[0]), all(grey)

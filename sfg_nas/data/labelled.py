@@ -12,7 +12,9 @@ import numpy as np
 from torch import Tensor
 
 from sfg_nas.data import utkface
-from sfg_nas.data.tables import listed, read_table
+from sfg_nas.data.table_tasks import ColumnTask
+from sfg_nas.data.tables import Table, listed, read_table
+from sfg_nas.data.troubles import Trouble
 from sfg_nas.data.unseen import file_column, find_photos
 from sfg_nas.errors import DataError, explain
 from sfg_nas.tasks import Cell, Task
@@ -39,12 +41,18 @@ class LabelledPhotos:
 
 
 def photos_of_table(
-    table: Path, part: str | None, folder: Path | None, *, kind: str, tasks: Sequence[Task]
+    table: Path,
+    part: str | None,
+    folder: Path | None,
+    *,
+    kind: str,
+    tasks: Sequence[Task],
+    columns: Mapping[str, tuple[str, ...]] | None = None,
 ) -> LabelledPhotos:
-    """Return the photos that a CSV table names.
+    """Return the photos that a table, CSV or Parquet, names.
 
-    Labels stand in columns named as the tasks, an empty cell being a missing one; where there is no such column, those
-    that the file names hold are taken, for data sets that keep labels there.
+    Labels stand in the columns that the training table had, or in columns named as the tasks, an empty cell being a
+    missing one; where there is none, those that the file names hold are taken, for data sets that keep labels there.
 
     Args:
         table: The file, with a column `file`, and a column `split` if a part is asked for.
@@ -52,17 +60,20 @@ def photos_of_table(
         folder: What the file names are relative to; None for the table's folder, or the data set's folder beside it.
         kind: The data set that the network was trained on.
         tasks: The network's tasks.
+        columns: Where the training table held images and labels (see `DataBundle`).
 
     Raises:
         DataError: If the table, the part or a label is wrong, or no task has labels.
     """
     rows = read_table(table)
-    column = file_column(rows)
+    known = dict(columns or {})
+    column = (_there(rows, known.get("", ())) or (file_column(rows),))[0]
     if part is not None:
-        parts = rows.column(SPLIT_COLUMN) if SPLIT_COLUMN in rows.columns else [""] * len(rows)
+        split = (_there(rows, known.get("/split", ())) or (SPLIT_COLUMN,))[0]
+        parts = rows.column(split) if split in rows.columns else [""] * len(rows)
         kept = [place for place, own in enumerate(parts) if own == part]
         if not kept:
-            rule = f"a part in the column `{SPLIT_COLUMN}` is needed"
+            rule = f"a part in the column `{split}` is needed"
             do = f"the parts there are {listed(sorted(set(parts) - {''})) or 'none'}"
             _refuse(table, rule, repr(part), do)
         rows = rows.only(kept)
@@ -70,11 +81,9 @@ def photos_of_table(
     base = _base(folder or table.parent, kind, names[0])
     labels = _labels_of_names(names, kind)
     for task in tasks:
-        if task.name in rows.columns:
-            cells = rows.column(task.name)
-            labels[task.name] = [
-                task.label(cell, rows.where(place)) for place, cell in enumerate(cells)
-            ]
+        own = _there(rows, known.get(task.name, ())) or _there(rows, (task.name,))
+        if own and not task.dense:
+            labels[task.name] = _labels_of_column(task, rows, own)
     return _labelled([base / name for name in names], labels, tasks, table)
 
 
@@ -92,6 +101,20 @@ def photos_of_folder(folder: Path, *, kind: str, tasks: Sequence[Task]) -> Label
     paths = find_photos([folder])
     labels = _labels_of_names([path.name for path in paths], kind)
     return _labelled(paths, labels, tasks, folder)
+
+
+def _there(table: Table, columns: tuple[str, ...]) -> tuple[str, ...]:
+    """Return columns if the table has all of them, else none."""
+    return columns if set(columns) <= set(table.columns) else ()
+
+
+def _labels_of_column(task: Task, table: Table, columns: tuple[str, ...]) -> list[Cell]:
+    troubles: list[Trouble] = []
+    many = task.rules.many_columns and columns == task.classes
+    labels = ColumnTask(task, columns, many).labels(table, troubles)
+    if troubles:
+        raise DataError("\n".join(map(str, troubles)))
+    return list(labels)
 
 
 def _base(folder: Path, kind: str, first: str) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import NoReturn, Self, TypeVar
 
@@ -25,6 +25,7 @@ _SCHEMA = 1
 _MOST = 1 << 16  # pixels along a side, channels, classes: beyond what any file of ours holds
 _MOST_PIXELS = 1 << 26  # of one image, over all channels
 _KEYS = ("schema", "kind", "shape", "pixels", "mean", "std", "tasks")
+_OPTIONAL = {"volumes", "columns"}
 _TASK_TYPES: dict[str, tuple[type, ...]] = {
     "name": (str,),
     "kind": (str,),
@@ -53,6 +54,7 @@ class Preparation:
         std: Standard deviation of each channel, likewise.
         tasks: The tasks with their classes, units, centers and scales.
         volumes: How volumes are prepared; None for photos.
+        columns: Where the training table held them (see `DataBundle`); empty if there was none.
     """
 
     kind: str
@@ -62,6 +64,7 @@ class Preparation:
     std: tuple[float, ...]
     tasks: tuple[Task, ...]
     volumes: VolumeSettings | None = None
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, data: DataBundle) -> Self:
@@ -79,6 +82,7 @@ class Preparation:
             train.std,
             data.tasks,
             data.volumes,
+            data.columns,
         )
 
     def to_json(self) -> dict[str, object]:
@@ -104,7 +108,7 @@ class Preparation:
             content = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
             _refuse(path, "a JSON file", f"{type(error).__name__}: {error}")
-        if not isinstance(content, dict) or set(content) - {"volumes"} != set(_KEYS):
+        if not isinstance(content, dict) or set(content) - _OPTIONAL != set(_KEYS):
             _refuse(path, f"the keys {', '.join(_KEYS)}", str(content)[:80])
         if content["schema"] != _SCHEMA or content["pixels"] not in ("uint8", "float32"):
             _refuse(path, f"schema {_SCHEMA}, pixels of uint8 or float32", f"{content['schema']!r}")
@@ -121,7 +125,9 @@ class Preparation:
             volumes = VolumeSettings.from_json(content["volumes"], f"{path}: volumes")
             if (1, *volumes.patch) != shape:
                 _refuse(path, f"a patch of the shape {list(shape[1:])}", str(volumes.patch))
-        return cls(str(content["kind"]), shape, content["pixels"], mean, std, tasks, volumes)
+        columns = _columns(path, content.get("columns", {}))
+        kind = str(content["kind"])
+        return cls(kind, shape, content["pixels"], mean, std, tasks, volumes, columns)
 
     def only(self, names: Sequence[str]) -> tuple[Task, ...]:
         """Return some of the tasks, in the order of the names.
@@ -166,6 +172,16 @@ def _numbers(path: Path, value: object, kind: type[T]) -> tuple[T, ...]:
     return tuple(kind(v) for v in value)  # type: ignore[attr-defined,call-arg]
 
 
+def _columns(path: Path, value: object) -> dict[str, tuple[str, ...]]:
+    sound = isinstance(value, dict) and all(
+        isinstance(names, list) and all(isinstance(name, str) for name in names) and names
+        for names in value.values()
+    )
+    if not sound:
+        _refuse(path, "a mapping from task to columns", str(value)[:80])
+    return {task: tuple(names) for task, names in value.items()}  # type: ignore[attr-defined]
+
+
 def _tasks(path: Path, value: object) -> tuple[Task, ...]:
     names = {field.name for field in fields(Task)}
     if not isinstance(value, list) or not 0 < len(value) <= _MOST:
@@ -175,6 +191,8 @@ def _tasks(path: Path, value: object) -> tuple[Task, ...]:
         sound = isinstance(entry, dict) and set(entry) == names
         if not sound or not all(type(entry[key]) in kinds for key, kinds in _TASK_TYPES.items()):
             _refuse(path, f"a task with {', '.join(_TASK_TYPES)}", str(entry)[:80])
+        if not all(isinstance(name, str) for name in entry["classes"]):
+            _refuse(path, "a list of names of classes", str(entry["classes"])[:80])
         if not 1 <= entry["outputs"] <= _MOST:
             _refuse(path, f"from 1 to {_MOST} outputs", str(entry["outputs"])[:80])
         try:

@@ -50,8 +50,9 @@ class Examined:
     stratify: tuple[str, ...] = ()
 
     def columns(self) -> dict[str, tuple[str, ...]]:
-        """Return where the images (under an empty name) and the labels of each task stand."""
-        images = {"": (self.image,)} if self.image is not None else {}
+        """Return where the images (under ""), the parts (under "/split") and each task's labels stand."""
+        named = {"": self.image, "/split": self.split}
+        images = {key: (column,) for key, column in named.items() if column is not None}
         return images | {own.task.name: own.columns for own in self.tasks}
 
 

@@ -1,6 +1,7 @@
 """The outer loop: from a study file to trials, a best architecture, and its retrained network."""
 
 from sfg_nas.study.controls import CONTROLS
+from sfg_nas.study.draft import Draft, draft_study
 from sfg_nas.study.layout import RunFiles, TrialFiles, locked
 from sfg_nas.study.names import known_names, read_study
 from sfg_nas.study.progress import Progress, ProgressCallback
@@ -15,6 +16,7 @@ from sfg_nas.study.trial import Ledger
 __all__ = [
     "CONTROLS",
     "BackboneFactory",
+    "Draft",
     "Ledger",
     "Progress",
     "ProgressCallback",
@@ -24,6 +26,7 @@ __all__ = [
     "Study",
     "Trial",
     "TrialFiles",
+    "draft_study",
     "known_names",
     "load_study",
     "locked",

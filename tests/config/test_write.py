@@ -3,15 +3,22 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import jsonschema
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sfg_nas.config import (
+    SCHEMA_LINE,
     StudyConfig,
+    Value,
     dump_study,
+    flow,
     load_study_config,
     override,
     parse_yaml,
+    published_schema,
+    read_yaml,
     schema_keys,
     shipped,
     smoke,
@@ -65,3 +72,34 @@ def test_the_schema_names_every_key_and_says_what_it_is() -> None:
         assert f'"{key.split(".")[-1]}"' in text
     training = schema["$defs"]["TrainingConfig"]["properties"]  # type: ignore[index,call-overload]
     assert training["batch_size"]["description"] == "Images per step."  # type: ignore[index,call-overload]
+
+
+def test_the_published_schema_is_that_of_the_code() -> None:
+    assert published_schema() == json.dumps(study_schema(), indent=2) + "\n", "run `make schema`"
+
+
+@pytest.mark.parametrize("path", shipped("studies").values(), ids=lambda path: path.stem)
+def test_shipped_studies_fit_the_schema_and_name_it(path: Path) -> None:
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    assert first.startswith(SCHEMA_LINE)
+    schema = (path.parent / first.removeprefix(SCHEMA_LINE)).resolve()
+    assert schema.read_text(encoding="utf-8") == published_schema()
+    jsonschema.validate(read_yaml(path).value, study_schema())
+
+
+def test_the_schema_refuses_what_no_study_may_hold() -> None:
+    value = parse_yaml(dump_study(small())).value
+    assert isinstance(value, dict)
+    jsonschema.validate(value, study_schema())
+    for wrong in ({"traning": {}}, {"training": {"epochs": 0}}, {"backbone": {"width": "x"}}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({**value, **wrong}, study_schema())
+
+
+@pytest.mark.parametrize(
+    "value", ["a: b", "1e5", "no", {"a": [1, "x;y"], "b": {"c": None}}, ["-1"]]
+)
+def test_flow_is_one_line_that_is_read_back(value: Value) -> None:
+    text = flow(value)
+    assert "\n" not in text
+    assert parse_yaml(f"key: {text}").value == {"key": value}

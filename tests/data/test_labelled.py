@@ -64,3 +64,23 @@ def test_wrong_rows(tmp_path: Path, row: str, part: str) -> None:
     path = table(tmp_path, f"file,split,age,gender\n{row}\n")
     with pytest.raises(DataError, match=part):
         photos_of_table(path, "x", None, kind="digits", tasks=TASKS)
+
+
+def test_labels_stand_where_the_training_table_had_them(tmp_path: Path) -> None:
+    tasks = (
+        Task("age", "regression"),
+        Task("mood", "classification", 2, classes=("bad", "good")),
+        Task("wears", "multi-label", 2, classes=("hat", "ring")),
+    )
+    path = table(tmp_path, "photo,years,mood,hat,ring,part\na,3,good,1,0,x\nb,4,,-1,,y\n")
+    columns = {"": ("photo",), "/split": ("part",), "age": ("years",), "wears": ("hat", "ring")}
+    photos = photos_of_table(path, None, None, kind="table", tasks=tasks, columns=columns)
+    assert photos.paths[0] == tmp_path / "a"
+    assert photos.targets["age"].tolist() == [3, 4]
+    assert photos.targets["mood"].tolist() == [1, -1]
+    assert photos.targets["wears"].tolist() == [[1, 0], [0, -1]]
+    one = photos_of_table(path, "y", None, kind="table", tasks=tasks, columns=columns)
+    assert one.targets["age"].tolist() == [4]
+    wrong = table(tmp_path, "photo,mood\na,fine\n")
+    with pytest.raises(DataError, match="line 2: mood: a class out of bad, good is needed"):
+        photos_of_table(wrong, None, None, kind="table", tasks=tasks, columns=columns)

@@ -1,0 +1,142 @@
+"""A first study file for a table of one's own: commented, valid, and small enough to try."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from sfg_nas.config import Value, flow
+from sfg_nas.data import TableGuess, base_of, guess_table, read_table, usual_side
+
+_MOST_TASKS = 6
+"""Tasks that take part; further ones are written as comments."""
+_LOOKED_AT = 50
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A study file that is not written yet.
+
+    Attributes:
+        name: Of the study.
+        text: Of the file.
+        said: What was guessed, one line each, for a person to read.
+    """
+
+    name: str
+    text: str
+    said: tuple[str, ...]
+
+
+def draft_study(table: Path, folder: Path, *, schema: str, data_root: Path | None = None) -> Draft:
+    """Return a commented study for a table, as far as its columns tell.
+
+    Args:
+        table: A CSV or Parquet file.
+        folder: Where the study file will lie; the table's path is written relative to it.
+        schema: What the file calls its JSON Schema.
+        data_root: Where images may lie that are not beside the table.
+
+    Raises:
+        DataError: If the table cannot be read, or has no column with paths of images or none with labels.
+    """
+    content = read_table(table)
+    guess = guess_table(content)
+    cells = [cell for cell in content.column(guess.image) if cell]
+    base = base_of(cells, table.parent, data_root)
+    there = [base / cell for cell in cells[:: max(1, len(cells) // _LOOKED_AT)]]
+    size, grey = usual_side(there)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", table.stem).strip("-._") or "own"
+    path = os.path.relpath(table.resolve(), folder.resolve())
+    said = [f"{len(content)} rows; images are named by `{guess.image}`"]
+    found = sum(file.is_file() for file in there)
+    said += [] if found else [f"none of the images was found below {base}: check their paths"]
+    said += [
+        f"{own.name}: {own.entry['kind']}, because {own.why}"
+        + ("" if place < _MOST_TASKS else "; left out of the first study, which takes 6 tasks")
+        for place, own in enumerate(guess.tasks)
+    ]
+    said += [f"{own.name}: left out, {own.why}" for own in guess.left_out]
+    said += [f"parts are read from `{guess.split}`"] if guess.split else []
+    said += [f"rows with the same `{guess.group}` stay in one part"] if guess.group else []
+    text = _HEAD.format(schema=schema, name=name, rows=len(content), file=table.name)
+    text += _data(guess, path, size, grey=grey) + _REST.format(batch=_batch(len(content)))
+    return Draft(name, text, tuple(said))
+
+
+def _batch(rows: int) -> int:
+    return next((size for size in (64, 32, 16) if rows >= 20 * size), 8)
+
+
+def _data(guess: TableGuess, path: str, size: int, *, grey: bool) -> str:
+    lines = [
+        "data:",
+        "  kind: table",
+        f"  table: {flow(path)}  # relative to this file",
+        f"  image: {flow(guess.image)}  # column with the paths of the images, relative to the table or to --data-root",
+        f"  size: {size}  # pixels; images are cut to their middle square",
+        f"  colour: {'grey' if grey else 'rgb'}",
+    ]
+    lines += (
+        [f"  group: {flow(guess.group)}  # equal cells stay in one part"] if guess.group else []
+    )
+    if guess.split:
+        lines.append(f"  split: {flow(guess.split)}  # says train, validation or test")
+    else:
+        lines += ["  validation: 0.15  # share of the rows", "  test: 0.15  # share of the rows"]
+        classes = [t.name for t in guess.tasks[:_MOST_TASKS] if t.entry["kind"] == "classification"]
+        if classes:
+            lines.append(f"  stratify: {flow(classes[0])}  # its proportions are kept in each part")
+    lines += ["  augment: [flip, crop]  # remove flip where left and right matter", "  tasks:"]
+    for place, own in enumerate(guess.tasks):
+        mark = "    " if place < _MOST_TASKS else "    # "
+        entry = cast("Value", own.entry)
+        lines += [f"    # {own.why}", f"{mark}{flow(own.name)}: {flow(entry)}"]
+    lines += [f"    # {own.name}: left out, {own.why}" for own in guess.left_out]
+    return "\n".join(line.replace("\n", " ") for line in lines) + "\n"
+
+
+_HEAD = """\
+# yaml-language-server: $schema={schema}
+# {file}: {rows} rows; written by `sfg-nas init --from {file}`, which guessed: look at the tasks.
+#
+# Command:  sfg-nas validate {name}.yaml --data     reads the images, says what cannot be read
+#           sfg-nas search {name}.yaml --smoke      a minute, to see that all of it runs
+#           sfg-nas search {name}.yaml
+
+name: {name}
+
+"""
+
+_REST = """
+backbone:
+  kind: vgg11  # see `sfg-nas list backbones`
+  width: 0.25  # factor on the number of filters; 1 is the published network
+  depth: 6  # convolutions
+
+sharing:
+  groups: specialists  # one group per task, and one of all; `lattice` for every subset
+  start: {{kind: branched, split: 4, confidence: 0.9}}
+  temperature: {{shape: exponential, start: 1.0, end: 0.2}}
+
+training:
+  epochs: 8
+  batch_size: {batch}  # images
+  learning_rate: 2e-3
+
+search:
+  trials: 10
+  sampler: {{kind: tpe, startup: 4}}
+  objectives: [delta]  # mean relative gain over single-task networks, on validation
+  space:
+    sharing.lambda2: {{type: float, low: -1.0, high: 1.0}}
+    sharing.lambda3: {{type: float, low: 0.001, high: 0.3, log: true}}  # weight of the network's cost
+    sharing.start.split: {{type: int, low: 2, high: 5}}  # layer
+    training.learning_rate: {{type: float, low: 1e-3, high: 5e-3, log: true}}
+
+retrain:
+  seeds: 3
+"""

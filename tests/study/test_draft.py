@@ -1,0 +1,108 @@
+"""A study written from a table is valid, runs, and what it finds works on new images."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sfg_nas.cli import run
+from sfg_nas.study import draft_study, load_study
+
+COUNT = 80
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with images whose brightness is a number, a level and a class."""
+    place = tmp_path / "own"
+    (place / "pics").mkdir(parents=True)
+    lines = ["file,brightness_px,mood,level,wears"]
+    rng = np.random.default_rng(0)
+    for number in range(COUNT):
+        bright = int(rng.integers(40, 216))
+        pixels = np.clip(rng.normal(bright, 20, (20, 20, 3)), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(place / "pics" / f"{number}.png")
+        mood = "" if number % 9 == 0 else ("dark", "light")[bright > 128]
+        level = ("low", "medium", "high")[min(bright // 72, 2)]
+        wears = ("none", "hat", "hat;ring", "ring")[bright % 4]
+        value = "" if number % 7 == 0 else f"{bright}.5"
+        lines.append(f"pics/{number}.png,{value},{mood},{level},{wears}")
+    (place / "pics" / "3.png").write_bytes(b"broken")
+    (place / "labels.csv").write_text("\n".join(lines), encoding="utf-8")
+    return place
+
+
+def test_the_draft_says_what_it_guessed(folder: Path) -> None:
+    draft = draft_study(folder / "labels.csv", folder, schema="s.json")
+    assert draft.name == "labels"
+    assert "table: labels.csv" in draft.text
+    assert "size: 16" in draft.text
+    assert "stratify: mood" in draft.text
+    said = "\n".join(draft.said)
+    for word in ("80 rows", "brightness_px: regression", "mood: classification", "level: ordinal"):
+        assert word in said
+    path = folder / "x.yaml"
+    path.write_text(draft.text, encoding="utf-8")
+    study = load_study(path, cache=folder / "cache")
+    assert [task.unit for task in study.tasks] == ["pixels", None, None, None]
+    assert [task.kind for task in study.tasks] == [
+        "regression", "classification", "ordinal", "multi-label",
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_init_search_retrain_evaluate_predict(
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own = ["--runs", str(tmp_path / "runs"), "--device", "cpu"]
+    cache = ["--cache", str(tmp_path / "cache")]
+
+    def call(*arguments: str, code: int = 0) -> str:
+        capsys.readouterr()
+        assert run(list(arguments)) == code, capsys.readouterr().err
+        return capsys.readouterr().out
+
+    table = str(folder / "labels.csv")
+    said = json.loads(call("init", "made", "--from", table, "--json"))
+    study = "made/labels.yaml"
+    assert study in said["written"]
+    assert any("mood" in line for line in said["guessed"])
+    text = Path(study).read_text(encoding="utf-8")
+    assert text.startswith("# yaml-language-server: $schema=study.schema.json\n")
+    assert Path("made/study.schema.json").is_file()
+    call("init", "made", "--from", table, code=2)  # nothing is written over
+    call("validate", study, "--data", *cache)
+    small = ["--set", "training.batch_size=16", "--set", "backbone.width=0.125"]
+    call("search", study, "--smoke", *small, *own, *cache, "-q")
+    call("retrain", "labels-smoke", *own, *cache, "-q")
+    networks = sorted(
+        (tmp_path / "runs" / "labels-smoke" / "retrained").glob("*/*/prediction.json")
+    )
+    assert networks
+    network = str(networks[0].parent)
+    scored = json.loads(call("evaluate", network, "--json", "--device", "cpu", *cache))
+    assert {"brightness_px/mae", "mood/accuracy", "level/mae", "wears/average_precision"} <= set(
+        scored
+    )
+    again = json.loads(call("evaluate", network, "--split", table, "--json", "--device", "cpu"))
+    assert again["images"] == COUNT - 1
+    assert again["unreadable"] == 1
+    rows = list(
+        csv.DictReader(
+            io.StringIO(call("predict", network, str(folder / "pics"), "--device", "cpu"))
+        )
+    )
+    assert len(rows) == COUNT - 1
+    assert {row["mood"] for row in rows} <= {"dark", "light"}
+    assert {row["level"] for row in rows} <= {"low", "medium", "high"}
+    assert all(0 <= float(row["wears/hat"]) <= 1 for row in rows)
