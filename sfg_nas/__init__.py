@@ -15,10 +15,10 @@ imported when they are first used, so that `import sfg_nas` itself stays quick.
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    __version__: str
     from sfg_nas.allocation import Allocation
     from sfg_nas.architecture import Architecture
     from sfg_nas.fixed import FixedNetwork, build_network, distill
@@ -33,11 +33,6 @@ if TYPE_CHECKING:
     )
     from sfg_nas.study import Run, load_study, retrain, search
     from sfg_nas.tasks import Task
-
-try:
-    __version__ = version("sfg_nas")
-except PackageNotFoundError:  # run from a source tree that is not installed
-    __version__ = "0+unknown"
 
 _HOME = {
     "Allocation": "sfg_nas.allocation",
@@ -81,7 +76,14 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name from its home on first use."""
+    """Import a public name from its home on first use; look the version up when it is asked for."""
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version("sfg_nas")
+        except PackageNotFoundError:  # run from a source tree that is not installed
+            return "0+unknown"
     if name not in _HOME:
         raise AttributeError(f"module 'sfg_nas' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)
@@ -89,4 +91,4 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     """Return the public names."""
-    return sorted([*globals(), *__all__])
+    return sorted([*globals(), *__all__, "__version__"])

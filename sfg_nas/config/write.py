@@ -89,6 +89,8 @@ class _Dumper(yaml.SafeDumper):
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
     style = None if isinstance(read_scalar(value), str) else "'"
+    if any(mark in value for mark in "\x85\u2028\u2029"):  # line breaks that only quotes keep
+        style = '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sfg_nas.config import (
@@ -41,6 +41,9 @@ def test_written_studies_are_read_back(tmp_path: Path) -> None:
         assert load_study_config(copy) == study
 
 
+@settings(deadline=None)
+@example("\x85", 1.0, [])
+@example("a\u2028b", 1.0, [])
 @given(st.text(max_size=20), st.floats(1e-300, 1e300), st.lists(st.booleans(), max_size=3))
 def test_any_text_and_number_survives(text: str, number: float, flags: list[bool]) -> None:
     study = small(data__note=text, training__clip=number, expected={"flags": flags, "t": text})
