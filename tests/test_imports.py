@@ -31,6 +31,7 @@ HOMES = {
     },
     "lightning_fabric": {"training"},
     "torchmetrics": {"tasks"},
+    "torchjd": {"training"},
     "optuna": {"search_space", "study"},
     "networkx": {"architecture", "cost", "sharing", "fixed", "report"},
     "pandas": {"data", "study", "report", "compare"},

@@ -15,8 +15,8 @@ class ConstantProbabilities(nn.Module):
     """A supernet whose assignments stay where they are put; only its weights are trained.
 
     In training every forward pass draws new masks. In evaluation it predicts by the expectation: each connection is
-    weighted by the probability that it is there, as dropout's usual rule does. `Supernet.predict` with
-    `mode="sampled"` gives Monte-Carlo predictions instead.
+    weighted by the probability that it is there, as dropout's usual rule does, which is exact for one layer without
+    activation and an approximation beyond. `Supernet.predict` with `mode="sampled"` gives Monte-Carlo predictions.
 
     Source: Bragman et al. 2019, section 4 (constant p: masks sampled, probabilities not learned).
 

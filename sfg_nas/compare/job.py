@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sfg_nas.compare.entrant import Entrant, Prepared, Setting
+from sfg_nas.compare.plain import SINGLE_TASK
 from sfg_nas.cost import count_params
 from sfg_nas.data import Examples
 from sfg_nas.errors import SfgNasError
@@ -26,6 +27,7 @@ from sfg_nas.training import (
     make_fabric,
     remove_leftovers,
     save_module,
+    weighted,
     write_json,
     write_rows,
 )
@@ -156,6 +158,8 @@ def _train(
     start = time.perf_counter()
     prepared = _prepare(job, entrant, setting)
     method = prepared.method
+    if job.entrant != SINGLE_TASK:  # its networks share nothing to weigh against
+        method = weighted(method, study.tasks, study.config.training.weighting)
     late = int(_LATE * setting.epochs)
     epochs_done = 0
 

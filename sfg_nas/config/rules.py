@@ -52,6 +52,7 @@ class Names:
     datasets: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
     tasks: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
     augmentations: tuple[str, ...] = ()
+    aggregators: tuple[str, ...] = ()
     inspect: Inspector | None = None
 
 
@@ -174,3 +175,13 @@ def _offered_tasks(raw: Mapping[str, Value], names: Names) -> tuple[str, ...] | 
     kind = _section(raw, "data").get("kind")
     known = names.tasks.get(kind) if isinstance(kind, str) else None
     return known if known is not None else _inspected(raw, names).tasks
+
+
+def _weighting(raw: Mapping[str, Value], names: Names) -> Iterator[Finding]:
+    value = _section(raw, "training").get("weighting")
+    if not isinstance(value, str) or not value.startswith("torchjd:") or not names.aggregators:
+        return
+    name = value.removeprefix("torchjd:")
+    if name not in names.aggregators:
+        do = did_you_mean(name, names.aggregators, what="aggregators")
+        yield ("training", "weighting"), "an aggregator of torchjd is needed", describe(name), do

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Annotated, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -65,6 +67,19 @@ def _precision(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _weighting(value: str) -> str:
+    if value in WEIGHTINGS or (value.startswith("torchjd:") and value != "torchjd:"):
+        return value
+    close = get_close_matches(value, [*WEIGHTINGS, "torchjd:UPGrad"], n=1)
+    raise broken_rule(
+        "",
+        "`equal`, `uncertainty` or `torchjd:NAME` is needed",
+        repr(value),
+        f"did you mean `{close[0]}`?" if close else "write one of them",
+    )
+
+
+WEIGHTINGS = ("equal", "uncertainty")
 Precision = Annotated[Literal["32", "64", "16-mixed", "bf16-mixed"], BeforeValidator(_precision)]
 
 
@@ -252,6 +267,16 @@ class TrainingConfig(Section):
     """Largest norm of the gradient; null: no limit."""
     precision: Precision = "32"
     """Of the arithmetic, in Lightning Fabric's words."""
+    weighting: Annotated[str, AfterValidator(_weighting)] = "equal"
+    """Of the tasks' losses: equal, uncertainty, or torchjd: and an aggregator's name, such as torchjd:UPGrad."""
+
+    @model_validator(mode="after")
+    def _gradients_are_plain(self) -> TrainingConfig:
+        if self.weighting.startswith("torchjd:") and self.precision == "16-mixed":
+            rule = "gradients are aggregated as they are, without the scaling of 16-mixed"
+            do = "take 32 or bf16-mixed, or another weighting"
+            raise broken_rule("weighting", rule, self.weighting, do)
+        return self
 
     @model_validator(mode="after")
     def _warms_up_in_time(self) -> TrainingConfig:

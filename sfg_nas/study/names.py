@@ -17,6 +17,7 @@ from sfg_nas.data import (
     Location,
     data_options,
 )
+from sfg_nas.training import aggregators
 
 PROVENANCE = "provenance"
 """The section of a run's `study.yaml` that says where it came from; not a part of the study."""
@@ -46,6 +47,7 @@ def known_names(beside: Path | None = None, data_root: Path | None = None) -> Na
         datasets={kind: tuple(data_options(kind)) for kind in DATASETS},
         tasks=DATASET_TASKS,
         augmentations=tuple({**AUGMENTATIONS, **VOLUME_AUGMENTATIONS}),
+        aggregators=aggregators(),
         inspect=inspect,
     )
 

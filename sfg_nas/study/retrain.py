@@ -23,11 +23,12 @@ from sfg_nas.study.references import macs_of
 from sfg_nas.study.retrain_entries import FOUND, Entry, make_entries, variant_folders
 from sfg_nas.study.run import Run, Trial, retrained_rows
 from sfg_nas.study.study import Study, training_settings
-from sfg_nas.study.table import paired_differences, summarise
+from sfg_nas.study.table import SINGLE_TASK, paired_differences, summarise
 from sfg_nas.training import (
     SCORE,
     DistilledMethod,
     History,
+    Method,
     Settings,
     SupervisedMethod,
     derive_seed,
@@ -37,6 +38,7 @@ from sfg_nas.training import (
     make_fabric,
     remove_leftovers,
     save_module,
+    weighted,
     write_json,
     write_rows,
     write_text,
@@ -202,7 +204,7 @@ def _train(job: _Job, device: str, report: Progress, progress: ProgressCallback)
 
     checkpoint = job.folder / "checkpoint.safetensors"
     history = fit(
-        _method(job.entry, network),
+        _method(job, network),
         job.study.data.train,
         job.settings,
         fabric=make_fabric(device, precision=job.precision),
@@ -215,9 +217,13 @@ def _train(job: _Job, device: str, report: Progress, progress: ProgressCallback)
     checkpoint.unlink(missing_ok=True)
 
 
-def _method(entry: Entry, network: nn.Module) -> SupervisedMethod:
+def _method(job: _Job, network: nn.Module) -> Method:
+    entry = job.entry
     if entry.make_teacher is None or entry.distillation is None:
-        return SupervisedMethod(network, entry.tasks)
+        weighting = job.study.config.training.weighting
+        alone = entry.method == SINGLE_TASK  # its networks share nothing to weigh against
+        plain = SupervisedMethod(network, entry.tasks)
+        return plain if alone else weighted(plain, entry.tasks, weighting)
     return DistilledMethod(network, entry.tasks, entry.make_teacher(), entry.distillation)
 
 

@@ -21,6 +21,7 @@ from sfg_nas.training import (
     fit,
     make_fabric,
     save_module,
+    weighted,
     write_json,
 )
 from sfg_nas.weights import save_weights
@@ -121,11 +122,15 @@ def _train(
 ) -> History:
     data = study.data
     settings = training_settings(config.training, config.data.augment)
-    method = SupernetMethod(
-        supernet,
+    method = weighted(
+        SupernetMethod(
+            supernet,
+            study.tasks,
+            search_settings(config, len(data.train)),
+            steps=settings.epochs * max(len(data.train) // settings.batch_size, 1),
+        ),
         study.tasks,
-        search_settings(config, len(data.train)),
-        steps=settings.epochs * max(len(data.train) // settings.batch_size, 1),
+        config.training.weighting,
     )
     recorder = Recorder(files, supernet)
 

@@ -23,6 +23,7 @@ from sfg_nas.training.seeds import derive_seed, fenced_random_state
 from sfg_nas.training.settings import Settings, learning_rate_factor
 from sfg_nas.training.state import make_fabric
 from sfg_nas.training.supernet import SearchSettings, SupernetMethod
+from sfg_nas.training.weighting import aggregators, weighted
 
 __all__ = [
     "SCORE",
@@ -36,6 +37,7 @@ __all__ = [
     "Settings",
     "SupernetMethod",
     "SupervisedMethod",
+    "aggregators",
     "derive_seed",
     "each_batch",
     "evaluate",
@@ -53,6 +55,7 @@ __all__ = [
     "save_module",
     "save_tensors",
     "task_losses",
+    "weighted",
     "write_atomically",
     "write_json",
     "write_rows",

@@ -170,7 +170,7 @@ class _Loop:
         loss = self._method.loss(self._state.network, images, targets)
         if not bool(torch.isfinite(loss.total)):
             raise _not_finite(epoch, step, loss.parts)
-        self._state.descend(loss.total, factor)
+        self._state.descend(loss, factor)
         return {"loss": loss.total.detach()} | {k: v.detach() for k, v in loss.parts.items()}
 
     def _note_best(self, row: Row) -> None:

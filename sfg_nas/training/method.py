@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -38,10 +38,12 @@ class Loss:
     Attributes:
         total: What is descended, a scalar with a graph.
         parts: Scalars to log by name; a part that is not finite is named in the error.
+        backward: Sets the gradients of all parameters in place of those of `total`; None for those of `total`.
     """
 
     total: Tensor
     parts: Mapping[str, Tensor] = field(default_factory=dict)
+    backward: Callable[[], None] | None = None
 
 
 class Method(Protocol):

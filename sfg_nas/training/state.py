@@ -10,7 +10,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from sfg_nas.training.checkpoint import Snapshot, load_optimizer, optimizer_tensors, section
-from sfg_nas.training.method import Method, ParameterGroup
+from sfg_nas.training.method import Loss, Method, ParameterGroup
 from sfg_nas.training.settings import Settings
 
 _PRECISIONS = {
@@ -60,17 +60,20 @@ class TrainingState:
         self._plain = [_optimizer(group, settings) for group in groups]
         self.network, *self._optimizers = fabric.setup(method.module, *self._plain)
 
-    def descend(self, loss: Tensor, factor: float) -> None:
+    def descend(self, loss: Loss, factor: float) -> None:
         """Take one step.
 
         Args:
-            loss: A scalar with a graph.
+            loss: With a graph.
             factor: What the peak learning rates are multiplied with.
         """
         self._set_rates(factor)
         for optimizer in self._optimizers:
             optimizer.zero_grad()
-        self._fabric.backward(loss)
+        if loss.backward is None:
+            self._fabric.backward(loss.total)
+        else:
+            loss.backward()
         for optimizer in self._optimizers:
             if self._settings.clip is not None:
                 self._fabric.clip_gradients(

@@ -1,0 +1,141 @@
+"""Weights of the tasks' losses: by hand, against torchjd's own, and over an interruption."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sfg_nas.errors import ConfigError
+from sfg_nas.tasks import Task
+from sfg_nas.training import Loss, SupervisedMethod
+from sfg_nas.training.weighting import (
+    GradientAggregated,
+    UncertaintyWeighted,
+    aggregator,
+    aggregators,
+    weighted,
+)
+
+TASKS = (Task("a", "regression"), Task("b", "regression", weight=2.0))
+
+
+class Two(nn.Module):
+    """One shared weight, and a weight of its own for each task."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shared = nn.Parameter(torch.tensor([0.5, -1.0]))
+        self.a = nn.Parameter(torch.tensor(1.0))
+        self.b = nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        common = images @ self.shared
+        return {"a": (self.a * common)[:, None], "b": (self.b * common)[:, None]}
+
+
+IMAGES = torch.tensor([[1.0, 2.0], [0.5, -1.0]])
+TARGETS = {"a": torch.tensor([1.0, -2.0]), "b": torch.tensor([-3.0, 0.5])}
+
+
+def gradients(network: nn.Module, loss: Loss) -> dict[str, Tensor]:
+    network.zero_grad()
+    loss.backward() if loss.backward is not None else loss.total.backward()
+    return {n: p.grad.clone() for n, p in network.named_parameters() if p.grad is not None}
+
+
+def task_gradients() -> dict[str, dict[str, Tensor]]:
+    found = {}
+    for task in TASKS:
+        network = Two()
+        own = task.weight * task.loss(network(IMAGES)[task.name], TARGETS[task.name])
+        own.backward()
+        found[task.name] = {
+            n: torch.zeros_like(p) if p.grad is None else p.grad
+            for n, p in network.named_parameters()
+        }
+    return found
+
+
+def test_uncertainty_is_the_formula_of_the_paper() -> None:
+    network = Two()
+    method = UncertaintyWeighted(SupervisedMethod(network, TASKS), TASKS)
+    plain = SupervisedMethod(network, TASKS).loss(network, IMAGES, TARGETS)
+    torch.testing.assert_close(method.loss(network, IMAGES, TARGETS).total, plain.total)
+    with torch.no_grad():
+        method.log_variances.copy_(torch.tensor([0.7, -0.4]))
+    first, second = (plain.parts[f"loss/{name}"].item() for name in "ab")
+    wanted = torch.tensor([-0.7, 0.4]).exp() @ torch.tensor([first, 2 * second]) + (0.7 - 0.4) / 2
+    total = method.loss(network, IMAGES, TARGETS).total
+    torch.testing.assert_close(total, wanted)
+    total.backward()
+    assert method.log_variances.grad is not None
+    expected = -torch.exp(torch.tensor(-0.7)) * first + 0.5
+    torch.testing.assert_close(method.log_variances.grad[0], expected)
+    assert method.parameter_groups()[-1].parameters == [method.log_variances]
+    other = UncertaintyWeighted(SupervisedMethod(network, TASKS), TASKS)
+    other.load_state_tensors(method.state_tensors())
+    assert torch.equal(other.log_variances, method.log_variances)
+    assert method.epoch_values()["weight/b"] == pytest.approx(1.4918, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["Sum", "Mean", "UPGrad", "MGDA"])
+def test_gradients_are_aggregated_where_tasks_meet_and_only_there(name: str) -> None:
+    network = Two()
+    method = weighted(SupervisedMethod(network, TASKS), TASKS, f"torchjd:{name}")
+    found = gradients(network, method.loss(network, IMAGES, TARGETS))
+    alone = task_gradients()
+    jacobian = torch.stack([alone["a"]["shared"], alone["b"]["shared"]])
+    torch.testing.assert_close(found["shared"], aggregator(name, 2)(jacobian))
+    torch.testing.assert_close(found["a"], alone["a"]["a"])
+    torch.testing.assert_close(found["b"], alone["b"]["b"])
+
+
+def test_the_sum_of_gradients_is_the_gradient_of_the_sum() -> None:
+    network = Two()
+    plain = gradients(network, SupervisedMethod(network, TASKS).loss(network, IMAGES, TARGETS))
+    method = GradientAggregated(
+        SupervisedMethod(network, TASKS), TASKS, lambda jacobian: jacobian.sum(0)
+    )
+    torch.testing.assert_close(gradients(network, method.loss(network, IMAGES, TARGETS)), plain)
+
+
+def test_a_penalty_keeps_its_own_gradient() -> None:
+    class Penalised(SupervisedMethod):
+        def loss(self, network: nn.Module, images: Tensor, targets: Mapping[str, Tensor]) -> Loss:
+            loss = super().loss(network, images, targets)
+            return Loss(loss.total + 3 * network.shared.sum(), loss.parts)  # type: ignore[operator]
+
+    network = Two()
+    method = GradientAggregated(Penalised(network, TASKS), TASKS, lambda j: 0 * j[0])
+    found = gradients(network, method.loss(network, IMAGES, TARGETS))
+    torch.testing.assert_close(found["shared"], torch.tensor([3.0, 3.0]))
+
+
+def test_every_aggregator_can_be_made_or_says_what_is_missing() -> None:
+    known = aggregators()
+    assert {"UPGrad", "MGDA", "PCGrad", "IMTLG"} <= set(known)
+    jacobian = torch.tensor([[1.0, 0.0, 1.0], [-0.5, 1.0, 0.0]])
+    for name in known:
+        try:
+            merged = aggregator(name, 2)(jacobian)
+        except ConfigError as error:
+            assert "needs a package" in str(error)  # noqa: PT017 - NashMTL's solver is no part of the extra
+            continue
+        assert merged.shape == (3,)
+        assert bool(torch.isfinite(merged).all())
+
+
+def test_names_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = SupervisedMethod(Two(), TASKS)
+    assert weighted(plain, TASKS, "equal") is plain
+    assert weighted(plain, TASKS[:1], "uncertainty") is plain
+    with pytest.raises(ConfigError, match="one of AlignedMTL"):
+        aggregator("UPGrand", 2)
+    missing: Callable[..., None] = lambda *_: None  # noqa: E731
+    monkeypatch.setattr("sfg_nas.training.weighting.find_spec", missing)
+    assert aggregators() == ()
+    with pytest.raises(ConfigError, match=r"sfg_nas\[weighting\]"):
+        aggregator("UPGrad", 2)
