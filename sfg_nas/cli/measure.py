@@ -115,6 +115,9 @@ def _on_files(
     from sfg_nas.data import photos_of_folder, photos_of_table
 
     preparation = preparation_of(folder, network)
+    if preparation.volumes is not None:
+        rule, do = "a network of volumes is measured on its study", "leave out --split and --data"
+        raise ConfigError(explain(where="evaluate", rule=rule, found="other images", do=do))
     tasks = preparation.only(network.architecture.tasks)
     if files is not None:
         part = f"{files[0]}:{files[1]}" if files[1] is not None else str(files[0])

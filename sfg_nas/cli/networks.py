@@ -76,7 +76,8 @@ def preparation_of(folder: Path, network: FixedNetwork) -> Preparation:
     path = folder / PREPARATION_FILE
     preparation = Preparation.load(path)
     shape = tuple(network.architecture.graph.graph["input_shape"])
-    if shape != preparation.shape or preparation.pixels != "uint8":
+    readable = preparation.pixels == "uint8" or preparation.volumes is not None
+    if shape != preparation.shape or not readable:
         raise ConfigError(
             explain(
                 where=str(path),

@@ -15,6 +15,7 @@ from sfg_nas.cli.find import device_of
 from sfg_nas.cli.networks import folder_of, note_unreadable, open_network, preparation_of
 from sfg_nas.cli.options import Common, with_common
 from sfg_nas.cli.output import json_result, note
+from sfg_nas.cli.predict_volumes import predict_volumes
 from sfg_nas.cli.watch import decoding
 from sfg_nas.errors import ConfigError, explain
 
@@ -35,20 +36,45 @@ def predict(
     ],
     files: Annotated[
         list[Path],
-        typer.Argument(help="Images, folders of them, or CSV files with a column `file`."),
+        typer.Argument(
+            help="Images, folders of them, or CSV files with a column `file`; or NIfTI volumes."
+        ),
     ],
     to: Annotated[
-        Path | None, typer.Option("--to", metavar="CSV", help="Where to write, not stdout.")
+        Path | None,
+        typer.Option(
+            "--to",
+            metavar="CSV|DIR",
+            help="Where to write, not stdout; for volumes a folder (default: predicted).",
+        ),
     ] = None,
     *,
     common: Common,
 ) -> None:
-    """Predict every task for images of your own, one row per image.
+    """Predict every task for images of your own, one row per image; or for volumes, a NIfTI file per task.
 
+    Volumes are predicted window by window and written in the space of their file: a CT in HU, labels as whole numbers.
     A regression is in its unit; a classification gives the class's number and each class's probability. What cannot be
     read is named and left out; exit code 1 if that is everything.
     """
     folder = folder_of(network)
+    built = open_network(folder, device_of(common))
+    preparation = preparation_of(folder, built)
+    tasks = preparation.only(built.architecture.tasks)
+    if preparation.volumes is not None:
+        predict_volumes(built, preparation.volumes, tasks, files, to, common)
+    else:
+        _predict_photos(built, preparation, tasks, files, to, common)
+
+
+def _predict_photos(
+    built: FixedNetwork,
+    preparation: Preparation,
+    tasks: Sequence[Task],
+    files: Sequence[Path],
+    to: Path | None,
+    common: Common,
+) -> None:
     if to is not None and to.is_dir():
         rule, do = "a file's path is needed", "give a name such as predictions.csv"
         raise ConfigError(explain(where="--to", rule=rule, found=f"the folder {to}", do=do))
@@ -58,9 +84,6 @@ def predict(
     if not paths:
         rule, found = "at least one file is needed", "none in what was given"
         raise ConfigError(explain(where="FILES", rule=rule, found=found, do="give images"))
-    built = open_network(folder, device_of(common))
-    preparation = preparation_of(folder, built)
-    tasks = preparation.only(built.architecture.tasks)
     rows, failed = _rows(built, preparation, tasks, paths, common)
     note_unreadable(failed, len(paths), common)
     if to is not None and rows:

@@ -22,7 +22,15 @@ from sfg_nas.data.tables import read_table
 from sfg_nas.data.troubles import Inspection, Trouble
 from sfg_nas.data.unseen import Decoded, decode_batches, find_photos, shown
 from sfg_nas.data.volume_settings import VolumeSettings
-from sfg_nas.data.volumes import VOLUME_AUGMENTATIONS, write_phantoms
+from sfg_nas.data.volumes import (
+    VOLUME_AUGMENTATIONS,
+    Patches,
+    Scan,
+    is_volume,
+    read_scan,
+    write_phantoms,
+)
+from sfg_nas.data.volumes import stem as volume_stem
 
 DATASETS: dict[str, Callable[..., DataBundle]] = {
     "digits": digits.load,
@@ -108,8 +116,10 @@ __all__ = [
     "Inspection",
     "LabelledPhotos",
     "Location",
+    "Patches",
     "Preparation",
     "Progress",
+    "Scan",
     "Splits",
     "TableGuess",
     "Trouble",
@@ -120,12 +130,15 @@ __all__ = [
     "decode_batches",
     "find_photos",
     "guess_table",
+    "is_volume",
     "load_data",
     "photos_of_folder",
     "photos_of_table",
     "random_splits",
+    "read_scan",
     "read_table",
     "shown",
     "usual_side",
+    "volume_stem",
     "write_phantoms",
 ]

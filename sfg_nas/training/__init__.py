@@ -23,6 +23,7 @@ from sfg_nas.training.seeds import derive_seed, fenced_random_state
 from sfg_nas.training.settings import Settings, learning_rate_factor
 from sfg_nas.training.state import make_fabric
 from sfg_nas.training.supernet import SearchSettings, SupernetMethod
+from sfg_nas.training.volumes import predict_volume
 from sfg_nas.training.weighting import aggregators, weighted
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "make_fabric",
     "norm_state",
     "predict",
+    "predict_volume",
     "recalibrate_norms",
     "remove_leftovers",
     "restore_norm_state",
