@@ -51,6 +51,10 @@ def search(
         str | None,
         typer.Option(help="postgresql://... where workers on any machine meet; default: a file."),
     ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--from", metavar="RUN", help="Try what this other run found first."),
+    ] = None,
     smoke: Annotated[
         bool, typer.Option("--smoke", help="As small as can be, to see that all of it runs.")
     ] = False,
@@ -74,6 +78,7 @@ def search(
                 device=device,
                 storage=storage,
                 workers=workers,
+                source=None if source is None else open_run(source, common),
                 progress=progress,
             )
     best = run.best

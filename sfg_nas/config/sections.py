@@ -217,6 +217,8 @@ class SharingConfig(Section):
     """soft-first: the part of the search that is soft; mixed: how likely a step is soft."""
     warmup_epochs: NonNegativeFloat = 0
     """Epochs at the start in which the assignments stay as they are; may be a part of one."""
+    branch_from: NonNegativeInt = 0
+    """First searchable layer, counted from 0, that may branch; those before it stay shared by all tasks."""
     hierarchical: bool = False
     """Adds a term per layer to the logits, so that a layer can move as one."""
     start: StartConfig = StartConfig()

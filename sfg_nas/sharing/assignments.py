@@ -13,6 +13,7 @@ from sfg_nas.sharing.presets import PRESETS, Preset, free_numbers
 Estimator = Literal["straight-through", "soft", "soft-first", "mixed"]
 ESTIMATORS: tuple[Estimator, ...] = ("straight-through", "soft", "soft-first", "mixed")
 _TINY = 1e-8
+_NEVER = 1e4
 
 
 class Assignments(nn.Module):
@@ -38,6 +39,7 @@ class Assignments(nn.Module):
         owners: int,
         *,
         layer_of: Tensor | None = None,
+        kept: Tensor | None = None,
         estimator: Estimator = "straight-through",
         soft_share: float = 0.5,
         seed: int = 0,
@@ -49,6 +51,7 @@ class Assignments(nn.Module):
             start: Probabilities `[V, G]`, rows summing to 1.
             owners: E, the number of extended owners; the first G of them are the groups.
             layer_of: Layer index of each variable `[V]` to add a term per layer, else None.
+            kept: Group of each variable `[V]` that shall never leave it, -1 for the others; or None.
             estimator: `straight-through` (one-hot forward, relaxed backward), `soft`, `soft-first`
                 (soft until `soft_share` of the search is done, straight-through from there on), or
                 `mixed` (each draw is soft with probability `soft_share`).
@@ -70,17 +73,24 @@ class Assignments(nn.Module):
             layers = int(layer_of.max()) + 1 if len(layer_of) else 0
             self.layer_logits = nn.Parameter(torch.zeros(layers, start.shape[1]))
         self.register_buffer("layer_of", layer_of, persistent=False)
+        self.register_buffer("kept", kept, persistent=False)
         self.register_buffer("fixed_rows", torch.eye(owners), persistent=False)
         self.hard: Tensor | None = None
         self.layer_of: Tensor | None
+        self.kept: Tensor | None
         self.fixed_rows: Tensor
 
     @property
     def logits(self) -> Tensor:
         """The free numbers behind p `[V, G]`: unnormalised log-probabilities, but for `softplus`."""
-        if self.layer_logits is None or self.layer_of is None:
-            return self.filter_logits
-        return self.filter_logits + self.layer_logits[self.layer_of]
+        logits: Tensor = self.filter_logits
+        if self.layer_logits is not None and self.layer_of is not None:
+            logits = logits + self.layer_logits[self.layer_of]
+        if self.kept is None:
+            return logits
+        # Far enough apart that no noise moves a kept variable, and finite, so that entropies are 0.
+        own = self._one_hot(self.kept.clamp_min(0)) * _NEVER - _NEVER
+        return torch.where(self.kept.unsqueeze(1) >= 0, own, logits)
 
     def probabilities(self) -> Tensor:
         """Return p, `[V, G]`."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sfg_nas.allocation import Allocation
-from sfg_nas.errors import ConversionError, explain
+from sfg_nas.errors import ConfigError, ConversionError, explain
 from sfg_nas.groups import Groups, GroupSpec
 from sfg_nas.sharing.assignments import Assignments, Estimator
 from sfg_nas.sharing.channels import follow_channels
@@ -32,6 +32,7 @@ def convert(  # noqa: PLR0913 - the public face: each argument has its own defau
     estimator: Estimator = "straight-through",
     soft_share: float = 0.5,
     start: StartKind | Start = "thirds",
+    branch_from: int = 0,
     hierarchical: bool = False,
     seed: int = 0,
 ) -> Supernet:
@@ -50,6 +51,7 @@ def convert(  # noqa: PLR0913 - the public face: each argument has its own defau
         estimator: `straight-through`, `soft`, `soft-first` or `mixed`, see `Assignments`.
         soft_share: When `soft-first` changes over, or how often `mixed` draws soft masks.
         start: Where the probabilities start.
+        branch_from: First searchable layer, counted from 0, that may branch; those before it stay shared.
         hierarchical: Whether a term per layer is added to each filter's logits.
         seed: Seed of the start and of the mask noise.
 
@@ -72,6 +74,7 @@ def convert(  # noqa: PLR0913 - the public face: each argument has its own defau
         probabilities,
         len(parsed.extended),
         layer_of=_layer_of(wiring) if hierarchical else None,
+        kept=_kept(wiring, branch_from, preset) if branch_from else None,
         estimator=estimator,
         soft_share=soft_share,
         seed=seed,
@@ -105,6 +108,38 @@ def _layer_of(wiring: Wiring) -> Tensor:
     for index, rows in reversed([*enumerate(wiring.layers.values())]):
         layer_of[rows] = index
     return layer_of
+
+
+def _kept(wiring: Wiring, branch_from: int, preset: PresetName) -> Tensor:
+    """Return the group of all tasks for each variable of the layers before `branch_from`, else -1, `[V]`."""
+    layers = list(wiring.layers.values())
+    everyone = frozenset(range(len(wiring.groups.tasks)))
+    for holds, rule, found in (
+        (
+            0 <= branch_from <= len(layers),
+            f"`0 <= branch_from <= {len(layers)}` (the number of searchable layers) must hold",
+            str(branch_from),
+        ),
+        (
+            everyone in wiring.groups.sets,
+            "layers that stay shared need a group of all tasks",
+            str(wiring.groups.names),
+        ),
+        (
+            preset == "corrected",
+            "masks of this preset leave every group now and then, so that no layer stays shared",
+            preset,
+        ),
+    ):
+        if not holds:
+            message = explain(
+                where="sharing.branch_from", rule=rule, found=found, do="change it, or the groups"
+            )
+            raise ConfigError(message)
+    kept = torch.full((wiring.variables,), -1, dtype=torch.long)
+    for rows in layers[:branch_from]:
+        kept[rows] = wiring.groups.sets.index(everyone)
+    return kept
 
 
 def random_allocation(supernet: Supernet, seed: int = 0) -> Allocation:

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from sfg_nas.allocation import Allocation
 from sfg_nas.errors import ConfigError, explain
 from sfg_nas.groups import Groups
 
@@ -29,6 +30,8 @@ class Start:
         concentration: Parameter of the symmetric Dirichlet distribution.
         proportions: Share of filters per group for `vertices`; None means equal shares.
         split: First specialised layer for `branched`, counted from 0; None means the middle.
+        near: An allocation that the layers it names start near, with `confidence`, whatever the kind; their
+            filters may be fewer or more here.
     """
 
     kind: StartKind = "thirds"
@@ -36,6 +39,7 @@ class Start:
     concentration: float = 1.0
     proportions: tuple[float, ...] | None = None
     split: int | None = None
+    near: Allocation | None = None
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -65,6 +69,12 @@ class Start:
             ConfigError: `proportions` does not fit the groups, `split` the layers, or a task that
                 `branched` must separate has no group of its own.
         """
+        table = self._of_kind(groups, layers, count, seed)
+        return table if self.near is None else self._transfer(table, groups, layers)
+
+    def _of_kind(
+        self, groups: Groups, layers: Mapping[str, Sequence[int]], count: int, seed: int
+    ) -> Tensor:
         generator = torch.Generator().manual_seed(seed)
         if self.kind == "thirds":
             return torch.full((count, len(groups)), 1 / len(groups))
@@ -77,6 +87,26 @@ class Start:
         if self.kind == "vertices":
             return self._near(self._vertices(groups, count, generator), len(groups))
         return self._near(self._branched(groups, layers, count), len(groups))
+
+    def _transfer(
+        self, table: Tensor, groups: Groups, layers: Mapping[str, Sequence[int]]
+    ) -> Tensor:
+        """Return the table with the rows of known layers near the other allocation's groups."""
+        assert self.near is not None
+        known = _members(groups)
+        here = [known.index(g) if g in known else None for g in _members(self.near.groups)]
+        favoured: dict[int, int] = {}
+        for layer, variables in layers.items():
+            source = self.near.layers.get(layer, ())
+            for place, variable in enumerate(variables if source else ()):
+                group = here[source[place * len(source) // len(variables)]]
+                if group is not None:
+                    favoured.setdefault(variable, group)
+        rows = torch.tensor(list(favoured), dtype=torch.long)
+        table[rows] = self._near(
+            torch.tensor(list(favoured.values()), dtype=torch.long), len(groups)
+        )
+        return table
 
     def _near(self, favoured: Tensor, groups: int) -> Tensor:
         """Return `confidence` on the favoured group `[V]` and the rest shared equally."""
@@ -113,6 +143,11 @@ class Start:
                 for i, v in enumerate(fresh):
                     favoured[v] = groups.sets.index(own[i * len(own) // len(fresh)])
         return favoured
+
+
+def _members(groups: Groups) -> list[frozenset[str]]:
+    """Return the names of the tasks of each group."""
+    return [frozenset(groups.tasks[task] for task in members) for members in groups.sets]
 
 
 def _largest(groups: Groups) -> int:

@@ -109,6 +109,10 @@ class RunFiles:
         """Return the folder of the retrained networks and their controls."""
         return self.root / "retrained"
 
+    def transferred(self, name: str) -> Path:
+        """Return the allocation that came from another run under a name such as `faces-3`."""
+        return self.root / "transferred" / f"{name}.json"
+
     def trial(self, number: int) -> TrialFiles:
         """Return the files of a trial."""
         return TrialFiles(self.trials / str(number))

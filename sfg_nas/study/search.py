@@ -14,6 +14,7 @@ from sfg_nas.study.references import References, ensure_references
 from sfg_nas.study.run import Run
 from sfg_nas.study.storage import STORAGE_ERRORS
 from sfg_nas.study.study import Study
+from sfg_nas.study.transfer import transfer
 from sfg_nas.study.worker import Worker
 from sfg_nas.study.workers import Errand, run_workers
 from sfg_nas.training import History
@@ -27,6 +28,7 @@ def search(
     device: str = "cpu",
     storage: str | None = None,
     workers: int = 1,
+    source: Run | None = None,
     progress: ProgressCallback = silent,
 ) -> Run:
     """Run a study, or the rest of it, and return its run.
@@ -41,6 +43,7 @@ def search(
         device: Where to train.
         storage: `postgresql://...` where workers on several machines meet; None for the run's own SQLite file.
         workers: Processes on this machine that take trials; they divide its threads, and its GPUs in turn.
+        source: Another run, whose best candidates are tried first, with assignments near its allocations.
         progress: Called with each report.
 
     Raises:
@@ -55,6 +58,8 @@ def search(
         study.make_supernet(study.config, seed=0)
     try:
         with open_place(study, runs, storage) as place:
+            if source is not None:
+                transfer(place, study.space, source)
             references = _references(study, place, device, progress)
             if workers > 1:
                 run_workers(Errand(study, runs, device, storage, total), workers, place, progress)

@@ -32,6 +32,8 @@ DIRECTIONS = {
 
 STORAGE_ERRORS = (optuna.exceptions.StorageInternalError, SQLAlchemyError)
 """What a storage raises that no longer answers."""
+NEAR = "near"
+"""Attribute of a trial: the name of the other run's allocation that it starts near."""
 COURSE = "course"
 """Attribute of a trial: its objectives after each epoch, smaller is better."""
 
@@ -160,6 +162,18 @@ class TrialStore:
             for candidate in candidates:
                 self._study.enqueue_trial(dict(candidate), skip_if_exists=True)
 
+    def enqueue_near(self, candidate: Mapping[str, Value], name: str) -> None:
+        """Have a candidate of another run tried, once however often this is called.
+
+        Args:
+            candidate: Dotted keys and values.
+            name: Of the allocation that its assignments start near.
+        """
+        known = {trial.user_attrs.get(NEAR) for trial in self._study.get_trials(deepcopy=False)}
+        if name not in known:
+            with quiet_optuna():
+                self._study.enqueue_trial(dict(candidate), user_attrs={NEAR: name})
+
     def counts(self) -> Counter[str]:
         """Return the number of trials that were asked for, by state in small letters."""
         trials = self._study.get_trials(deepcopy=False)
@@ -219,6 +233,12 @@ class RunningTrial:
     def number(self) -> int:
         """Return its number, from 0."""
         return self._trial.number
+
+    @property
+    def near(self) -> str | None:
+        """Return the name of the allocation that the trial starts near, or None."""
+        name = self._trial.user_attrs.get(NEAR)
+        return None if name is None else str(name)
 
     def suggest(self, space: SearchSpace) -> Candidate:
         """Return the trial's candidate, proposed now or by an earlier process.

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from sfg_nas.allocation import Allocation
 from sfg_nas.backbones import build_backbone
 from sfg_nas.baselines import make_heads
 from sfg_nas.config import (
@@ -62,6 +63,7 @@ class Study:
         space: What may vary.
         backbone: Makes a backbone; the registry's, or the user's own.
         folder: What paths in the study are relative to; None if it came from no file.
+        near: An allocation that supernets start near, or None.
     """
 
     config: StudyConfig
@@ -69,6 +71,7 @@ class Study:
     space: SearchSpace
     backbone: BackboneFactory = field(default=registered_backbone)
     folder: Path | None = None
+    near: Allocation | None = None
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -120,7 +123,8 @@ class Study:
                 preset=sharing.preset,
                 estimator=sharing.estimator,
                 soft_share=sharing.soft_share,
-                start=_start(sharing),
+                start=replace(_start(sharing), near=self.near),
+                branch_from=sharing.branch_from,
                 hierarchical=sharing.hierarchical,
                 seed=derive_seed(seed, "masks"),
             )

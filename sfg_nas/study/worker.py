@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from sfg_nas.allocation import Allocation
 from sfg_nas.config import StudyConfig
 from sfg_nas.errors import SfgNasError
 from sfg_nas.study.layout import TrialFiles
@@ -136,7 +137,7 @@ class Worker:
                 raise PrunedError(f"stopped after epoch {len(points)} at Δ = {score:+.4f}")
 
         return self.run(
-            self.study,
+            self._near(trial),
             config,
             files,
             seed=derive_seed(self.study.config.search.seed, "trial", trial.number),
@@ -144,6 +145,14 @@ class Worker:
             device=self.device,
             on_epoch=on_epoch,
         )
+
+    def _near(self, trial: RunningTrial) -> Study:
+        """Return the study, with what the trial starts near if it came from another run."""
+        if trial.near is None:
+            return self.study
+        file = self.place.files.transferred(trial.near)
+        self.place.courier.fetch(file)
+        return replace(self.study, near=Allocation.load(file))
 
     def _finish(self, trial: RunningTrial, ended: Ended) -> None:
         files = self.place.files.trial(trial.number)

@@ -124,3 +124,22 @@ def test_hardened_masks_are_used_whether_sampling_or_not() -> None:
     for sample in (True, False):
         assert torch.equal(assignments.current(sample=sample)[:3].argmax(1), assignments.hard)
     assert assignments.draws == 0
+
+
+@pytest.mark.parametrize("estimator", ["straight-through", "soft"])
+def test_kept_variables_never_leave_their_group(estimator: str) -> None:
+    assignments = rows(4, estimator=estimator, kept=torch.tensor([2, -1, 0, -1]))
+    for temperature in (0.05, 5.0):
+        assignments.temperature = temperature
+        for _ in range(20):
+            masks = assignments.sample()
+            assert masks[0].tolist() == [0, 0, 1]
+            assert masks[2].tolist() == [1, 0, 0]
+    assert torch.allclose(assignments.probabilities()[1], P)
+    assert assignments.entropy()[0] == 0
+    (assignments.sample().square().sum() + assignments.entropy().sum()).backward()
+    gradient = assignments.filter_logits.grad
+    assert gradient is not None
+    assert bool(gradient.isfinite().all())
+    assert gradient[[0, 2]].abs().max() == 0
+    assert gradient[[1, 3]].abs().max() > 0

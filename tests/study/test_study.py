@@ -63,3 +63,23 @@ def test_the_published_code_as_a_preset_runs_from_search_to_retraining(
     assert set(trial.ledger.steps) >= {"relaxed", "sampled", "recalibrated", "fixed"}
     rows = retrain(study, trial, 1, runs=tmp_path, controls=["hard-sharing"])
     assert sorted(rows.index) == ["found", "hard-sharing"]
+
+
+@pytest.mark.parametrize("relaxation", ["connections", "streams"])
+def test_layers_before_branch_from_stay_shared(make_study: Make, relaxation: str) -> None:
+    changes = {"sharing.branch_from": 1, "sharing.start.kind": "thirds"}
+    study = make_study({**changes, "sharing.relaxation": relaxation})
+    supernet = study.make_supernet(study.config, seed=0)
+    first, second = supernet.probabilities().values()
+    everyone = supernet.groups.sets.index(frozenset({0, 1}))
+    assert first[:, everyone].tolist() == [1.0] * len(first)
+    assert second[:, everyone].max() < 0.4
+    deep = make_study({"sharing.branch_from": 3})
+    with pytest.raises(ConfigError, match=r"branch_from <= 2"):
+        deep.make_supernet(deep.config, seed=0)
+    apart = make_study({**changes, "sharing.groups": [["bright"], ["level"]]})
+    with pytest.raises(ConfigError, match="a group of all tasks"):
+        apart.make_supernet(apart.config, seed=0)
+    published = make_study({**changes, "sharing.preset": "iccv2019"})
+    with pytest.raises(ConfigError, match="no layer stays shared"):
+        published.make_supernet(published.config, seed=0)
