@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch._ops import OpOverload
 
+NOT_FINITE = ("float:inf", "float:-inf", "float:nan")
+"""How settings that JSON has no numbers for are written."""
 Setting = None | bool | int | float | str | list["Setting"]
 
 
@@ -186,8 +188,12 @@ def run_operation(
 
 
 def _from_setting(value: Setting) -> object:
-    if isinstance(value, str) and value.startswith("torch."):
+    if not isinstance(value, str):
+        return value
+    if value.startswith("torch."):
         import torch
 
-        return getattr(torch, value.removeprefix("torch."), value)
-    return value
+        found = getattr(torch, value.removeprefix("torch."), value)
+        kinds = (torch.dtype, torch.layout, torch.memory_format)
+        return found if isinstance(found, kinds) else value
+    return float(value.removeprefix("float:")) if value in NOT_FINITE else value

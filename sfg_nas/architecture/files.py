@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -12,11 +11,15 @@ from xml.etree.ElementTree import ParseError
 
 import networkx as nx
 
-from sfg_nas.errors import ArchitectureError, explain
+from sfg_nas.architecture.readable import described
+from sfg_nas.architecture.text import decode_ranges, encode_ranges, format_error
+from sfg_nas.errors import ArchitectureError
+from sfg_nas.files import strict_json
 
 SCHEMA = 1
-MAX_BYTES = 64 * 2**20
-MAX_NODES = 200_000
+MAX_NODES = 50_000
+MAX_CHANNELS = 4_000_000
+"""Channels of all nodes together."""
 _PARAMETER_KEYS = {"key", "shape", "axis", "trained", "fill", "values"}
 _NODE_TYPES: Mapping[str, tuple[type, ...]] = {
     "op": (str,),
@@ -42,8 +45,7 @@ def graph_to_json(graph: nx.DiGraph[str], *, indent: int | None) -> str:
         "groups": [list(group) for group in graph.graph["groups"]],
         "input_shape": list(graph.graph["input_shape"]),
         "nodes": {
-            name: {**graph.nodes[name], "channels": encode_ranges(graph.nodes[name]["channels"])}
-            for name in sorted(graph)
+            name: plain_attributes(graph.nodes[name]) for name in sorted(graph)
         },
         "edges": [
             {"from": u, "to": v, "slots": d["slots"], "channels": d["channels"]}
@@ -51,6 +53,12 @@ def graph_to_json(graph: nx.DiGraph[str], *, indent: int | None) -> str:
         ],
     }
     return json.dumps(content, indent=indent, sort_keys=True)
+
+
+def plain_attributes(node: Mapping[str, object]) -> dict[str, object]:
+    """Return the attributes of a node that are written: without those that only describe it."""
+    found = {key: node[key] for key in _NODE_TYPES if key in node}
+    return {**found, "channels": encode_ranges(cast("list[int]", node["channels"]))}
 
 
 def read_graph(content: object, *, where: str) -> nx.DiGraph[str]:
@@ -65,12 +73,12 @@ def read_graph(content: object, *, where: str) -> nx.DiGraph[str]:
     """
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         found = content.get("schema") if isinstance(content, dict) else type(content).__name__
-        raise _error(where, f"an architecture of schema {SCHEMA} is expected", repr(found)[:100])
+        raise format_error(where, f"an architecture of schema {SCHEMA} is expected", repr(found)[:100])
     graph: nx.DiGraph[str] = nx.DiGraph()
     tasks = _strings(content.get("tasks"), f"{where}: tasks")
     groups = content.get("groups")
     if not isinstance(groups, list):
-        raise _error(f"{where}: groups", "a list of groups is expected", type(groups).__name__)
+        raise format_error(f"{where}: groups", "a list of groups is expected", type(groups).__name__)
     graph.graph.update(
         schema=SCHEMA,
         tasks=tasks,
@@ -79,11 +87,15 @@ def read_graph(content: object, *, where: str) -> nx.DiGraph[str]:
     )
     nodes, edges = content.get("nodes"), content.get("edges")
     if not isinstance(nodes, dict) or not isinstance(edges, list):
-        raise _error(where, "`nodes` is a mapping and `edges` a list", "something else")
+        raise format_error(where, "`nodes` is a mapping and `edges` a list", "something else")
     if len(nodes) > MAX_NODES or len(edges) > 10 * MAX_NODES:
-        raise _error(where, f"at most {MAX_NODES} nodes are read", f"{len(nodes)} nodes")
+        raise format_error(where, f"at most {MAX_NODES} nodes are read", f"{len(nodes)} nodes")
+    total = 0
     for name, attributes in nodes.items():
         graph.add_node(name, **_node(name, attributes, where))
+        total += len(graph.nodes[name]["channels"])
+        if total > MAX_CHANNELS:
+            raise format_error(where, f"at most {MAX_CHANNELS} channels are read", f"{total} so far")
     for edge in edges:
         _add_edge(graph, edge, where)
     return graph
@@ -92,24 +104,39 @@ def read_graph(content: object, *, where: str) -> nx.DiGraph[str]:
 def _node(name: str, attributes: object, where: str) -> dict[str, object]:
     place = f"{where}: node `{name[:100]}`"
     if not isinstance(attributes, dict):
-        raise _error(place, "attributes are a mapping", type(attributes).__name__)
+        raise format_error(place, "attributes are a mapping", type(attributes).__name__)
     if set(attributes) != set(_NODE_TYPES):
         odd = sorted(set(attributes) ^ set(_NODE_TYPES))
-        raise _error(place, f"the attributes are {sorted(_NODE_TYPES)}", f"a mismatch in {odd[:5]}")
+        raise format_error(place, f"the attributes are {sorted(_NODE_TYPES)}", f"a mismatch in {odd[:5]}")
     found = dict(attributes)
     if isinstance(found["channels"], str):
         found["channels"] = decode_ranges(found["channels"], where=place)
     for key, kinds in _NODE_TYPES.items():
         if not isinstance(found[key], kinds) or isinstance(found[key], bool):
-            raise _error(f"{place}: {key}", f"{kinds[0].__name__} expected", repr(found[key])[:100])
+            raise format_error(f"{place}: {key}", f"{kinds[0].__name__} expected", repr(found[key])[:100])
     _sizes(found["shape"], f"{place}: shape")
     _sizes(found["channels"], f"{place}: channels", least=0)
     _strings(found["group"], f"{place}: group")
     _strings(found["operands"], f"{place}: operands")
+    _settings(found["settings"], f"{place}: settings")
     _parameters(found["params"], place)
     if not 1 <= found["repeats"] <= 10**6:
-        raise _error(f"{place}: repeats", "1..1000000 expected", repr(found["repeats"]))
+        raise format_error(f"{place}: repeats", "1..1000000 expected", repr(found["repeats"]))
     return found
+
+
+def _settings(value: object, place: str, depth: int = 0) -> None:
+    """Raise unless settings are plain values and lists of them."""
+    if isinstance(value, dict) and depth == 0:
+        for key, item in value.items():
+            _settings(item, f"{place}.{str(key)[:50]}", 1)
+    elif isinstance(value, list) and depth < 4:
+        for item in value:
+            _settings(item, place, depth + 1)
+    elif depth == 0 or not (value is None or isinstance(value, bool | int | float | str)):
+        raise format_error(place, "plain values and lists are expected", repr(value)[:100])
+    elif isinstance(value, int) and abs(value) >= 2**62:
+        raise format_error(place, "numbers of at most 62 bits are expected", "a larger one")
 
 
 def _parameters(params: object, place: str) -> None:
@@ -117,17 +144,18 @@ def _parameters(params: object, place: str) -> None:
     for name, value in params.items():
         where = f"{place}: params.{name[:50]}"
         if not isinstance(value, dict) or set(value) != _PARAMETER_KEYS:
-            raise _error(where, f"{sorted(_PARAMETER_KEYS)} are expected", repr(value)[:100])
+            raise format_error(where, f"{sorted(_PARAMETER_KEYS)} are expected", repr(value)[:100])
         _sizes(value["shape"], where)
         good = (
             isinstance(value["key"], str | None)
             and isinstance(value["axis"], int | None)
+            and not isinstance(value["axis"], bool)
             and isinstance(value["trained"], bool)
             and isinstance(value["fill"], int | float)
             and _is_constant(value["values"], value["shape"])
         )
         if not good:
-            raise _error(where, "fields of the right types are expected", repr(value)[:100])
+            raise format_error(where, "fields of the right types are expected", repr(value)[:100])
 
 
 def _is_constant(values: object, shape: list[int]) -> bool:
@@ -142,11 +170,11 @@ def _is_constant(values: object, shape: list[int]) -> bool:
 def _add_edge(graph: nx.DiGraph[str], edge: object, where: str) -> None:
     place = f"{where}: edges"
     if not isinstance(edge, dict) or set(edge) != {"from", "to", "slots", "channels"}:
-        raise _error(place, "from, to, slots and channels are expected", repr(edge)[:100])
+        raise format_error(place, "from, to, slots and channels are expected", repr(edge)[:100])
     u, v, slots, channels = edge["from"], edge["to"], edge["slots"], edge["channels"]
     known = isinstance(u, str) and isinstance(v, str) and u in graph and v in graph
     if not known:
-        raise _error(place, "both ends are nodes", f"{u!r} to {v!r}"[:200])
+        raise format_error(place, "both ends are nodes", f"{u!r} to {v!r}"[:200])
     good = isinstance(slots, list) and all(
         isinstance(s, list)
         and len(s) == 2
@@ -154,15 +182,15 @@ def _add_edge(graph: nx.DiGraph[str], edge: object, where: str) -> None:
         for s in slots
     )
     if not good or not slots:
-        raise _error(place, "slots are pairs [operand, position]", repr(slots)[:100])
+        raise format_error(place, "slots are pairs [operand, position]", repr(slots)[:100])
     if not isinstance(channels, int) or isinstance(channels, bool) or channels < 0:
-        raise _error(place, "channels is a count", repr(channels)[:100])
+        raise format_error(place, "channels is a count", repr(channels)[:100])
     graph.add_edge(u, v, slots=slots, channels=channels)
 
 
 def _strings(value: object, where: str) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-        raise _error(where, "a list of names is expected", repr(value)[:100])
+        raise format_error(where, "a list of names is expected", repr(value)[:100])
     return cast("list[str]", value)
 
 
@@ -171,44 +199,8 @@ def _sizes(value: object, where: str, *, least: int = 1) -> list[int]:
         isinstance(v, int) and not isinstance(v, bool) and least <= v < 2**31 for v in value
     )
     if not good:
-        raise _error(where, f"a list of whole numbers >= {least} is expected", repr(value)[:100])
+        raise format_error(where, f"a list of whole numbers >= {least} is expected", repr(value)[:100])
     return cast("list[int]", value)
-
-
-def encode_ranges(values: list[int]) -> str:
-    """Return a list of indices as text, runs of consecutive ones as `first-last`.
-
-    Example:
-        >>> encode_ranges([0, 1, 2, 7, 9, 10])
-        '0-2,7,9-10'
-    """
-    runs: list[list[int]] = []
-    for value in values:
-        if runs and value == runs[-1][1] + 1:
-            runs[-1][1] = value
-        else:
-            runs.append([value, value])
-    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
-
-
-def decode_ranges(text: str, *, where: str) -> list[int]:
-    """Return the indices that `encode_ranges` wrote.
-
-    Raises:
-        ArchitectureError: The text is not such a list, or names over ten million indices.
-    """
-    values: list[int] = []
-    for run in text.split(",") if text else []:
-        first, dash, last = run.partition("-")
-        if not (first.isascii() and first.isdigit() and len(first) < 10):
-            raise _error(f"{where}: channels", "runs such as `0-2,7` are expected", repr(run)[:50])
-        if dash and not (last.isascii() and last.isdigit() and len(last) < 10):
-            raise _error(f"{where}: channels", "runs such as `0-2,7` are expected", repr(run)[:50])
-        stop = int(last) if dash else int(first)
-        if len(values) + stop - int(first) >= 10**7:
-            raise _error(f"{where}: channels", "at most ten million indices are read", repr(run))
-        values.extend(range(int(first), stop + 1))
-    return values
 
 
 def to_graphml(graph: nx.DiGraph[str]) -> str:
@@ -216,8 +208,8 @@ def to_graphml(graph: nx.DiGraph[str]) -> str:
     flat: nx.DiGraph[str] = nx.DiGraph()
     flat.graph.update({k: json.dumps(v) for k, v in graph.graph.items()})
     for name, data in graph.nodes(data=True):
-        encoded = {**data, "channels": encode_ranges(data["channels"])}
-        flat.add_node(name, **{k: json.dumps(v, sort_keys=True) for k, v in encoded.items()})
+        encoded = {k: json.dumps(v, sort_keys=True) for k, v in plain_attributes(data).items()}
+        flat.add_node(name, **encoded, **described(data))
     for u, v, data in graph.edges(data=True):
         flat.add_edge(u, v, **{k: json.dumps(value) for k, value in data.items()})
     return "\n".join(nx.generate_graphml(flat)) + "\n"
@@ -230,16 +222,19 @@ def from_graphml(text: str, *, where: str) -> nx.DiGraph[str]:
         ArchitectureError: The text is damaged, or declares entities or a document type.
     """
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise _error(where, "GraphML without document type or entities", "a declaration")
+        raise format_error(where, "GraphML without document type or entities", "a declaration")
     try:
         flat = nx.parse_graphml(text, force_multigraph=False)
-        content = {k: json.loads(v) for k, v in flat.graph.items() if k in _GRAPH_KEYS}
+        if flat.is_multigraph() or not flat.is_directed() or text.count("<node ") != len(flat):
+            raise format_error(where, "each node and edge stands once, directed", "another graph")
+        content = {k: strict_json(v) for k, v in flat.graph.items() if k in _GRAPH_KEYS}
         content["nodes"] = {
-            str(name): {k: json.loads(v) for k, v in data.items()}
+            str(name): {k: strict_json(v) for k, v in data.items() if k not in described({})}
             for name, data in flat.nodes(data=True)
         }
         content["edges"] = [
-            {"from": u, "to": v, **{k: json.loads(value) for k, value in data.items() if k != "id"}}
+            {"from": u, "to": v}
+            | {key: strict_json(value) for key, value in data.items() if key != "id"}
             for u, v, data in flat.edges(data=True)
         ]
     except (
@@ -253,36 +248,8 @@ def from_graphml(text: str, *, where: str) -> nx.DiGraph[str]:
         RecursionError,
     ) as err:
         found = f"{type(err).__name__}: {str(err)[:200]}"
-        raise _error(where, "GraphML as written by `export` is expected", found) from err
+        raise format_error(where, "GraphML as written by `export` is expected", found) from err
     return read_graph(content, where=where)
 
 
 _GRAPH_KEYS = ("schema", "tasks", "groups", "input_shape")
-
-
-def read_text(path: Path) -> str:
-    """Return the text of a file of bounded size.
-
-    Raises:
-        ArchitectureError: The file is missing, too large or not text.
-    """
-    try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise _error(str(path), f"at most {MAX_BYTES} bytes are read", f"{size} bytes")
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as err:
-        raise _error(str(path), "a readable text file is expected", str(err)) from err
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file so that a reader sees the old or the new content, never a part."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
-
-
-def _error(where: str, rule: str, found: str) -> ArchitectureError:
-    return ArchitectureError(
-        explain(where=where, rule=rule, found=found, do="export the architecture again")
-    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,11 +12,15 @@ from typing import TypedDict, cast
 
 import networkx as nx
 
-from sfg_nas.architecture.files import graph_to_json, read_graph, to_graphml, write_text
+from sfg_nas.architecture.files import from_graphml, graph_to_json, read_graph, to_graphml
 from sfg_nas.architecture.lint import lint_graph
+from sfg_nas.architecture.readable import annotate
 from sfg_nas.architecture.structure import structure_of
+from sfg_nas.architecture.text import write_text
 from sfg_nas.errors import ArchitectureError, explain
+from sfg_nas.files import parse_json, read_text
 from sfg_nas.groups import Groups
+from sfg_nas.operations import Kind, Setting, vocabulary
 
 READING = ("conv", "linear")  # prefixes of operations with a filter bank
 
@@ -80,6 +83,7 @@ class Architecture:
                     do="start from the graph of an architecture",
                 )
             )
+        annotate(self.graph)
         nx.freeze(self.graph)
 
     @property
@@ -149,7 +153,7 @@ class Architecture:
         """Return the multiply-accumulates of one node per example."""
         node = self.node(name)
         if not node["op"].startswith(READING):
-            return _mix_macs(self, name) * node["repeats"]
+            return _mix_macs(self, name)
         weight = node["params"]["weight"]["shape"]
         if node["op"] == "linear":
             return math.prod(weight) * math.prod(node["shape"][:-1]) * node["repeats"]
@@ -240,17 +244,7 @@ class Architecture:
         Raises:
             ArchitectureError: The text is damaged or describes something else.
         """
-        try:
-            content = json.loads(text)
-        except (ValueError, RecursionError) as err:
-            raise ArchitectureError(
-                explain(
-                    where=where,
-                    rule="an architecture file is JSON",
-                    found=str(err)[:200],
-                    do="export the architecture again",
-                )
-            ) from err
+        content = parse_json(text, where=where, what="an architecture file")
         return cls(read_graph(content, where=where)).checked()
 
     def save(self, path: Path) -> None:
@@ -264,8 +258,6 @@ class Architecture:
         Raises:
             ArchitectureError: The file cannot be read or holds something else.
         """
-        from sfg_nas.architecture.files import from_graphml, read_text
-
         text = read_text(path)
         if path.suffix == ".graphml":
             return cls(from_graphml(text, where=str(path))).checked()
@@ -284,10 +276,18 @@ class Architecture:
 def _mix_macs(architecture: Architecture, name: str) -> int:
     """Return the MACs of a matrix product between activations."""
     node = architecture.node(name)
-    if node["op"] not in ("matmul", "bmm", "mm"):
+    known = vocabulary().get(node["op"])
+    if known is None or known.kind is not Kind.MIX:
         return 0
-    first = architecture.node(architecture.sources(name)[0][0])
-    return math.prod(node["shape"]) * first["shape"][-1]
+    from sfg_nas.operations_shapes import product_macs
+
+    nodes = [[architecture.node(s) for s in found] for found in architecture.sources(name)]
+    operands: dict[str, list[list[int]]] = {
+        label: [[source["repeats"], *source["shape"]] for source in found]
+        for label, found in zip(node["operands"], nodes, strict=True)
+    }
+    operands |= {label: [record["shape"]] for label, record in node["params"].items()}
+    return product_macs(node["op"], operands, cast("dict[str, Setting]", node["settings"]))
 
 
 def parameter(*, key: str | None, shape: list[int], axis: int | None, trained: bool) -> Parameter:

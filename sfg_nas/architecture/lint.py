@@ -6,26 +6,35 @@ from collections.abc import Callable, Iterator
 
 import networkx as nx
 
+from sfg_nas.architecture.banks import bank_faults, norm_faults, sources_of
+from sfg_nas.architecture.readable import disagreements
+from sfg_nas.architecture.shapes import shape_faults
 from sfg_nas.operations import Kind, vocabulary
 
 SPECIAL = ("input", "output", "select", "constant")
 MAX_FEATURES = 2**31  # values of one example at one node
-MAX_WEIGHTS = 2**33
+MAX_WEIGHTS = 2**28  # of all nodes together: a gigabyte
 
 
 def lint_graph(graph: nx.DiGraph[str]) -> list[str]:
     """Return what is wrong with an architecture graph, an empty list if nothing is.
 
     Checked: no cycles; known operations; every operand fed at every position exactly once; channel
-    counts of nodes, edges and weights agree; the reading rule (what serves tasks S reads only
-    what serves all of S); every task has one output and the image reaches it; no node is dead.
+    counts of nodes, edges and weights agree; settings fit the weights; every shape is what the
+    operation gives for what it reads (computed anew); the reading rule (what serves tasks S reads
+    only what serves all of S); every task has one output and the image reaches it; no node is dead.
     """
     if not nx.is_directed_acyclic_graph(graph):
         return ["the graph has a cycle"]
     faults = [fault for name in sorted(graph) for fault in _node_faults(graph, name)]
     if faults:
         return faults
-    return [*_weight_faults(graph), *_flow_faults(graph)]
+    faults = [*_graph_faults(graph), *_weight_faults(graph)]
+    # Shapes last: only a graph that is sound so far is run.
+    return [*faults, *_flow_faults(graph)] if faults else [
+        *shape_faults(graph),
+        *_flow_faults(graph),
+    ]
 
 
 def _node_faults(graph: nx.DiGraph[str], name: str) -> Iterator[str]:
@@ -42,6 +51,7 @@ def _node_faults(graph: nx.DiGraph[str], name: str) -> Iterator[str]:
         size *= length
     if size > MAX_FEATURES:
         yield f"`{name}`: {size} values per example are more than {MAX_FEATURES}"
+    yield from disagreements(graph, name)
     yield from _slot_faults(graph, name)
     yield from _channel_faults(graph, name)
 
@@ -82,14 +92,23 @@ def _slot_faults(graph: nx.DiGraph[str], name: str) -> Iterator[str]:
         yield f"`{name}`: an edge feeds an operand that does not exist"
 
 
-def _sources(graph: nx.DiGraph[str], name: str, operand: int = 0) -> list[str]:
-    slots = [
-        (slot[1], u)
-        for u, _, d in graph.in_edges(name, data=True)
-        for slot in d["slots"]
-        if slot[0] == operand
-    ]
-    return [u for _, u in sorted(slots)]
+def _graph_faults(graph: nx.DiGraph[str]) -> Iterator[str]:
+    """Yield what is wrong with the graph as a whole."""
+    tasks, groups = graph.graph["tasks"], graph.graph["groups"]
+    if not tasks or len(set(tasks)) != len(tasks):
+        yield f"tasks must be named, and differ: {tasks}"
+    for group in groups:
+        if not group or not set(group) <= set(tasks) or len(set(group)) != len(group):
+            yield f"group {group} is not made of the tasks {tasks}"
+    weights = 0
+    for _, node in graph.nodes(data=True):
+        for parameter in node["params"].values():
+            size = 1
+            for length in parameter["shape"]:
+                size *= length
+            weights += size
+    if weights > MAX_WEIGHTS:
+        yield f"{weights} weights are more than {MAX_WEIGHTS}"
 
 
 def _weight_faults(graph: nx.DiGraph[str]) -> Iterator[str]:
@@ -99,55 +118,17 @@ def _weight_faults(graph: nx.DiGraph[str]) -> Iterator[str]:
         node = graph.nodes[name]
         kind = known[node["op"]].kind if node["op"] in known else None
         if kind in (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR):
-            yield from _bank_faults(graph, name, kind)
-        elif kind is Kind.CHANNEL_NORM:
-            for label, parameter in node["params"].items():
-                if parameter["shape"] != [len(node["channels"])]:
-                    yield f"`{name}`: {label} has shape {parameter['shape']}"
+            yield from bank_faults(graph, name, kind)
+        elif kind in (Kind.CHANNEL_NORM, Kind.MIXING_NORM):
+            yield from norm_faults(graph, name, kind)
         if node["op"] == "select":
             yield from _select_faults(graph, name)
-
-
-def _bank_faults(graph: nx.DiGraph[str], name: str, kind: Kind) -> Iterator[str]:
-    node = graph.nodes[name]
-    weight = node["params"].get("weight")
-    if weight is None or len(weight["shape"]) < 2:
-        yield f"`{name}`: a weight of two or more dimensions is missing"
-        return
-    groups = node["settings"].get("groups", 1)
-    if not isinstance(groups, int) or isinstance(groups, bool) or groups < 1:
-        yield f"`{name}`: settings.groups is {groups!r}"
-        return
-    shape = weight["shape"]
-    size = 1
-    for length in shape:
-        size *= length
-    if size > MAX_WEIGHTS:
-        yield f"`{name}`: {size} weights are more than {MAX_WEIGHTS}"
-    count = sum(_width(graph.nodes[s], kind) for s in _sources(graph, name))
-    filters = node["shape"][-1] if kind is Kind.LINEAR else node["shape"][0]
-    expected = {
-        Kind.LINEAR: [filters, count],
-        Kind.CONV: [filters, count // groups],
-        Kind.CONV_TRANSPOSE: [count, filters // groups],
-    }[kind]
-    if shape[:2] != expected:
-        yield f"`{name}`: weight {shape} does not fit {count} channels in and {filters} filters"
-    elif groups > 1 and (count % groups or filters % groups):
-        yield f"`{name}`: {count} channels and {filters} filters do not divide into {groups} groups"
-    bias = node["params"].get("bias")
-    if bias is not None and bias["shape"] != [filters]:
-        yield f"`{name}`: bias {bias['shape']} does not fit {filters} filters"
-
-
-def _width(node: dict[str, list[int]], kind: Kind) -> int:
-    return node["shape"][-1] if kind is Kind.LINEAR else node["shape"][0]
 
 
 def _select_faults(graph: nx.DiGraph[str], name: str) -> Iterator[str]:
     node = graph.nodes[name]
     positions, axis = node["settings"].get("positions"), node["axis"]
-    count = sum(len(graph.nodes[s]["channels"]) for s in _sources(graph, name))
+    count = sum(len(graph.nodes[s]["channels"]) for s in sources_of(graph, name))
     good: Callable[[object], bool] = lambda p: isinstance(p, int) and -1 <= p < count  # noqa: E731
     if not isinstance(positions, list) or not all(good(p) for p in positions):
         yield f"`{name}`: settings.positions must be indices into {count} channels, or -1"

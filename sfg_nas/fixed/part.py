@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -107,7 +108,7 @@ class Part:
             channels=self.channels,
             axis=self.axis,
             shape=self.shape[1:],
-            settings=dict(settings or {}),
+            settings={k: _as_json(v) for k, v in (settings or {}).items()},
             operands=list(operands),
             params=dict(params or {}),
             item=item,
@@ -175,3 +176,8 @@ class Part:
             kept = value.index_select(axis, torch.tensor(self.channels, device=value.device))
         record["values"] = kept.double().reshape(-1).tolist()
         return record
+
+
+def _as_json(value: object) -> object:
+    """Return a setting as JSON can hold it."""
+    return f"float:{value}" if isinstance(value, float) and not math.isfinite(value) else value

@@ -9,6 +9,8 @@ import re
 import torch
 from torch import nn
 
+from sfg_nas.operations import NOT_FINITE
+
 _RESERVED = frozenset({"image", "torch", "nn", "F", "self", "load_file", "NAMES", "TASKS"})
 _NAMED = (torch.dtype, torch.layout, torch.memory_format)
 
@@ -20,6 +22,8 @@ def literal(value: object) -> str:
         value: None, a bool, number, string, or lists of these; `torch.float32` and the like become names.
     """
     if isinstance(value, str):
+        if value in NOT_FINITE:
+            return f'float("{value.removeprefix("float:")}")'
         found = getattr(torch, value.removeprefix("torch."), None)
         if value.startswith("torch.") and isinstance(found, _NAMED):
             return str(found)
