@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from sfg_nas.errors import ArchitectureError, ConfigError, explain
+from sfg_nas.files import parse_json, read_text
 from sfg_nas.groups import Groups
 
 SCHEMA = 1
@@ -73,15 +75,13 @@ class Allocation:
         Raises:
             ArchitectureError: The text is not such a description.
         """
+        content: Any = parse_json(text, where=where, what="an allocation file")
         try:
-            content = json.loads(text)
             if content["schema"] != SCHEMA:
                 raise ValueError(f"schema {content['schema']!r}")  # noqa: TRY301
-            sets = tuple(frozenset(int(i) for i in group) for group in content["groups"])
+            sets = tuple(frozenset(_indices(group)) for group in content["groups"])
             groups = Groups(tuple(str(name) for name in content["tasks"]), sets)
-            layers = {
-                str(name): tuple(int(g) for g in row) for name, row in content["layers"].items()
-            }
+            layers = {name: _indices(row) for name, row in content["layers"].items()}
             return cls(groups, layers)
         except ArchitectureError:
             raise
@@ -116,15 +116,16 @@ class Allocation:
         Raises:
             ArchitectureError: The file cannot be read or holds something else.
         """
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as err:
-            raise ArchitectureError(
-                explain(
-                    where=str(path),
-                    rule="an allocation file must be readable text",
-                    found=str(err),
-                    do="check the path",
-                )
-            ) from err
+        text = read_text(path)
         return cls.from_json(text, where=str(path))
+
+
+def _indices(values: object) -> tuple[int, ...]:
+    """Return whole numbers as a tuple.
+
+    Raises:
+        TypeError: They are something else.
+    """
+    if not isinstance(values, list) or not all(type(v) is int for v in values):
+        raise TypeError(f"whole numbers are expected, not {str(values)[:60]}")
+    return tuple(values)

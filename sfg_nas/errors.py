@@ -20,7 +20,7 @@ class ConversionError(SfgNasError):
 
 
 class ArchitectureError(SfgNasError):
-    """An allocation, an architecture, or a file that should hold one, breaks its rules."""
+    """An allocation, an architecture, weights or a file of a run is damaged or breaks its rules."""
 
 
 class TrainingError(SfgNasError):

@@ -77,9 +77,7 @@ def _pieces(name: str, shape: Sequence[int], settings: Mapping[str, Setting]) ->
     return size // max(each, 1) if isinstance(each, int) else 1
 
 
-def product_macs(
-    name: str, operands: Mapping[str, Shapes], settings: Mapping[str, Setting]
-) -> int:
+def product_macs(name: str, operands: Mapping[str, Shapes], settings: Mapping[str, Setting]) -> int:
     """Return the multiply-accumulates of a product of activations, by PyTorch's FLOP counter.
 
     Args:

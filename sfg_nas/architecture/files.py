@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import cast
 from xml.etree.ElementTree import ParseError
 
@@ -13,7 +12,6 @@ import networkx as nx
 
 from sfg_nas.architecture.readable import described
 from sfg_nas.architecture.text import decode_ranges, encode_ranges, format_error
-from sfg_nas.errors import ArchitectureError
 from sfg_nas.files import strict_json
 
 SCHEMA = 1
@@ -44,9 +42,7 @@ def graph_to_json(graph: nx.DiGraph[str], *, indent: int | None) -> str:
         "tasks": list(graph.graph["tasks"]),
         "groups": [list(group) for group in graph.graph["groups"]],
         "input_shape": list(graph.graph["input_shape"]),
-        "nodes": {
-            name: plain_attributes(graph.nodes[name]) for name in sorted(graph)
-        },
+        "nodes": {name: plain_attributes(graph.nodes[name]) for name in sorted(graph)},
         "edges": [
             {"from": u, "to": v, "slots": d["slots"], "channels": d["channels"]}
             for u, v, d in sorted(graph.edges(data=True), key=lambda e: (e[0], e[1]))
@@ -73,12 +69,16 @@ def read_graph(content: object, *, where: str) -> nx.DiGraph[str]:
     """
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         found = content.get("schema") if isinstance(content, dict) else type(content).__name__
-        raise format_error(where, f"an architecture of schema {SCHEMA} is expected", repr(found)[:100])
+        raise format_error(
+            where, f"an architecture of schema {SCHEMA} is expected", repr(found)[:100]
+        )
     graph: nx.DiGraph[str] = nx.DiGraph()
     tasks = _strings(content.get("tasks"), f"{where}: tasks")
     groups = content.get("groups")
     if not isinstance(groups, list):
-        raise format_error(f"{where}: groups", "a list of groups is expected", type(groups).__name__)
+        raise format_error(
+            f"{where}: groups", "a list of groups is expected", type(groups).__name__
+        )
     graph.graph.update(
         schema=SCHEMA,
         tasks=tasks,
@@ -95,7 +95,9 @@ def read_graph(content: object, *, where: str) -> nx.DiGraph[str]:
         graph.add_node(name, **_node(name, attributes, where))
         total += len(graph.nodes[name]["channels"])
         if total > MAX_CHANNELS:
-            raise format_error(where, f"at most {MAX_CHANNELS} channels are read", f"{total} so far")
+            raise format_error(
+                where, f"at most {MAX_CHANNELS} channels are read", f"{total} so far"
+            )
     for edge in edges:
         _add_edge(graph, edge, where)
     return graph
@@ -107,13 +109,17 @@ def _node(name: str, attributes: object, where: str) -> dict[str, object]:
         raise format_error(place, "attributes are a mapping", type(attributes).__name__)
     if set(attributes) != set(_NODE_TYPES):
         odd = sorted(set(attributes) ^ set(_NODE_TYPES))
-        raise format_error(place, f"the attributes are {sorted(_NODE_TYPES)}", f"a mismatch in {odd[:5]}")
+        raise format_error(
+            place, f"the attributes are {sorted(_NODE_TYPES)}", f"a mismatch in {odd[:5]}"
+        )
     found = dict(attributes)
     if isinstance(found["channels"], str):
         found["channels"] = decode_ranges(found["channels"], where=place)
     for key, kinds in _NODE_TYPES.items():
         if not isinstance(found[key], kinds) or isinstance(found[key], bool):
-            raise format_error(f"{place}: {key}", f"{kinds[0].__name__} expected", repr(found[key])[:100])
+            raise format_error(
+                f"{place}: {key}", f"{kinds[0].__name__} expected", repr(found[key])[:100]
+            )
     _sizes(found["shape"], f"{place}: shape")
     _sizes(found["channels"], f"{place}: channels", least=0)
     _strings(found["group"], f"{place}: group")
@@ -199,7 +205,9 @@ def _sizes(value: object, where: str, *, least: int = 1) -> list[int]:
         isinstance(v, int) and not isinstance(v, bool) and least <= v < 2**31 for v in value
     )
     if not good:
-        raise format_error(where, f"a list of whole numbers >= {least} is expected", repr(value)[:100])
+        raise format_error(
+            where, f"a list of whole numbers >= {least} is expected", repr(value)[:100]
+        )
     return cast("list[int]", value)
 
 

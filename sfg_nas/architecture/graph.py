@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import cast
 
 import networkx as nx
 
 from sfg_nas.architecture.files import from_graphml, graph_to_json, read_graph, to_graphml
 from sfg_nas.architecture.lint import lint_graph
+from sfg_nas.architecture.node import Node
 from sfg_nas.architecture.readable import annotate
 from sfg_nas.architecture.structure import structure_of
 from sfg_nas.architecture.text import write_text
@@ -23,34 +24,6 @@ from sfg_nas.groups import Groups
 from sfg_nas.operations import Kind, Setting, vocabulary
 
 READING = ("conv", "linear")  # prefixes of operations with a filter bank
-
-
-class Parameter(TypedDict):
-    """What a node needs to know of one of its tensors, apart from the weights themselves."""
-
-    key: str | None  # name in the user's network; None if computed from several
-    shape: list[int]
-    axis: int | None  # the axis that follows the node's channels
-    trained: bool
-    fill: float  # mean of the values before the search: where training from scratch starts
-    values: list[float] | None  # all values of a constant, which is not trained
-
-
-class Node(TypedDict):
-    """Attributes of a node; shapes leave the batch out."""
-
-    op: str
-    layer: str
-    group: list[str]
-    channels: list[int]
-    axis: int | None
-    shape: list[int]
-    settings: dict[str, object]
-    operands: list[str]
-    params: dict[str, Parameter]
-    item: int | None
-    order: int
-    repeats: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +56,17 @@ class Architecture:
                     do="start from the graph of an architecture",
                 )
             )
+        for name, node in self.graph.nodes(data=True):
+            lacking = sorted(Node.__required_keys__ - node.keys())
+            if lacking:
+                raise ArchitectureError(
+                    explain(
+                        where=f"architecture: node `{name}`",
+                        rule=f"a node carries {sorted(Node.__required_keys__)}",
+                        found=f"no {lacking}",
+                        do="copy the attributes of a node of the same layer and change them",
+                    )
+                )
         annotate(self.graph)
         nx.freeze(self.graph)
 
@@ -288,8 +272,3 @@ def _mix_macs(architecture: Architecture, name: str) -> int:
     }
     operands |= {label: [record["shape"]] for label, record in node["params"].items()}
     return product_macs(node["op"], operands, cast("dict[str, Setting]", node["settings"]))
-
-
-def parameter(*, key: str | None, shape: list[int], axis: int | None, trained: bool) -> Parameter:
-    """Return a node's record of one of its tensors, to be completed with its start."""
-    return Parameter(key=key, shape=list(shape), axis=axis, trained=trained, fill=0.0, values=None)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 import networkx as nx
 
 from sfg_nas.architecture.banks import bank_faults, norm_faults, sources_of
-from sfg_nas.architecture.readable import disagreements
 from sfg_nas.architecture.shapes import shape_faults
 from sfg_nas.operations import Kind, vocabulary
 
@@ -31,10 +30,14 @@ def lint_graph(graph: nx.DiGraph[str]) -> list[str]:
         return faults
     faults = [*_graph_faults(graph), *_weight_faults(graph)]
     # Shapes last: only a graph that is sound so far is run.
-    return [*faults, *_flow_faults(graph)] if faults else [
-        *shape_faults(graph),
-        *_flow_faults(graph),
-    ]
+    return (
+        [*faults, *_flow_faults(graph)]
+        if faults
+        else [
+            *shape_faults(graph),
+            *_flow_faults(graph),
+        ]
+    )
 
 
 def _node_faults(graph: nx.DiGraph[str], name: str) -> Iterator[str]:
@@ -51,7 +54,6 @@ def _node_faults(graph: nx.DiGraph[str], name: str) -> Iterator[str]:
         size *= length
     if size > MAX_FEATURES:
         yield f"`{name}`: {size} values per example are more than {MAX_FEATURES}"
-    yield from disagreements(graph, name)
     yield from _slot_faults(graph, name)
     yield from _channel_faults(graph, name)
 

@@ -1,12 +1,12 @@
 """What a person, or another program, reads off a node: plain words and numbers.
 
-These attributes only describe. They are written anew for every architecture that lacks them, are in
-no JSON file, and `lint()` proves that they agree with what the network is built from.
+These attributes only describe: they are written anew from the others for every `Architecture`, and
+are in no JSON file. To change a graph, change the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import networkx as nx
@@ -25,7 +25,7 @@ def description(node: Mapping[str, Any]) -> dict[str, object]:
         spatial dimension, None where there is no window; `filters`, the number of its `channels`;
         `tasks`, the tasks that it serves.
     """
-    windows = {key: None for key in ("kernel", "stride", "dilation")}
+    windows = dict.fromkeys(("kernel", "stride", "dilation"))
     return {
         "operation": node["op"],
         **windows,
@@ -56,22 +56,9 @@ def _each(value: object, dims: int) -> tuple[int, ...]:
 
 
 def annotate(graph: nx.DiGraph[str]) -> None:
-    """Give every node the descriptive attributes that it lacks."""
+    """Give every node its descriptive attributes, in place of any that it has."""
     for _, node in graph.nodes(data=True):
-        if not all(key in node for key in DESCRIPTIVE):
-            node.update(description(node) | {k: node[k] for k in DESCRIPTIVE if k in node})
-
-
-def disagreements(graph: nx.DiGraph[str], name: str) -> Iterator[str]:
-    """Yield the descriptive attributes of a node that say something else than the others."""
-    node = graph.nodes[name]
-    for key, value in description(node).items():
-        if key in node and _plain(node[key]) != _plain(value):
-            yield f"`{name}`: `{key}` says {node[key]!r}, the other attributes say {value!r}"
-
-
-def _plain(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
+        node.update(description(node))
 
 
 def described(node: Mapping[str, Any]) -> dict[str, str | int]:

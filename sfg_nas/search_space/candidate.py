@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sfg_nas.config import Names, StudyConfig, override
 from sfg_nas.errors import ConfigError, explain
+from sfg_nas.files import parse_json
 
 Choice = str | int | float | bool
 
@@ -67,11 +68,14 @@ class Candidate(Mapping[str, Choice]):
             ConfigError: If it is something else.
         """
         rule, do = "a JSON object of dotted keys and plain values is needed", "write it anew"
-        try:
-            values = json.loads(text)
-        except ValueError as error:
-            message = explain(where="candidate", rule=rule, found=str(error), do=do)
-            raise ConfigError(message) from error
+        values = parse_json(
+            text,
+            where="candidate",
+            what="a candidate, a JSON object of plain values,",
+            error=ConfigError,
+        )
         if not isinstance(values, dict) or not all(isinstance(v, Choice) for v in values.values()):
-            raise ConfigError(explain(where="candidate", rule=rule, found=repr(values), do=do))
+            raise ConfigError(
+                explain(where="candidate", rule=rule, found=repr(values)[:200], do=do)
+            )
         return Candidate.of(values)

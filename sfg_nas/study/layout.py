@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import fcntl
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from sfg_nas.study.stored import read_state
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class TrialFiles:
         """Return whether the trial's state is here and says that it ended."""
         if not self.state.exists():
             return False
-        return str(json.loads(self.state.read_text(encoding="utf-8"))["state"]) != "running"
+        return read_state(self.state)["state"] != "running"
 
 
 @dataclass(frozen=True)

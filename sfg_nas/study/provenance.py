@@ -118,7 +118,14 @@ def stored_study(files: RunFiles) -> tuple[StudyConfig, dict[str, Value]]:
         )
     content = _content(files.study)
     provenance = content.pop(PROVENANCE, {})
-    return StudyConfig.model_validate(content), provenance if isinstance(provenance, dict) else {}
+    try:
+        config = StudyConfig.model_validate(content)
+    except ValueError as error:
+        found = "; ".join(str(error).splitlines()[:3])[:200]
+        rule, do = "the resolved study of a run is needed", "restore the file"
+        where = str(files.study)
+        raise ConfigError(explain(where=where, rule=rule, found=found, do=do)) from error
+    return config, provenance if isinstance(provenance, dict) else {}
 
 
 def _version() -> str:

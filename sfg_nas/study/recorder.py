@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+import io
+import math
+import struct
+import tokenize
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sfg_nas.errors import ArchitectureError, explain
 from sfg_nas.sharing import Supernet
 from sfg_nas.study.layout import TrialFiles
 from sfg_nas.study.scoring import probabilities
 from sfg_nas.training import History, write_atomically, write_rows
+
+MAX_BYTES = 512 * 2**20
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    ValueError,
+    OSError,
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    struct.error,
+    tokenize.TokenError,
+    MemoryError,
+)
 
 
 class Recorder:
@@ -50,10 +74,49 @@ def _write_npz(path: Path, arrays: dict[str, NDArray[np.float32]]) -> None:
 
 
 def read_probabilities(path: Path) -> dict[str, NDArray[np.float32]]:
-    """Return the arrays [E + 1, F, G] of each layer.
+    """Return the arrays [E + 1, F, G] of each layer; nothing is unpickled, and no size is believed.
 
     Args:
         path: A trial's `probabilities.npz`.
+
+    Raises:
+        ArchitectureError: The file is missing or damaged, or holds something else.
     """
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+    try:
+        with zipfile.ZipFile(path) as file:
+            members = file.infolist()
+            if sum(member.file_size for member in members) > MAX_BYTES:
+                raise ValueError(f"more than {MAX_BYTES} bytes")
+            return {
+                member.filename.removesuffix(".npy"): _array(file.read(member))
+                for member in members
+            }
+    except (*_DAMAGE, RecursionError) as err:
+        raise ArchitectureError(
+            explain(
+                where=str(path),
+                rule="probabilities of a trial are needed",
+                found=(str(err) or type(err).__name__)[:200],
+                do="restore the file",
+            )
+        ) from err
+
+
+def _array(content: bytes) -> NDArray[np.float32]:
+    """Return the array in the bytes of a `.npy` file.
+
+    Raises:
+        ValueError: They hold something else than probabilities.
+    """
+    stream = io.BytesIO(content)
+    version = np.lib.format.read_magic(stream)
+    if version != (1, 0):
+        raise ValueError(f"version {version} of the format")
+    shape, transposed, dtype = np.lib.format.read_array_header_1_0(stream)
+    data = stream.read()
+    if dtype != np.float32 or len(shape) != 3 or math.prod(shape) * dtype.itemsize != len(data):
+        raise ValueError(f"an array of {dtype} and shape {str(shape)[:60]} in {len(data)} bytes")
+    values = np.frombuffer(data, dtype).reshape(shape, order="F" if transposed else "C")
+    if not np.isfinite(values).all() or (values < 0).any() or (values > 1 + 1e-4).any():
+        raise ValueError("numbers that are no probabilities")
+    return np.array(values)

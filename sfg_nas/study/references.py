@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
@@ -14,6 +13,7 @@ from sfg_nas.cost import count_macs, count_params
 from sfg_nas.study.courier import Courier
 from sfg_nas.study.layout import RunFiles
 from sfg_nas.study.locks import FileLocks, Locks
+from sfg_nas.study.stored import are_numbers, is_count, read_object
 from sfg_nas.study.study import Study, training_settings
 from sfg_nas.tasks import Task, relative_gain
 from sfg_nas.training import (
@@ -73,7 +73,13 @@ def load_references(files: RunFiles) -> References | None:
     """
     if not files.references.exists():
         return None
-    return References(**json.loads(files.references.read_text(encoding="utf-8")))
+    counts = ("epochs", "seed", "macs", "params", "hard_sharing_macs", "hard_sharing_params")
+    stored = read_object(
+        files.references,
+        what="scores of single-task networks",
+        keys={"values": are_numbers, **dict.fromkeys(counts, is_count)},
+    )
+    return References(**stored)  # type: ignore[arg-type]
 
 
 def ensure_references(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 import numpy as np
 import pandas as pd
@@ -16,11 +15,13 @@ from sfg_nas.allocation import Allocation
 from sfg_nas.architecture import Architecture
 from sfg_nas.config import StudyConfig, Value
 from sfg_nas.errors import TrainingError, explain
+from sfg_nas.files import read_text
 from sfg_nas.search_space import Candidate
 from sfg_nas.study.layout import RunFiles, TrialFiles
 from sfg_nas.study.provenance import stored_study
 from sfg_nas.study.recorder import read_probabilities
 from sfg_nas.study.references import References, load_references
+from sfg_nas.study.stored import read_metrics, read_state
 from sfg_nas.study.trial import Ledger
 
 
@@ -78,14 +79,17 @@ class Trial:
 
         Args:
             files: The trial's files.
+
+        Raises:
+            SfgNasError: If a file is missing or damaged.
         """
-        state = json.loads(files.state.read_text(encoding="utf-8"))
+        state = read_state(files.state)
         return cls(
             number=int(files.root.name),
-            state=state["state"],
-            values=tuple(state.get("values", ())),
-            reason=state.get("reason", ""),
-            candidate=Candidate.from_json(files.candidate.read_text(encoding="utf-8")),
+            state=str(state["state"]),
+            values=tuple(cast("list[float]", state.get("values", []))),
+            reason=str(state.get("reason", "")),
+            candidate=Candidate.from_json(read_text(files.candidate)),
             files=files,
         )
 
@@ -245,17 +249,14 @@ class Run:
 
 
 def retrained_rows(files: RunFiles) -> pd.DataFrame:
-    """Return one row per retrained network and control.
-
-    Args:
-        files: The run's files.
-    """
+    """Return one row per retrained network and control of the run with these files."""
     rows: list[dict[str, object]] = []
     for path in sorted(files.retrained.glob("*/*/metrics.json")):
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_metrics(path)
         row = {key: value for key, value in content.items() if not isinstance(value, dict)}
         for part in ("validation", "test"):
-            row |= {f"{part}/{key}": value for key, value in content[part].items()}
+            values = cast("dict[str, float]", content[part])
+            row |= {f"{part}/{key}": value for key, value in values.items()}
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from sfg_nas.study.layout import TrialFiles
 from sfg_nas.study.recorder import Recorder
 from sfg_nas.study.references import References
 from sfg_nas.study.scoring import Hardened, harden_and_score, score_epoch
+from sfg_nas.study.stored import read_ledger
 from sfg_nas.study.study import Study, search_settings, training_settings
 from sfg_nas.training import (
     History,
@@ -69,8 +69,11 @@ class Ledger:
 
         Args:
             files: The trial's files.
+
+        Raises:
+            ArchitectureError: If the file is missing or damaged.
         """
-        return cls(**json.loads(files.ledger.read_text(encoding="utf-8")))
+        return cls(**read_ledger(files.ledger))  # type: ignore[arg-type]
 
 
 def run_trial(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import networkx as nx
@@ -62,9 +63,44 @@ def foreign(graph: nx.DiGraph[str]) -> None:
         graph.nodes[source]["group"] = graph.graph["tasks"][:1]
 
 
+def places(graph: nx.DiGraph[str]) -> None:
+    graph.nodes[bank(graph)]["shape"][1] += 1
+
+
+def strided(graph: nx.DiGraph[str]) -> None:
+    graph.nodes[first_bank(graph)]["settings"]["stride"] = [2, 2]
+
+
+def kernel(graph: nx.DiGraph[str]) -> None:
+    graph.nodes[bank(graph)]["settings"]["kernel_size"] = [5, 5]
+
+
+def grouped(graph: nx.DiGraph[str]) -> None:
+    graph.nodes[bank(graph)]["settings"]["groups"] = 0
+
+
+def stray(graph: nx.DiGraph[str]) -> None:
+    node = graph.nodes[bank(graph)]
+    node["params"]["scale"] = node["params"]["weight"]
+
+
+def heavy(graph: nx.DiGraph[str]) -> None:
+    graph.nodes[bank(graph)]["params"]["weight"]["shape"] = [2**15, 2**15, 1, 1]
+
+
+def first_bank(graph: nx.DiGraph[str]) -> str:
+    return min(n for n in graph if graph.nodes[n]["op"] == "conv2d")
+
+
 @pytest.mark.parametrize(
     ("plant", "word"),
     [
+        (places, "gives"),
+        (strided, "gives"),
+        (kernel, "kernel_size"),
+        (grouped, "groups"),
+        (stray, "not those of a filter bank"),
+        (heavy, "more than"),
         (cycle, "cycle"),
         (unknown, "unknown operation"),
         (shape, "channels"),
@@ -78,7 +114,7 @@ def test_a_planted_fault_is_found(plant: Fault, word: str) -> None:
     assert Architecture(nx.DiGraph(graph)).lint() == []
     broken = nx.DiGraph(graph)
     for name in broken:
-        broken.nodes[name].update(graph.nodes[name])
+        broken.nodes[name].update(copy.deepcopy(graph.nodes[name]))
     plant(broken)
     faults = Architecture(broken).lint()
     assert any(word in fault for fault in faults), faults
