@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     __version__: str
     from sfg_nas.allocation import Allocation
     from sfg_nas.architecture import Architecture
-    from sfg_nas.fixed import FixedNetwork, build_network, distill
+    from sfg_nas.fixed import FixedNetwork, build_network, choose_allocation, distill
     from sfg_nas.groups import Groups
     from sfg_nas.sharing import (
         Start,
@@ -45,6 +45,7 @@ _HOME = {
     "Task": "sfg_nas.tasks",
     "Temperature": "sfg_nas.sharing",
     "build_network": "sfg_nas.fixed",
+    "choose_allocation": "sfg_nas.fixed",
     "convert": "sfg_nas.sharing",
     "distill": "sfg_nas.fixed",
     "load_study": "sfg_nas.study",
@@ -65,6 +66,7 @@ __all__ = [
     "Task",
     "Temperature",
     "build_network",
+    "choose_allocation",
     "convert",
     "distill",
     "load_study",

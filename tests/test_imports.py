@@ -39,7 +39,7 @@ HOMES = {
     "mpltern": {"report"},
     "jinja2": {"report"},
     "sklearn": {"data", "study"},
-    "scipy": {"data", "report", "compare"},
+    "scipy": {"data", "report", "compare", "fixed"},
     "monai": {"data", "training"},
     "nibabel": {"data"},
     "pydantic": {"config", "search_space"},

@@ -1,0 +1,233 @@
+"""The most probable allocation within a budget, and a bound on how much better any other could be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linprog
+from scipy.sparse import coo_matrix
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+_SWEEPS, _HALVINGS, _RAISES = 8, 10, 30
+
+
+@dataclass(frozen=True)
+class Connections:
+    """Who reads whom: the cost is the sum over layers, filters k and channels j of R[m_k, m_j].
+
+    Attributes:
+        filters: Cost of a connection times how often each row filters in each layer `[L, V + E]`.
+        channels: How often each row is a channel that each layer reads `[L, V + E]`.
+        reads: The reading rule over the extended owners `[E, E]`.
+        groups: G, the owners that a filter may choose; the first of the extended ones.
+        everyone: The owner of all tasks.
+        fixed: Cost that no allocation changes.
+    """
+
+    filters: Array
+    channels: Array
+    reads: Array
+    groups: int
+    everyone: int
+    fixed: float
+
+    @property
+    def variables(self) -> int:
+        """V, the number of sets of tied filters."""
+        return int(self.filters.shape[1]) - len(self.reads)
+
+    @property
+    def everything(self) -> float:
+        """Cost with everything shared."""
+        table = np.eye(len(self.reads))
+        return self._cost(np.concatenate([table[[self.everyone] * self.variables], table]))
+
+    def cost(self, chosen: Index) -> float:
+        """Return the cost of a group for each variable `[V]`."""
+        return self._cost(self.table(chosen))
+
+    def table(self, chosen: Index) -> Array:
+        """Return the one-hot owners of all rows `[V + E, E]`."""
+        owners = np.eye(len(self.reads))
+        return np.concatenate([owners[chosen], owners])
+
+    def _cost(self, table: Array) -> float:
+        readers, sources = self.filters @ table, self.channels @ table @ self.reads.T
+        return float((readers * sources).sum()) + self.fixed
+
+
+def solve(connections: Connections, scores: Array, limit: float) -> tuple[Index, float] | None:
+    """Return the best allocation found within a limit and an upper bound on every other's score.
+
+    Args:
+        connections: What allocations cost.
+        scores: Gain of each group for each variable `[V, G]`.
+        limit: Greatest cost.
+
+    Returns:
+        A group for each variable `[V]`, and the bound; None if nothing that was tried fits.
+    """
+    best = scores.argmax(1)
+    if connections.cost(best) <= limit:
+        return best, float(scores.max(1).sum())
+    bound, fractional = relaxed(connections, scores, limit)
+    starts = [best, *(np.full(len(best), g) for g in range(connections.groups))]
+    starts += [split(connections, scores)] + ([fractional.argmax(1)] if len(fractional) else [])
+    found = [_within(connections, scores, limit, start) for start in starts]
+    fitting = [chosen for chosen in found if chosen is not None]
+    if not fitting:
+        return None
+    chosen = max(fitting, key=lambda c: _score(scores, c))
+    return chosen, min(bound, float(scores.max(1).sum()))
+
+
+def split(connections: Connections, scores: Array) -> Index:
+    """Return the most probable allocation without groups that read less than they could share."""
+    narrow = connections.reads[: connections.groups, : connections.groups].sum(1)
+    owners = [g for g in range(connections.groups) if narrow[g] == narrow.max()]
+    chosen: Index = np.array(owners)[scores[:, owners].argmax(1)]
+    return chosen
+
+
+def _score(scores: Array, chosen: Index) -> float:
+    return float(scores[np.arange(len(chosen)), chosen].sum())
+
+
+def _within(connections: Connections, scores: Array, limit: float, start: Index) -> Index | None:
+    """Return an allocation within the limit: the price of cost is raised until it fits, then halved in on."""
+    low, high = 0.0, 1.0 / max(connections.everything, 1.0)
+    fitting: Index | None = None
+    for _ in range(_RAISES):
+        fitting = _ascend(connections, scores, high, start)
+        if connections.cost(fitting) <= limit:
+            break
+        low, high, fitting = high, high * 4, None
+    if fitting is None:
+        return None
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        candidate = _ascend(connections, scores, middle, start)
+        if connections.cost(candidate) <= limit:
+            high = middle
+            fitting = max(fitting, candidate, key=lambda c: _score(scores, c))
+        else:
+            low = middle
+    return _improve(connections, scores, limit, fitting)
+
+
+def _ascend(connections: Connections, scores: Array, price: float, start: Index) -> Index:
+    """Return a local optimum of score less price times cost, one variable at a time."""
+    chosen = start.copy()
+    readers, sources = _sums(connections, chosen)
+    for _ in range(_SWEEPS):
+        before = chosen.copy()
+        for v in range(len(chosen)):
+            gain = scores[v] - price * _marginal(connections, v, chosen[v], readers, sources)
+            new = int(gain.argmax())
+            if new != chosen[v] and gain[new] > gain[chosen[v]] + 1e-12:
+                _move(connections, v, chosen[v], new, readers, sources)
+                chosen[v] = new
+        if np.array_equal(before, chosen):
+            break
+    return chosen
+
+
+def _sums(connections: Connections, chosen: Index) -> tuple[Array, Array]:
+    """Return, for every layer and owner, its filters `[L, E]` and its channels `[L, E]`."""
+    table = connections.table(chosen)
+    return connections.filters @ table, connections.channels @ table
+
+
+def _marginal(connections: Connections, v: int, now: int, readers: Array, sources: Array) -> Array:
+    """Return what a variable costs in each group, the others staying `[G]`."""
+    own_filters, own_channels = connections.filters[:, v], connections.channels[:, v]
+    others, theirs = sources.copy(), readers.copy()
+    others[:, now] -= own_channels
+    theirs[:, now] -= own_filters
+    reads = connections.reads
+    total = own_filters @ (others @ reads.T) + own_channels @ (theirs @ reads)
+    found: Array = total[: connections.groups]
+    return found
+
+
+def _move(
+    connections: Connections, v: int, old: int, new: int, readers: Array, sources: Array
+) -> None:
+    for sums, own in ((readers, connections.filters), (sources, connections.channels)):
+        sums[:, old] -= own[:, v]
+        sums[:, new] += own[:, v]
+
+
+def _improve(connections: Connections, scores: Array, limit: float, chosen: Index) -> Index:
+    """Return the allocation after every single move that raises the score and still fits."""
+    chosen = chosen.copy()
+    readers, sources = _sums(connections, chosen)
+    cost = connections.cost(chosen)
+    for v in np.argsort(scores[np.arange(len(chosen)), chosen] - scores.max(1), kind="stable"):
+        costs = _marginal(connections, int(v), chosen[v], readers, sources)
+        after = cost + costs - costs[chosen[v]]
+        allowed = np.where(after <= limit, scores[v], -np.inf)
+        new = int(allowed.argmax())
+        if allowed[new] > scores[v, chosen[v]]:
+            _move(connections, int(v), chosen[v], new, readers, sources)
+            cost, chosen[v] = float(after[new]), new
+    return chosen
+
+
+def relaxed(connections: Connections, scores: Array, limit: float) -> tuple[float, Array]:
+    """Return an upper bound of the score within a limit, and the fractions that attain it `[V, G]`.
+
+    Each product of a layer's filters a and channels b of one owner, 0 <= a <= A and 0 <= b <= B, is
+    replaced by its convex envelope max(0, A b + B a - A B) (McCormick 1976): a linear program.
+    """
+    count, groups = scores.shape
+    layers, owners = len(connections.filters), len(connections.reads)
+    fixed = np.eye(owners)
+    base_a = connections.filters[:, count:] @ fixed  # [L, E]
+    base_b = connections.channels[:, count:] @ connections.reads.T
+    most_a = base_a + np.pad(
+        np.repeat(connections.filters[:, :count].sum(1)[:, None], groups, 1),
+        ((0, 0), (0, owners - groups)),
+    )
+    most_b = base_b + connections.channels[:, :count].sum(1)[:, None] * connections.reads[
+        :, :groups
+    ].any(1)
+    rows, columns, values, right = [], [], [], []
+    for row, (layer, owner) in enumerate(np.ndindex(layers, owners)):
+        a_top, b_top = most_a[layer, owner], most_b[layer, owner]
+        for v in np.flatnonzero(connections.filters[layer, :count]) if owner < groups else ():
+            rows.append(row)
+            columns.append(int(v) * groups + owner)
+            values.append(b_top * connections.filters[layer, v])
+        for v in np.flatnonzero(connections.channels[layer, :count]):
+            for g in np.flatnonzero(connections.reads[owner, :groups]):
+                rows.append(row)
+                columns.append(int(v) * groups + int(g))
+                values.append(a_top * connections.channels[layer, v])
+        rows.append(row)
+        columns.append(count * groups + row)
+        values.append(-1.0)
+        known = b_top * base_a[layer, owner] + a_top * base_b[layer, owner]
+        right.append(a_top * b_top - known)
+    products = layers * owners
+    rows += [products] * products
+    columns += list(range(count * groups, count * groups + products))
+    values += [1.0] * products
+    right.append(limit - connections.fixed)
+    shape = (products + 1, count * groups + products)
+    each = np.arange(count * groups)
+    simplex = coo_matrix((np.ones(count * groups), (each // groups, each)), (count, shape[1]))
+    found = linprog(
+        np.concatenate([-scores.reshape(-1), np.zeros(products)]),
+        A_ub=coo_matrix((values, (rows, columns)), shape).tocsr(),
+        b_ub=np.array(right),
+        A_eq=simplex.tocsr(),
+        b_eq=np.ones(count),
+        method="highs",
+    )
+    if not found.success:
+        return float("inf"), np.empty((0, groups))
+    return float(-found.fun) + 1e-9, found.x[: count * groups].reshape(count, groups)
