@@ -20,7 +20,16 @@ from sfg_nas.compare.results import comparisons, long, networks
 from sfg_nas.compare.verdict import verdict
 from sfg_nas.errors import ConfigError, SfgNasError, TrainingError, explain
 from sfg_nas.report import plot_comparison
-from sfg_nas.study import Progress, ProgressCallback, Run, RunFiles, Study, Trial, locked
+from sfg_nas.study import (
+    OwnBackbone,
+    Progress,
+    ProgressCallback,
+    Run,
+    RunFiles,
+    Study,
+    Trial,
+    locked,
+)
 from sfg_nas.study.progress import silent
 from sfg_nas.study.provenance import begin_run, stored_study
 from sfg_nas.training import write_atomically, write_text
@@ -48,11 +57,12 @@ class Comparison:
     notes: tuple[str, ...]
 
 
-def compare(
+def compare(  # noqa: PLR0913 (the public face: each is a choice of its own)
     study: Study,
     methods: Sequence[str] | None = None,
     seeds: int | None = None,
     *,
+    backbone: OwnBackbone | None = None,
     runs: Path = Path("runs"),
     source: Run | None = None,
     workers: Workers = ALONE,
@@ -69,6 +79,7 @@ def compare(
         study: From `load_study`.
         methods: Names out of `METHODS`, with or without arguments; None for the study's, or else the usual ones.
         seeds: Trainings of each method; None for the study's number.
+        backbone: A network of your own in place of the study's, see `load_study`.
         runs: The folder of run directories.
         source: A run whose trial is `found`; None for the study's own, which is searched first if need be.
         workers: Who trains; this process alone, or several.
@@ -82,6 +93,7 @@ def compare(
         ConfigError: If a method does not exist, or not for this network, or the run was begun with another study.
         TrainingError: If a reference cannot be trained, or a worker dies.
     """
+    study = study.using(backbone=backbone)
     section = study.config.compare
     named = methods if methods is not None else section.methods
     names = chosen(named)

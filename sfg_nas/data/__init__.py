@@ -15,6 +15,7 @@ from sfg_nas.data.guess import TableGuess, guess_table
 from sfg_nas.data.images import DataBundle, Examples, ImageSet
 from sfg_nas.data.labelled import LabelledPhotos, photos_of_folder, photos_of_table
 from sfg_nas.data.location import Location, Progress
+from sfg_nas.data.own import OwnData, bundle_from_dataset
 from sfg_nas.data.preparation import PREPARATION_FILE, Preparation
 from sfg_nas.data.splits import Splits, random_splits
 from sfg_nas.data.table import base_of
@@ -117,6 +118,7 @@ __all__ = [
     "LabelledPhotos",
     "Location",
     "Patches",
+    "OwnData",
     "Preparation",
     "Progress",
     "Scan",
@@ -126,6 +128,7 @@ __all__ = [
     "VolumeSettings",
     "base_of",
     "bundle_from_arrays",
+    "bundle_from_dataset",
     "data_options",
     "decode_batches",
     "find_photos",

@@ -4,12 +4,13 @@ from sfg_nas.study.controls import CONTROLS
 from sfg_nas.study.draft import Draft, draft_study
 from sfg_nas.study.layout import RunFiles, TrialFiles, locked
 from sfg_nas.study.names import known_names, read_study
+from sfg_nas.study.own import BackboneFactory, OwnBackbone
 from sfg_nas.study.progress import Progress, ProgressCallback
 from sfg_nas.study.references import References
 from sfg_nas.study.retrain import retrain
 from sfg_nas.study.run import Run, Trial
 from sfg_nas.study.search import search
-from sfg_nas.study.study import BackboneFactory, Study, load_study
+from sfg_nas.study.study import Study, as_study, load_study
 from sfg_nas.study.table import paired_differences, summarise
 from sfg_nas.study.trial import Ledger
 
@@ -18,6 +19,7 @@ __all__ = [
     "BackboneFactory",
     "Draft",
     "Ledger",
+    "OwnBackbone",
     "Progress",
     "ProgressCallback",
     "References",
@@ -26,6 +28,7 @@ __all__ = [
     "Study",
     "Trial",
     "TrialFiles",
+    "as_study",
     "draft_study",
     "known_names",
     "load_study",

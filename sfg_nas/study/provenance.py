@@ -14,11 +14,14 @@ from sfg_nas.config import StudyConfig, Value, dump_study, read_yaml
 from sfg_nas.errors import ConfigError, explain
 from sfg_nas.study.layout import RunFiles
 from sfg_nas.study.names import FOLDER, PROVENANCE
-from sfg_nas.study.study import Study
+from sfg_nas.study.own import name_of_backbone
+from sfg_nas.study.study import Study, registered_backbone
 from sfg_nas.training import write_text
 
 FREE = ("search.trials", "retrain.", "compare.", "expected.", "expected")
 """Keys that may change between two calls on one run: they do not change what a trial is."""
+OWN = "own_backbone"
+"""The entry of the provenance that names a network that stands in no registry."""
 
 
 def begin_run(study: Study, files: RunFiles) -> None:
@@ -41,6 +44,7 @@ def begin_run(study: Study, files: RunFiles) -> None:
         "data_fingerprint": study.data.fingerprint,
         "tasks": [task.name for task in study.tasks],
         "seed": study.config.search.seed,
+        OWN: None if study.backbone is registered_backbone else name_of_backbone(study.backbone),
         FOLDER: None if study.folder is None else str(study.folder.resolve()),
     }
     if files.study.exists():
@@ -55,10 +59,11 @@ def begin_run(study: Study, files: RunFiles) -> None:
 def _refuse_changes(study: Study, path: Path, provenance: Mapping[str, Value]) -> None:
     before = _stored(path)
     now = _flat(study.config.model_dump(mode="json"))
-    now[f"{PROVENANCE}.data_fingerprint"] = provenance["data_fingerprint"]
+    same = ("data_fingerprint", OWN)
+    now |= {f"{PROVENANCE}.{key}": provenance.get(key) for key in same}
     skipped = (*FREE, f"{PROVENANCE}.")
     keys = [key for key in {**before, **now} if not key.startswith(skipped)]
-    keys.append(f"{PROVENANCE}.data_fingerprint")
+    keys += [f"{PROVENANCE}.{key}" for key in same]
     changed = [
         f"{key}: {before.get(key)!r} -> {now.get(key)!r}"
         for key in keys

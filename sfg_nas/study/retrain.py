@@ -17,6 +17,7 @@ from sfg_nas.cost import count_params
 from sfg_nas.data import PREPARATION_FILE, Preparation
 from sfg_nas.study.controls import CONTROLS
 from sfg_nas.study.layout import RunFiles, locked
+from sfg_nas.study.own import OwnBackbone
 from sfg_nas.study.progress import Progress, ProgressCallback, silent
 from sfg_nas.study.provenance import begin_run
 from sfg_nas.study.references import macs_of
@@ -49,11 +50,12 @@ VARIANT_KEYS = ("trial", "teacher_weight", "teacher_temperature", "patience", "p
 _KEYS = ("method", "name", "seed", "epochs", "learning_rate", "init", *VARIANT_KEYS)
 
 
-def retrain(
+def retrain(  # noqa: PLR0913 (the public face: each is a choice of its own)
     study: Study,
     architecture: Architecture | Trial,
     seeds: int | None = None,
     *,
+    backbone: OwnBackbone | None = None,
     runs: Path = Path("runs"),
     controls: Sequence[str] = CONTROLS,
     how: RetrainConfig | None = None,
@@ -68,6 +70,7 @@ def retrain(
         study: From `load_study`; its backbone is that of the controls.
         architecture: The found one, or the trial that found it.
         seeds: Independent trainings of each network; None for the study's number.
+        backbone: A network of your own in place of the study's, see `load_study`.
         runs: The folder of run directories.
         controls: Some of `CONTROLS` and of the registry of baselines.
         how: Epochs, start, teacher and so on, in place of the study's `retrain` section.
@@ -82,6 +85,7 @@ def retrain(
         ConfigError: If the run was begun with another study, or a supernet is needed and there is none.
         TrainingError: If a loss is not finite.
     """
+    study = study.using(backbone=backbone)
     files = RunFiles(runs / study.config.name)
     with locked(files.lock("begin")):
         begin_run(study, files)

@@ -5,24 +5,28 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from sfg_nas.data import DataBundle, OwnData
 from sfg_nas.errors import TrainingError, explain
 from sfg_nas.study.layout import RunFiles
 from sfg_nas.study.locks import LostLockError
+from sfg_nas.study.own import OwnBackbone
 from sfg_nas.study.place import Place, open_place
 from sfg_nas.study.progress import Progress, ProgressCallback, silent
 from sfg_nas.study.references import References, ensure_references
 from sfg_nas.study.run import Run
 from sfg_nas.study.storage import STORAGE_ERRORS
-from sfg_nas.study.study import Study
+from sfg_nas.study.study import Study, as_study
 from sfg_nas.study.transfer import transfer
 from sfg_nas.study.worker import Worker
 from sfg_nas.study.workers import Errand, run_workers
 from sfg_nas.training import History
 
 
-def search(
-    study: Study,
+def search(  # noqa: PLR0913 (the public face: each is a choice of its own)
+    study: Study | str | Path,
     *,
+    backbone: OwnBackbone | None = None,
+    data: DataBundle | OwnData | None = None,
     runs: Path = Path("runs"),
     trials: int | None = None,
     device: str = "cpu",
@@ -37,7 +41,9 @@ def search(
     not interrupted.
 
     Args:
-        study: From `load_study`.
+        study: From `load_study`, or a study file.
+        backbone: A network of your own in place of the study's, see `load_study`.
+        data: A data set of your own in place of the study's, see `load_study`.
         runs: The folder of run directories.
         trials: How many trials there shall be over all calls, however they end; None for the study's number.
         device: Where to train.
@@ -52,6 +58,7 @@ def search(
         ConversionError: If the backbone cannot be made searchable.
         TrainingError: If the single-task references cannot be trained, or the storage is lost.
     """
+    study = as_study(study, backbone, data)
     total = trials or study.config.search.trials
     if not RunFiles(runs / study.config.name).study.exists():
         # What the study's own values cannot build, no trial can: said before anything is written or trained.

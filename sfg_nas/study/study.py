@@ -22,15 +22,13 @@ from sfg_nas.config import (
     Value,
     parse_overrides,
 )
-from sfg_nas.data import DataBundle, Location, load_data
+from sfg_nas.data import DataBundle, Location, OwnData, bundle_from_dataset, load_data
 from sfg_nas.search_space import Candidate, SearchSpace, check_whole_study, resolve_space
 from sfg_nas.sharing import PRESETS, Start, Supernet, Temperature, activation_first, convert
 from sfg_nas.study.names import known_names, read_study
+from sfg_nas.study.own import BackboneFactory, OwnBackbone, check_own_size, own_backbone
 from sfg_nas.tasks import Task
 from sfg_nas.training import SearchSettings, Settings, derive_seed, fenced_random_state
-
-BackboneFactory = Callable[[BackboneConfig, Sequence[int]], nn.Module]
-"""Makes a backbone from its section of the study and the image's shape (C, H, W)."""
 
 
 def registered_backbone(config: BackboneConfig, image_shape: Sequence[int]) -> nn.Module:
@@ -72,6 +70,31 @@ class Study:
     backbone: BackboneFactory = field(default=registered_backbone)
     folder: Path | None = None
     near: Allocation | None = None
+
+    def using(
+        self,
+        *,
+        backbone: OwnBackbone | None = None,
+        data: DataBundle | OwnData | None = None,
+    ) -> Study:
+        """Return the study with a network or data of one's own; None keeps what it has.
+
+        Args:
+            backbone: As for `load_study`.
+            data: As for `load_study`.
+
+        Raises:
+            ConfigError: If the search space varies the size of a network that has one size.
+            DataError: If the data is not usable.
+        """
+        study = self
+        if backbone is not None:
+            make = own_backbone(backbone)
+            check_own_size(make, list(self.space))
+            study = replace(study, backbone=make)
+        if data is not None:
+            study = replace(study, data=_choose_tasks(_own_data(data, self.config), self.config))
+        return study
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -202,8 +225,8 @@ def load_study(
     *,
     data_root: Path | None = None,
     cache: Path | None = None,
-    backbone: BackboneFactory | None = None,
-    data: DataBundle | None = None,
+    backbone: OwnBackbone | None = None,
+    data: DataBundle | OwnData | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Study:
     """Return the study of a file, with its data loaded.
@@ -213,8 +236,10 @@ def load_study(
         overrides: `key=value` texts, or dotted keys and values.
         data_root: The folder that holds the data sets.
         cache: The folder for decoded images.
-        backbone: A maker of backbones of your own, instead of the registry's.
-        data: A data set of your own, instead of the registry's.
+        backbone: A network of your own in place of the study's: a module that maps images [N, C, H, W] to
+            features, which is copied and gets new weights each time, or a function that makes one.
+        data: A data set of your own in place of the study's: any `Dataset` that yields
+            `(image, {task: target})`, one for each part by name, or a `DataBundle`.
         progress: Called with (images done, images in all) while images are decoded.
 
     Raises:
@@ -236,17 +261,39 @@ def load_study(
     config, space = check_whole_study(document, changes, names, beside=folder)
     config = resolve_space(config, space)
     bundle = (
-        data
+        _own_data(data, config)
         if data is not None
         else _load_bundle(config, Location(data_root, cache, progress, folder))
     )
-    return Study(
-        config=config,
-        data=_choose_tasks(bundle, config),
-        space=space,
-        backbone=backbone or registered_backbone,
-        folder=folder,
-    )
+    study = Study(config=config, data=_choose_tasks(bundle, config), space=space, folder=folder)
+    return study.using(backbone=backbone)
+
+
+def as_study(
+    study: Study | str | Path | Mapping[str, Value],
+    backbone: OwnBackbone | None = None,
+    data: DataBundle | OwnData | None = None,
+) -> Study:
+    """Return a study that is ready to run, with a network or data of one's own if they are given.
+
+    Args:
+        study: From `load_study`, or what that takes.
+        backbone: As for `load_study`.
+        data: As for `load_study`.
+
+    Raises:
+        ConfigError: If the study is wrong.
+        DataError: If the data is.
+    """
+    if isinstance(study, Study):
+        return study.using(backbone=backbone, data=data)
+    return load_study(study, backbone=backbone, data=data)
+
+
+def _own_data(data: DataBundle | OwnData, config: StudyConfig) -> DataBundle:
+    if isinstance(data, DataBundle):
+        return data
+    return bundle_from_dataset(data, seed=config.data.seed)
 
 
 def _load_bundle(config: StudyConfig, place: Location) -> DataBundle:

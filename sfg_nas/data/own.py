@@ -1,0 +1,168 @@
+"""From any `Dataset` that yields `(image, {task: target})` to a data set of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NoReturn, Protocol, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from sfg_nas.data.arrays import bundle_from_arrays
+from sfg_nas.data.augment import AUGMENTATIONS
+from sfg_nas.data.images import DataBundle
+from sfg_nas.data.splits import Splits, random_splits
+from sfg_nas.errors import DataError, explain
+from sfg_nas.tasks import Task
+
+T_co = TypeVar("T_co", covariant=True)
+Example = tuple[object, Mapping[str, object]]
+Array = NDArray[np.generic]
+PARTS = ("train", "validation", "test")
+
+
+class MapStyle(Protocol[T_co]):
+    """What torch calls a map-style data set."""
+
+    def __len__(self) -> int:
+        """Count the examples."""
+
+    def __getitem__(self, index: int, /) -> T_co:
+        """Return one example."""
+
+
+Examples = MapStyle[Example] | Iterable[Example]
+OwnData = Examples | Mapping[str, Examples]
+"""One data set that is divided by a seed, or one for each of train, validation and test."""
+
+
+def bundle_from_dataset(
+    dataset: OwnData,
+    tasks: Sequence[Task] | None = None,
+    *,
+    name: str = "own",
+    validation: float = 0.15,
+    test: float = 0.15,
+    seed: int = 0,
+) -> DataBundle:
+    """Return a data set made of examples `(image, {task: target})`.
+
+    Each example is asked for once and kept in memory, so give images in the size that the network
+    shall see, of uint8 where possible; whatever the data set does at random is frozen. A target that
+    is None, absent, NaN, or a negative class is missing.
+
+    Args:
+        dataset: Of torch, or any other sequence or iterable; or a mapping with one for each of
+            `train`, `validation` and `test`. Images are tensors or arrays `[C, H, W]`, or Pillow's.
+        tasks: What the targets mean; None to tell it from their type (as the attribute `tasks` of the
+            data set, where it has one): whole numbers are classes, numbers with a point are a
+            regression, a vector of 0 and 1 is multi-label, whole and other numbers at every pixel are
+            a segmentation and a dense regression.
+        name: Of the data set.
+        validation: The share of the validation part, if the parts are drawn.
+        test: The share of the test part, likewise.
+        seed: Of that draw.
+
+    Raises:
+        DataError: If there is no example, or images or targets do not fit together.
+    """
+    given = dataset if isinstance(dataset, Mapping) else {"": dataset}
+    if isinstance(dataset, Mapping) and set(dataset) != set(PARTS):
+        _refuse(name, f"data sets for {', '.join(PARTS)} are needed", ", ".join(dataset) or "none")
+    parts = {part: list(_examples(given[part], name)) for part in given}
+    examples = [example for part in parts.values() for example in part]
+    if not examples:
+        _refuse(name, "at least one example is needed", "none")
+    arrays = [_image(image, place, name) for place, (image, _) in enumerate(examples)]
+    shapes = sorted({array.shape for array in arrays})
+    if len(shapes) > 1:
+        _refuse(name, "images of the same shape are needed", ", ".join(map(str, shapes[:5])))
+    images = np.stack(arrays)
+    names = list(dict.fromkeys(task for _, targets in examples for task in targets))
+    columns = {task: [targets.get(task) for _, targets in examples] for task in names}
+    known = tasks or getattr(dataset, "tasks", None) or [_told(n, columns[n], name) for n in names]
+    labels = {
+        task.name: _labels(task, columns.get(task.name, []), images.shape, name) for task in known
+    }
+    if isinstance(dataset, Mapping):
+        ends = np.cumsum([len(parts[part]) for part in PARTS])
+        rows = np.split(np.arange(len(examples)), ends[:-1])
+        splits = Splits(rows[0], rows[1], rows[2])
+    else:
+        splits = random_splits(len(examples), validation=validation, test=test, seed=seed)
+    flat = not any(task.dense for task in known)
+    return bundle_from_arrays(
+        images, labels, known, splits=splits, name=name,
+        augmentations=tuple(AUGMENTATIONS) if flat else (),
+    )  # fmt: skip
+
+
+def _examples(dataset: Examples, name: str) -> Iterator[Example]:
+    if hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__"):
+        indexed = cast("MapStyle[Example]", dataset)
+        found: Iterable[object] = (indexed[index] for index in range(len(indexed)))
+    elif isinstance(dataset, Iterable):
+        found = dataset
+    else:
+        _refuse(name, "a data set with __getitem__ and __len__, or __iter__, is needed", dataset)
+    for example in found:
+        sound = isinstance(example, tuple | list) and len(example) == 2
+        if not sound or not isinstance(example[1], Mapping):  # type: ignore[index]
+            _refuse(name, "each example must be (image, {task: target})", type(example).__name__)
+        yield example[0], example[1]  # type: ignore[index]
+
+
+def _image(image: object, place: int, name: str) -> Array:
+    if isinstance(image, Image.Image):
+        array = np.asarray(image)
+        return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+    array = _array(image)
+    if array.ndim < 3:
+        rule = "images [C, H, W] are needed"
+        _refuse(f"{name}: example {place}", rule, f"an image of shape {array.shape}")
+    return array
+
+
+def _array(value: object) -> Array:
+    return value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
+
+
+def _told(task: str, column: Sequence[object], name: str) -> Task:
+    """Return the task that targets of this type stand for."""
+    known = [_array(value) for value in column if value is not None]
+    if not known:
+        _refuse(f"{name}: {task}", "at least one target is needed", "none")
+    first = known[0]
+    whole = np.issubdtype(first.dtype, np.integer) or first.dtype == np.bool_
+    top = max(int(np.nanmax(value)) for value in known) if whole else 0
+    if first.ndim == 1 and all(np.isin(value, (-1, 0, 1)).all() for value in known):
+        return Task(task, "multi-label", len(first))
+    if first.ndim == 1:
+        _refuse(f"{name}: {task}", "a number, a vector of 0 and 1, or a map is needed", first.shape)
+    kinds = (
+        ("classification", "regression")
+        if first.ndim == 0
+        else ("segmentation", "dense-regression")
+    )
+    return Task(task, kinds[0], max(2, top + 1)) if whole else Task(task, kinds[1])
+
+
+def _labels(task: Task, column: Sequence[object], images: tuple[int, ...], name: str) -> Array:
+    shape = task.target_shape(images[1:])
+    labels = np.full((images[0], *shape), np.nan)
+    for place, value in enumerate(column):
+        if value is None:
+            continue
+        array = _array(value)
+        if array.shape != shape:
+            where = f"{name}: example {place}: {task.name}"
+            _refuse(where, f"a target of shape {shape} is needed", array.shape)
+        labels[place] = array.astype(np.float64)
+    return labels
+
+
+def _refuse(where: str, rule: str, found: object) -> NoReturn:
+    do = "check what the data set yields"
+    raise DataError(explain(where=where, rule=rule, found=str(found), do=do))

@@ -1,0 +1,129 @@
+"""Networks of one's own in place of the study's: a module, a class, or a function that makes one."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import cast
+
+from torch import nn
+
+from sfg_nas.config import BackboneConfig
+from sfg_nas.errors import ConfigError, explain
+
+BackboneFactory = Callable[[BackboneConfig, Sequence[int]], nn.Module]
+"""Makes a backbone from its section of the study and the image's shape (C, H, W)."""
+OwnBackbone = nn.Module | BackboneFactory | Callable[[], nn.Module]
+"""A module; or what makes one, called with nothing or as a `BackboneFactory`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Copies:
+    """Makes copies of one module with new weights.
+
+    Every layer with a `reset_parameters` (all of torch's) draws new ones, so that each trial and each
+    seed starts afresh; a parameter that belongs to no such layer keeps its value. Where the values
+    matter (a pretrained network, an initialisation of one's own) give a function instead.
+
+    Attributes:
+        module: Left as it is.
+    """
+
+    module: nn.Module
+
+    def __call__(self, config: BackboneConfig, image_shape: Sequence[int]) -> nn.Module:
+        """Return a new copy; its size is the module's own."""
+        del config, image_shape
+        made = deepcopy(self.module)
+        for layer in made.modules():
+            reset = getattr(layer, "reset_parameters", None)
+            if callable(reset):
+                reset()
+        return made
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """Calls a function or class that takes nothing.
+
+    Attributes:
+        make: Returns a new module.
+    """
+
+    make: Callable[[], nn.Module]
+
+    def __call__(self, config: BackboneConfig, image_shape: Sequence[int]) -> nn.Module:
+        """Return a new module; its size is its own."""
+        del config, image_shape
+        return self.make()
+
+
+def own_backbone(given: OwnBackbone) -> BackboneFactory:
+    """Return the maker of backbones that a user's module, class or function stands for.
+
+    Args:
+        given: A module, a function or class without required parameters, or one that takes the
+            study's `backbone` section and the image's shape.
+
+    Raises:
+        ConfigError: If it is none of these.
+    """
+    if isinstance(given, nn.Module):
+        return Copies(given)
+    if isinstance(given, Copies | Made):
+        return given
+    if callable(given):
+        try:
+            signature = inspect.signature(given)
+        except (TypeError, ValueError):  # built into C: nothing can be told
+            return cast("BackboneFactory", given)
+        for arguments, maker in (
+            ((), Made(cast("Callable[[], nn.Module]", given))),
+            ((1, 2), given),
+        ):
+            try:
+                signature.bind(*arguments)
+            except TypeError:
+                continue
+            return cast("BackboneFactory", maker)
+    raise ConfigError(
+        explain(
+            where="backbone",
+            rule="a module, or a function that takes nothing or (section, image shape), is needed",
+            found=repr(given)[:80],
+            do="pass for example backbone=my_module, or backbone=lambda: MyNetwork()",
+        )
+    )
+
+
+def name_of_backbone(make: BackboneFactory) -> str:
+    """Return what a run notes of a backbone that stands in no registry.
+
+    Args:
+        make: From `own_backbone`.
+    """
+    if isinstance(make, Copies):
+        count = sum(parameter.numel() for parameter in make.module.parameters())
+        return f"{type(make.module).__name__} with {count} parameters"
+    inner = make.make if isinstance(make, Made) else make
+    return str(getattr(inner, "__qualname__", type(inner).__name__))
+
+
+def check_own_size(make: BackboneFactory, keys: Sequence[str]) -> None:
+    """Refuse a search over the size of a network that has one size only.
+
+    Args:
+        make: From `own_backbone`.
+        keys: What the search space varies.
+
+    Raises:
+        ConfigError: If a key of the backbone is among them.
+    """
+    varied = [key for key in keys if key.startswith("backbone.")]
+    if varied and isinstance(make, Copies | Made):
+        rule = "a module of your own has one size, so no size can be searched"
+        do = "take it out of the space, or pass a function (section, image shape) -> module"
+        found = ", ".join(varied)
+        raise ConfigError(explain(where="search.space", rule=rule, found=found, do=do))
