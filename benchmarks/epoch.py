@@ -22,7 +22,7 @@ import sfg_nas
 from sfg_nas.baselines import BASELINES
 from sfg_nas.cost import count_macs
 from sfg_nas.study import Run, Study, load_study
-from sfg_nas.study.study import search_settings
+from sfg_nas.study.settings import search_settings
 from sfg_nas.training import SupernetMethod, SupervisedMethod
 
 

@@ -12,7 +12,7 @@ from sfg_nas.compare.plain import at_width
 from sfg_nas.compare.readings import expected, hard, monte_carlo
 from sfg_nas.config import StudyConfig
 from sfg_nas.sharing import Supernet
-from sfg_nas.study.study import search_settings
+from sfg_nas.study.settings import search_settings
 from sfg_nas.training import ParameterGroup, SupernetMethod, SupervisedMethod, derive_seed
 
 

@@ -13,8 +13,9 @@ from sfg_nas.cost import count_macs, count_params
 from sfg_nas.study.courier import Courier
 from sfg_nas.study.layout import RunFiles
 from sfg_nas.study.locks import FileLocks, Locks
+from sfg_nas.study.settings import training_settings
 from sfg_nas.study.stored import are_numbers, is_count, read_object
-from sfg_nas.study.study import Study, training_settings
+from sfg_nas.study.study import Study
 from sfg_nas.tasks import Task, relative_gain
 from sfg_nas.training import (
     History,

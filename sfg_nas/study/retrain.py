@@ -23,7 +23,8 @@ from sfg_nas.study.provenance import begin_run
 from sfg_nas.study.references import macs_of
 from sfg_nas.study.retrain_entries import FOUND, Entry, make_entries, variant_folders
 from sfg_nas.study.run import Run, Trial, retrained_rows
-from sfg_nas.study.study import Study, training_settings
+from sfg_nas.study.settings import training_settings
+from sfg_nas.study.study import Study
 from sfg_nas.study.table import SINGLE_TASK, paired_differences, summarise
 from sfg_nas.training import (
     SCORE,

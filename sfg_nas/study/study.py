@@ -18,17 +18,16 @@ from sfg_nas.config import (
     Names,
     SharingConfig,
     StudyConfig,
-    TrainingConfig,
     Value,
     parse_overrides,
 )
 from sfg_nas.data import DataBundle, Location, OwnData, bundle_from_dataset, load_data
 from sfg_nas.search_space import Candidate, SearchSpace, check_whole_study, resolve_space
-from sfg_nas.sharing import PRESETS, Start, Supernet, Temperature, activation_first, convert
+from sfg_nas.sharing import PRESETS, Start, Supernet, activation_first, convert
 from sfg_nas.study.names import known_names, read_study
 from sfg_nas.study.own import BackboneFactory, OwnBackbone, check_own_size, own_backbone
 from sfg_nas.tasks import Task
-from sfg_nas.training import SearchSettings, Settings, derive_seed, fenced_random_state
+from sfg_nas.training import derive_seed, fenced_random_state
 
 
 def registered_backbone(config: BackboneConfig, image_shape: Sequence[int]) -> nn.Module:
@@ -167,55 +166,6 @@ def _start(sharing: SharingConfig) -> Start:
         concentration=start.concentration,
         proportions=start.proportions,
         split=start.split,
-    )
-
-
-def training_settings(
-    training: TrainingConfig,
-    augment: Sequence[str],
-    *,
-    epochs: int | None = None,
-    learning_rate: float | None = None,
-) -> Settings:
-    """Return what the loop needs from the study's training section.
-
-    Args:
-        training: The section.
-        augment: Names of augmentations.
-        epochs: Other epochs than the section's.
-        learning_rate: Another rate than the section's.
-    """
-    epochs = epochs or training.epochs
-    return Settings(
-        epochs=epochs,
-        batch_size=training.batch_size,
-        optimizer=training.optimizer,
-        learning_rate=learning_rate or training.learning_rate,
-        weight_decay=training.weight_decay,
-        schedule=training.schedule,
-        warmup_epochs=min(training.warmup_epochs, epochs - 1),
-        clip=training.clip,
-        augment=tuple(augment),
-    )
-
-
-def search_settings(config: StudyConfig, examples: int) -> SearchSettings:
-    """Return what the supernet's method needs from a trial's configuration.
-
-    Args:
-        config: The configuration of a trial.
-        examples: Training examples.
-    """
-    sharing = config.sharing
-    shape = sharing.temperature
-    return SearchSettings(
-        temperature=Temperature(shape.shape, shape.start, shape.end, shape.rate),
-        allocation_learning_rate=config.training.allocation_learning_rate,
-        lambda1=sharing.lambda1,
-        lambda2=sharing.lambda2,
-        lambda3=sharing.lambda3,
-        examples=examples,
-        warmup=sharing.warmup_epochs / config.training.epochs,
     )
 
 

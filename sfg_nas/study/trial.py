@@ -12,8 +12,9 @@ from sfg_nas.study.layout import TrialFiles
 from sfg_nas.study.recorder import Recorder
 from sfg_nas.study.references import References
 from sfg_nas.study.scoring import Hardened, harden_and_score, score_epoch
+from sfg_nas.study.settings import search_settings, training_settings
 from sfg_nas.study.stored import read_ledger
-from sfg_nas.study.study import Study, search_settings, training_settings
+from sfg_nas.study.study import Study
 from sfg_nas.training import (
     History,
     SupernetMethod,

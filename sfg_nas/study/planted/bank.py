@@ -17,7 +17,8 @@ from sfg_nas.data import DataBundle, Examples
 from sfg_nas.data.planted import Truth, plant
 from sfg_nas.sharing import Supernet
 from sfg_nas.study.planted.roles import role_scores
-from sfg_nas.study.study import Study, search_settings, training_settings
+from sfg_nas.study.settings import search_settings, training_settings
+from sfg_nas.study.study import Study
 from sfg_nas.training import SupernetMethod, derive_seed, fit, make_fabric
 
 THRESHOLD = 0.5

@@ -1,0 +1,58 @@
+"""From the sections of a study to what the training loop and the supernet's method take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sfg_nas.config import StudyConfig, TrainingConfig
+from sfg_nas.sharing import Temperature
+from sfg_nas.training import SearchSettings, Settings
+
+
+def training_settings(
+    training: TrainingConfig,
+    augment: Sequence[str],
+    *,
+    epochs: int | None = None,
+    learning_rate: float | None = None,
+) -> Settings:
+    """Return what the loop needs from the study's training section.
+
+    Args:
+        training: The section.
+        augment: Names of augmentations.
+        epochs: Other epochs than the section's.
+        learning_rate: Another rate than the section's.
+    """
+    epochs = epochs or training.epochs
+    return Settings(
+        epochs=epochs,
+        batch_size=training.batch_size,
+        optimizer=training.optimizer,
+        learning_rate=learning_rate or training.learning_rate,
+        weight_decay=training.weight_decay,
+        schedule=training.schedule,
+        warmup_epochs=min(training.warmup_epochs, epochs - 1),
+        clip=training.clip,
+        augment=tuple(augment),
+    )
+
+
+def search_settings(config: StudyConfig, examples: int) -> SearchSettings:
+    """Return what the supernet's method needs from a trial's configuration.
+
+    Args:
+        config: The configuration of a trial.
+        examples: Training examples.
+    """
+    sharing = config.sharing
+    shape = sharing.temperature
+    return SearchSettings(
+        temperature=Temperature(shape.shape, shape.start, shape.end, shape.rate),
+        allocation_learning_rate=config.training.allocation_learning_rate,
+        lambda1=sharing.lambda1,
+        lambda2=sharing.lambda2,
+        lambda3=sharing.lambda3,
+        examples=examples,
+        warmup=sharing.warmup_epochs / config.training.epochs,
+    )
