@@ -1,0 +1,80 @@
+"""Allocations of a network for planted data: the oracle's, random ones, and any of them at a given cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from sfg_nas.allocation import Allocation
+from sfg_nas.architecture import Architecture
+from sfg_nas.data.planted import Truth
+from sfg_nas.fixed import distill
+from sfg_nas.sharing import Supernet
+from sfg_nas.study.planted.roles import right_groups
+from sfg_nas.study.study import Study
+
+NARROWEST, WIDEST, STEPS = 1 / 3, 3.0, 6
+"""Bounds of the factor on the width, and halvings of the interval between them."""
+
+
+def oracle_allocation(supernet: Supernet, truth: Truth) -> Allocation:
+    """Return the allocation that divides every layer's filters as the factors divide over their roles.
+
+    Args:
+        supernet: The network.
+        truth: What was planted.
+    """
+    groups, wiring = supernet.groups, supernet.wiring
+    right = right_groups(groups, truth.roles)
+    shares = np.bincount(right, minlength=len(groups)) / len(right)
+    bounds = torch.from_numpy(shares.cumsum())
+    chosen = torch.full((wiring.variables,), -1, dtype=torch.long)
+    for rows in wiring.layers.values():
+        fresh = [row for row in dict.fromkeys(rows.tolist()) if chosen[row] < 0]
+        places = (torch.arange(len(fresh), dtype=torch.float64) + 0.5) / max(len(fresh), 1)
+        chosen[fresh] = torch.searchsorted(bounds, places).clamp_max(len(groups) - 1)
+    return wiring.allocation(chosen)
+
+
+def shared_fraction(supernet: Supernet) -> float:
+    """Return the mean probability of the groups of more than one task, every layer counting the same.
+
+    Args:
+        supernet: Any supernet.
+    """
+    several = torch.tensor([len(group) > 1 for group in supernet.groups.sets])
+    layers = [p[:, several].sum(1).mean() for p in supernet.probabilities().values()]
+    return float(torch.stack(layers).mean())
+
+
+def at_equal_macs(
+    study: Study, choose: Callable[[Supernet], Allocation], macs: int
+) -> Architecture:
+    """Return the architecture of an allocation at the width that costs the most nearly so much.
+
+    Args:
+        study: The study, whose backbone is widened or narrowed.
+        choose: Returns the allocation of a network.
+        macs: What it shall cost for one image.
+
+    Raises:
+        ArchitectureError: If the allocation leaves a task without a path from the image.
+    """
+
+    def made(factor: float) -> Architecture:
+        backbone = study.config.backbone
+        width = backbone.model_copy(update={"width": backbone.width * factor})
+        config = study.config.model_copy(update={"backbone": width})
+        supernet = study.make_supernet(config, seed=0)
+        return distill(supernet, choose(supernet)).checked()
+
+    low, high = NARROWEST, WIDEST
+    best = made(1.0)
+    for _ in range(STEPS):
+        middle = (low * high) ** 0.5
+        found = made(middle)
+        low, high = (middle, high) if found.macs < macs else (low, middle)
+        best = min(best, found, key=lambda a: abs(a.macs - macs))
+    return best

@@ -1,0 +1,119 @@
+"""The report on planted data, with scores that are given: words, tables, resuming."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from sfg_nas.config import Value
+from sfg_nas.study import Study, load_study
+from sfg_nas.study.planted import PlantedReport, as_markdown, planted_report, position, spearman
+from sfg_nas.study.planted import report as module
+from sfg_nas.study.planted.dial import DIAL
+
+
+def planted(changes: Mapping[str, Value] | None = None) -> Study:
+    source: dict[str, Value] = {
+        "name": "small",
+        "data": {
+            "kind": "planted", "size": 8, "factors": 2, "train": 64, "validation": 30, "test": 8,
+        },
+        "backbone": {"kind": "vgg11", "width": 0.125, "depth": 2},
+        "sharing": {"start": {"kind": "near-shared", "confidence": 0.6}},
+        "training": {"epochs": 1, "batch_size": 16, "allocation_learning_rate": 1e-2},
+        "search": {"space": {}},
+    }  # fmt: skip
+    return load_study(source, dict(changes or {}))
+
+
+def given(
+    monkeypatch: pytest.MonkeyPatch, *, auroc: float, slope: float, place: float
+) -> list[str]:
+    """Put given scores in place of searches, and return the list of the calls."""
+    calls: list[str] = []
+
+    def bank(study: Study, *, seed: int) -> dict[str, float]:
+        calls.append(f"bank {study.config.sharing.relaxation} {seed}")
+        return {"auroc": auroc + 0.01 * seed, "accuracy": 0.5, "confidence": 0.4}
+
+    def dial(study: Study, relatedness: float, *, seed: int) -> dict[str, float]:
+        assert study.config.data.kind == "planted"
+        calls.append(f"dial {relatedness} {seed}")
+        macs = dict.fromkeys(("macs", "macs_random", "macs_oracle"), 0.5)
+        shared = 0.3 + slope * relatedness + 0.01 * seed
+        return {"shared": shared, **macs, "found": 0.1 * place, "oracle": 0.1 + 0.001 * seed}
+
+    monkeypatch.setattr(module, "score_bank", bank)
+    monkeypatch.setattr(module, "score_dial", dial)
+    return calls
+
+
+def test_words_follow_from_the_scores(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    given(monkeypatch, auroc=0.96, slope=0.2, place=0.8)
+    good = planted_report(planted(), tmp_path / "good", seeds=(0, 1))
+    assert "missed" not in " ".join(good.words)
+    assert "0.965 ± 0.007 over 2 searches" in good.words[0]
+    assert "rank correlation of 1.00" in " ".join(good.words)
+    given(monkeypatch, auroc=0.6, slope=-0.2, place=-0.4)
+    bad = planted_report(planted(), tmp_path / "bad", seeds=(0, 1))
+    assert " ".join(bad.words).count("missed") == 3
+    assert "rank correlation of -1.00" in " ".join(bad.words)
+    text = as_markdown(good)
+    assert text.startswith("## Does it find the truth?")
+    assert "| connections | 0.965 ± 0.007 | 0.500 ± 0.000 |" in text
+    assert text.count("\n| 0.25 |") == 1
+
+
+def test_it_goes_on_where_it_stopped_and_starts_anew_with_other_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    calls = given(monkeypatch, auroc=0.9, slope=0.1, place=0.5)
+    first = planted_report(planted(), tmp_path, seeds=(0,))
+    assert len(calls) == 2 + len(DIAL)
+    second = planted_report(planted(), tmp_path, seeds=(0, 1))
+    assert len(calls) == 2 * (2 + len(DIAL))
+    assert second.dial[second.dial["seed"] == 0].reset_index(drop=True).equals(first.dial)
+    planted_report(planted({"sharing.lambda3": 0.1}), tmp_path, seeds=(0,))
+    assert len(calls) == 3 * (2 + len(DIAL))
+
+
+def test_an_oracle_that_is_no_better_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given(monkeypatch, auroc=0.9, slope=0.1, place=0.5)
+    report = planted_report(planted(), tmp_path, seeds=(0,))
+    assert "ill-defined" not in " ".join(report.words)
+    worse = module._words(report.bank, report.dial.assign(oracle=-0.1))
+    assert "ill-defined" in " ".join(worse)
+
+
+def test_rank_correlation_and_position_by_hand() -> None:
+    rows = pd.DataFrame(
+        {
+            "relatedness": [0.0, 0.5, 1.0] * 2,
+            "shared": [0.1, 0.2, 0.9, 0.3, 0.4, 0.2],  # means 0.2, 0.3, 0.55
+            "found": [0.0, 0.1, 0.2, 0.0, 0.1, 0.2],
+            "oracle": [0.2] * 6,
+        }
+    )
+    assert spearman(rows) == pytest.approx(1.0)
+    assert position(rows) == pytest.approx(0.5)
+    swapped = rows.assign(shared=[0.3, 0.1, 0.2, 0.3, 0.1, 0.2])  # ranks 3, 1, 2: 1 - 6 * 6 / 24
+    assert spearman(swapped) == pytest.approx(-0.5)
+    assert pd.isna(spearman(rows.assign(shared=0.5)))
+
+
+@pytest.mark.slow
+def test_all_of_it_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(module, "DIAL", (0.5,))
+    report = planted_report(planted(), tmp_path, seeds=(0,))
+    assert isinstance(report, PlantedReport)
+    assert report.bank["form"].tolist() == ["connections", "streams"]
+    assert report.dial["relatedness"].tolist() == [0.5]
+    for column in ("macs_random", "macs_oracle"):
+        relative = report.dial[column] / report.dial["macs"]
+        assert ((relative - 1).abs() < 0.25).all(), relative
+    assert report.dial["shared"].between(0, 1).all()
