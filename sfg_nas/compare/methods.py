@@ -48,6 +48,7 @@ METHODS: dict[str, Kind] = {
     "constant-p": Kind(relaxed.constant_p),
     "cross-stitch": Kind(plain.stitched),
     "sfg-corrected": Kind(relaxed.corrected),
+    "sfg-iccv2019": Kind(relaxed.published),
     "found": Kind(allocated.found, searches=True),
     "hard-sharing-at-found": Kind(allocated.hard_at_found, searches=True),
     "tree-split": Kind(allocated.branched, allocated.splits),
@@ -66,6 +67,7 @@ USUAL = (
     "constant-p",
     "cross-stitch",
     "sfg-corrected",
+    "sfg-iccv2019",
     "found",
     "hard-sharing-at-found",
 )

@@ -11,6 +11,7 @@ from sfg_nas.compare.entrant import Reading
 from sfg_nas.fixed import build_network, distill
 from sfg_nas.sharing import Supernet
 from sfg_nas.study import Study
+from sfg_nas.study.references import macs_of
 from sfg_nas.tasks import Task
 from sfg_nas.training import derive_seed, norm_state, recalibrate_norms, restore_norm_state
 
@@ -41,7 +42,12 @@ class MonteCarlo(nn.Module):
         kept = self.supernet.generator_state()
         self.supernet.set_generator_state(self._state)
         try:
-            drawn = self.supernet.predict(images, mode="sampled", draws=self._draws)
+            drawn = self.supernet.predict(
+                images,
+                mode="sampled",
+                draws=self._draws,
+                batch_statistics=self.supernet.preset.batch_statistics,
+            )
         finally:
             self.supernet.set_generator_state(kept)
         return {task.name: task.mean_prediction(drawn[task.name]) for task in self._tasks}
@@ -129,8 +135,9 @@ def monte_carlo(study: Study, inner: Callable[[nn.Module], Supernet], seed: int)
         return MonteCarlo(inner(module), study.tasks, draws=draws, seed=own)
 
     def macs(module: nn.Module) -> int:
-        return draws * inner(module).shared_macs
+        supernet = inner(module)
+        # The masks are made once for a batch; the stream form has more than one convolution in a layer.
+        streams = supernet.relaxation == "streams"
+        return draws * (macs_of(supernet, study) if streams else supernet.shared_macs)
 
-    # The masks are made once for a batch. The stream form has more than one convolution in a layer: it is counted.
-    streams = study.config.sharing.relaxation == "streams"
-    return Reading(MONTE_CARLO, read, None if streams else macs)
+    return Reading(MONTE_CARLO, read, macs)

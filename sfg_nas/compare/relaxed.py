@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from torch import Tensor, nn
 
@@ -10,7 +11,7 @@ from sfg_nas.baselines import ConstantProbabilities
 from sfg_nas.compare.entrant import Entrant, Prepared, Setting
 from sfg_nas.compare.plain import at_width
 from sfg_nas.compare.readings import expected, hard, monte_carlo
-from sfg_nas.config import StudyConfig
+from sfg_nas.config import SharingConfig
 from sfg_nas.sharing import Supernet
 from sfg_nas.study.settings import search_settings
 from sfg_nas.training import ParameterGroup, SupernetMethod, SupervisedMethod, derive_seed
@@ -23,12 +24,25 @@ def _supernet_of(module: nn.Module) -> Supernet:
 
 
 def corrected(setting: Setting, argument: str = "") -> Entrant:
-    """Return stochastic filter groups as the study's section `sharing` has them: the supernet itself."""
+    """Return stochastic filter groups, the supernet itself: the paper's model with the study's section `sharing`."""
     del argument
-    return supernet(setting, "sfg-corrected", setting.study.config)
+    sharing = setting.study.config.sharing
+    own = sharing if sharing.preset == "corrected" else SharingConfig(groups=sharing.groups)
+    return supernet(setting, "sfg-corrected", own)
 
 
-def supernet(setting: Setting, name: str, config: StudyConfig) -> Entrant:
+def published(setting: Setting, argument: str = "") -> Entrant:
+    """Return stochastic filter groups, the supernet itself, as the paper's published code has them."""
+    del argument
+    sharing = setting.study.config.sharing
+    own = sharing
+    if sharing.preset != "iccv2019":
+        groups = sharing.model_dump(mode="json")["groups"]
+        own = SharingConfig.model_validate({"preset": "iccv2019", "groups": groups})
+    return supernet(setting, "sfg-iccv2019", own)
+
+
+def supernet(setting: Setting, name: str, sharing: SharingConfig) -> Entrant:
     """Return an entrant that is a supernet, trained on its own objective for the epochs of all.
 
     Source: Bragman et al. 2019, sections 3.2 and 3.3.
@@ -36,9 +50,10 @@ def supernet(setting: Setting, name: str, config: StudyConfig) -> Entrant:
     Args:
         setting: The comparison.
         name: Of the method.
-        config: The study with the section `sharing` that the supernet has.
+        sharing: What the supernet has in place of the study's section.
     """
-    study = setting.study
+    config = setting.study.config.model_copy(update={"sharing": sharing})
+    study = replace(setting.study, config=config)
 
     def prepare(factor: float, *, seed: int, learning_rate: float) -> Prepared:
         del learning_rate
@@ -56,7 +71,7 @@ def supernet(setting: Setting, name: str, config: StudyConfig) -> Entrant:
         name,
         prepare,
         None,
-        options={"sharing": config.sharing.model_dump(mode="json"), "draws": setting.section.draws},
+        options={"sharing": sharing.model_dump(mode="json"), "draws": setting.section.draws},
         note="its cost is known only once it is trained, so it has no row at equal MACs; `found` has",
     )
 
@@ -97,6 +112,7 @@ def constant_p(setting: Setting, argument: str = "") -> Entrant:
         start = study.config.sharing.start.model_copy(update={"kind": "thirds"})
         sharing = study.config.sharing.model_copy(
             update={
+                "preset": "corrected",
                 "start": start,
                 "relaxation": "connections",
                 "estimator": "straight-through",
