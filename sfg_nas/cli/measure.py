@@ -17,9 +17,11 @@ from sfg_nas.errors import ConfigError, DataError, explain
 if TYPE_CHECKING:
     from sfg_nas.data import LabelledPhotos, Preparation
     from sfg_nas.fixed import FixedNetwork
+    from sfg_nas.study import Study
     from sfg_nas.tasks import Task
 
 PARTS = ("test", "validation", "train")
+PICTURES = (".png", ".svg", ".pdf")
 Row = dict[str, object]
 
 
@@ -47,6 +49,12 @@ def evaluate(
     study: Annotated[
         Path | None, typer.Option(help="The study, if the network lies in no run.")
     ] = None,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            "--pictures", metavar="FILE", help="Draw a slice of each volume there (.png, .svg)."
+        ),
+    ] = None,
     *,
     common: Common,
 ) -> None:
@@ -58,7 +66,13 @@ def evaluate(
     files = _table_and_part(split)
     built = open_network(folder, device_of(common))
     if files is None and (data is None or split is not None):
-        row = _on_study(folder, built, split or PARTS[0], study, data, common)
+        ready = _study_of(folder, study, data, common)
+        row = _on_study(folder, built, split or PARTS[0], ready)
+        if pictures is not None:
+            _draw(built, split or PARTS[0], ready, pictures)
+    elif pictures is not None:
+        rule, do = "pictures are drawn of the study's own volumes", "leave out --split and --data"
+        raise ConfigError(explain(where="--pictures", rule=rule, found="other images", do=do))
     else:
         row = _on_files(folder, built, files, data, common)
     if common.as_json:
@@ -86,23 +100,32 @@ def _table_and_part(split: str | None) -> tuple[Path, str | None] | None:
     )
 
 
-def _on_study(
-    folder: Path,
-    network: FixedNetwork,
-    part: str,
-    study: Path | None,
-    root: Path | None,
-    common: Common,
-) -> Row:
+def _study_of(folder: Path, study: Path | None, root: Path | None, common: Common) -> Study:
     from dataclasses import replace
 
+    common = common if root is None else replace(common, data_root=root)
+    return ready_study(study or _study_above(folder), common, {})
+
+
+def _on_study(folder: Path, network: FixedNetwork, part: str, study: Study) -> Row:
     from sfg_nas.training import evaluate as measure
 
-    common = common if root is None else replace(common, data_root=root)
-    ready = ready_study(study or _study_above(folder), common, {})
-    images = getattr(ready.data, part)
-    values = measure(network, images, ready.tasks)
+    images = getattr(study.data, part)
+    values = measure(network, images, study.tasks)
     return {"network": str(folder), "part": part, "images": len(images), **values}
+
+
+def _draw(network: FixedNetwork, part: str, study: Study, to: Path) -> None:
+    from sfg_nas.report import plot_slices
+    from sfg_nas.study import slice_views
+
+    if to.suffix not in PICTURES:
+        rule, do = f"a name that ends in {' or '.join(PICTURES)} is needed", "change the ending"
+        raise ConfigError(explain(where="--pictures", rule=rule, found=str(to), do=do))
+    views = slice_views(network, study, getattr(study.data, part))
+    settings = study.data.volumes
+    to.parent.mkdir(parents=True, exist_ok=True)
+    plot_slices(views, () if settings is None else tuple(settings.organs)).savefig(to, dpi=110)
 
 
 def _on_files(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
+from sfg_nas.compare.regions import region_section
 from sfg_nas.study import RunFiles, Study
 from sfg_nas.study.planted import as_markdown, planted_report
 
@@ -25,5 +26,8 @@ def planted_section(study: Study, files: RunFiles, networks: pd.DataFrame) -> st
     return as_markdown(planted_report(study, files.root.parent, seeds=list(seeds)))
 
 
-EXTRA_REPORTS: dict[str, ExtraReport] = {"planted": planted_section}
+EXTRA_REPORTS: dict[str, ExtraReport] = {
+    "planted": planted_section,
+    "volumes": region_section,
+}
 """Kind of data set to its further section."""

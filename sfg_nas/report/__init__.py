@@ -10,6 +10,8 @@ from sfg_nas.report.comparison import plot_comparison
 from sfg_nas.report.dot import to_dot
 from sfg_nas.report.drawing import draw_architecture
 from sfg_nas.report.figures import FIGURES, ImageFigure, RunFigure
+from sfg_nas.report.regions import region_tables
+from sfg_nas.report.slices import plot_slices
 from sfg_nas.report.table import ResultsTable, results_table
 
 __all__ = [
@@ -20,6 +22,8 @@ __all__ = [
     "draw_architecture",
     "plot_allocation",
     "plot_comparison",
+    "plot_slices",
+    "region_tables",
     "results_table",
     "to_dot",
 ]

@@ -10,6 +10,7 @@ from sfg_nas.study.references import References
 from sfg_nas.study.retrain import retrain
 from sfg_nas.study.run import Run, Trial
 from sfg_nas.study.search import search
+from sfg_nas.study.slices import SliceView, slice_views
 from sfg_nas.study.study import Study, as_study, load_study
 from sfg_nas.study.table import paired_differences, summarise
 from sfg_nas.study.trial import Ledger
@@ -25,6 +26,7 @@ __all__ = [
     "References",
     "Run",
     "RunFiles",
+    "SliceView",
     "Study",
     "Trial",
     "TrialFiles",
@@ -37,5 +39,6 @@ __all__ = [
     "read_study",
     "retrain",
     "search",
+    "slice_views",
     "summarise",
 ]

@@ -57,7 +57,7 @@ def predict_volume(
             )
             return {task.name: _narrow(task.decode(found[task.name])) for task in tasks}
 
-    volume = torch.from_numpy(np.ascontiguousarray(values))
+    volume = torch.from_numpy(np.array(values, dtype=np.float32))  # writable, unlike a cache
     if len(patch) == 3:
         return {name: found[0] for name, found in decoded(volume[None, None]).items()}
     parts = [
