@@ -1,6 +1,8 @@
 """The architecture as a value: graph, checks, files."""
 
+from sfg_nas.architecture.edit import move_filters
 from sfg_nas.architecture.graph import Architecture
 from sfg_nas.architecture.node import Node, Parameter, parameter
+from sfg_nas.architecture.schema import json_schema
 
-__all__ = ["Architecture", "Node", "Parameter", "parameter"]
+__all__ = ["Architecture", "Node", "Parameter", "json_schema", "move_filters", "parameter"]
