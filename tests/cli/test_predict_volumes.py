@@ -131,6 +131,7 @@ sys.exit(code)
 
 
 @pytest.mark.ci
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("patch", [(64, 64, 64), (96, 96)])
 def test_a_large_volume_is_predicted_within_4_gb(patch: tuple[int, ...], tmp_path: Path) -> None:
     """256 x 256 x 128 voxels; memory does not grow with the network's width as it does with a whole volume's maps."""

@@ -13,7 +13,8 @@ from sfg_nas.fixed import build_network, distill
 from sfg_nas.sharing import random_allocation
 from sfg_nas.study.planted.allocations import at_equal_macs, oracle_allocation, shared_fraction
 from sfg_nas.study.planted.bank import searched, truth_of
-from sfg_nas.study.study import Study, training_settings
+from sfg_nas.study.settings import training_settings
+from sfg_nas.study.study import Study
 from sfg_nas.tasks import relative_gain
 from sfg_nas.training import (
     SupervisedMethod,
