@@ -18,9 +18,10 @@ from sfg_nas.backbones.highresnet import highresnet
 from sfg_nas.backbones.resnet import resnet10, resnet18
 from sfg_nas.backbones.unet import unet
 from sfg_nas.backbones.vgg import vgg11, vgg13, vgg16
+from sfg_nas.backbones.vision import FAMILY, vision_backbone, vision_names
 from sfg_nas.errors import ConfigError, explain
 
-__all__ = ["BACKBONES", "build_backbone"]
+__all__ = ["BACKBONES", "FAMILY", "build_backbone", "vision_names"]
 
 BACKBONES: MappingProxyType[str, Callable[..., nn.Module]] = MappingProxyType(
     {
@@ -51,7 +52,7 @@ def build_backbone(
     """Build a backbone with new weights from torch's global random stream.
 
     Args:
-        kind: A name of `BACKBONES`.
+        kind: A name of `BACKBONES`, or `torchvision/NAME` with the extra `vision`.
         in_channels: C of the images.
         width: Factor on the number of filters of each layer.
         depth: How many convolutions (VGG), residual blocks (ResNet, HighResNet) or levels (U-Net) to
@@ -66,6 +67,8 @@ def build_backbone(
     Raises:
         ConfigError: If the kind is unknown or a number is out of its range.
     """
+    if kind.startswith(FAMILY):
+        return vision_backbone(kind, in_channels=in_channels, width=width, depth=depth)
     if kind not in BACKBONES:
         close = get_close_matches(kind, BACKBONES, n=1)
         raise ConfigError(

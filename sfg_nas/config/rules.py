@@ -45,6 +45,7 @@ class Names:
         datasets: The options of each data set beside the common ones; None: any.
         tasks: The tasks of each data set; None: known only once its table is read.
         augmentations: Names of the random changes of training images.
+        families: What begins a name such as `torchvision/resnet18`, and gives all such names; empty if not installed.
         inspect: Looks closer at the section `data`; called with it only if its kind exists.
     """
 
@@ -54,6 +55,7 @@ class Names:
     augmentations: tuple[str, ...] = ()
     aggregators: tuple[str, ...] = ()
     inspect: Inspector | None = None
+    families: Mapping[str, Callable[[], Sequence[str]]] = field(default_factory=dict)
 
 
 def broken_rules(raw: Mapping[str, Value], names: Names) -> Iterator[Finding]:
@@ -95,9 +97,21 @@ def _section(raw: Mapping[str, Value], name: str) -> dict[str, Value]:
 
 def _backbone(raw: Mapping[str, Value], names: Names) -> Iterator[Finding]:
     kind = _section(raw, "backbone").get("kind")
-    if isinstance(kind, str) and names.backbones and kind not in names.backbones:
+    family = kind.split("/")[0] if isinstance(kind, str) and "/" in kind else ""
+    if names.backbones and family in names.families:
+        yield from _family(str(kind), family, names.families[family]())
+    elif isinstance(kind, str) and names.backbones and kind not in names.backbones:
         do = did_you_mean(kind, names.backbones, what="backbones")
         yield ("backbone", "kind"), "a backbone that exists is needed", describe(kind), do
+
+
+def _family(kind: str, family: str, known: Sequence[str]) -> Iterator[Finding]:
+    if not known:
+        do = "pip install 'sfg_nas[vision]'"
+        yield ("backbone", "kind"), f"`{family}` must be installed", "no such package", do
+    elif kind not in known:
+        do = did_you_mean(kind, known, what="backbones")
+        yield ("backbone", "kind"), f"a network of {family} is needed", describe(kind), do
 
 
 def _data(raw: Mapping[str, Value], names: Names) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from sfg_nas.backbones import BACKBONES
+from sfg_nas.backbones import BACKBONES, FAMILY, vision_names
 from sfg_nas.config import Document, Inspected, Names, Problem, Value, read_yaml
 from sfg_nas.data import (
     AUGMENTATIONS,
@@ -49,6 +49,7 @@ def known_names(beside: Path | None = None, data_root: Path | None = None) -> Na
         augmentations=tuple({**AUGMENTATIONS, **VOLUME_AUGMENTATIONS}),
         aggregators=aggregators(),
         inspect=inspect,
+        families={FAMILY.rstrip("/"): vision_names},
     )
 
 
