@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import torch
@@ -10,22 +11,28 @@ from torch import nn
 from sfg_nas.allocation import Allocation
 from sfg_nas.baselines.network import make_heads
 from sfg_nas.fixed import build_network, distill
-from sfg_nas.sharing import convert
+from sfg_nas.sharing import Supernet, convert
 from sfg_nas.tasks import Task
 
 
-def equal_shares(like: Allocation) -> Allocation:
-    """Return an allocation of the same layers whose groups own equal runs of neighbouring filters.
+def equal_shares(supernet: Supernet) -> Allocation:
+    """Return an allocation whose groups own equal runs of each layer's neighbouring filters.
+
+    Where only some filters of a layer are tied to those of another (a shortcut padded with zeros), the narrower layer is
+    shared out first and the wider one's other filters make up what is missing.
 
     Args:
-        like: Any allocation of the network.
+        supernet: The network as a supernet.
     """
-    count = len(like.groups.sets)
-    layers = {
-        path: tuple(filter_ * count // len(owners) for filter_ in range(len(owners)))
-        for path, owners in like.layers.items()
-    }
-    return Allocation(groups=like.groups, layers=layers)
+    count = len(supernet.groups.sets)
+    owners = torch.full((supernet.wiring.variables,), -1)
+    for rows in sorted(supernet.wiring.layers.values(), key=len):
+        wanted = Counter(filter_ * count // len(rows) for filter_ in range(len(rows)))
+        missing = sorted((wanted - Counter(owners[rows].tolist())).elements())
+        for row in rows.tolist():
+            if owners[row] < 0:
+                owners[row] = missing.pop(0)
+    return supernet.wiring.allocation(owners)
 
 
 def constant_mask(
@@ -43,4 +50,4 @@ def constant_mask(
     trunk = backbone()
     heads = make_heads(trunk, tasks, image_shape)
     supernet = convert(trunk, heads, torch.zeros(1, *image_shape), groups="specialists")
-    return build_network(distill(supernet, equal_shares(supernet.allocation())), weights=supernet)
+    return build_network(distill(supernet, equal_shares(supernet)), weights=supernet)

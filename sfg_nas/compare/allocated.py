@@ -102,7 +102,7 @@ def thirds(setting: Setting, argument: str = "") -> Entrant:
 
 def _equal(supernet: Supernet, seed: int) -> Allocation:
     del seed
-    return equal_shares(supernet.allocation())
+    return equal_shares(supernet)
 
 
 def all_separate(setting: Setting, argument: str = "") -> Entrant:
