@@ -55,7 +55,14 @@ HOMES = {
 }  # fmt: skip
 HEAVY = sorted(HOMES)
 # Tests of what has no module of its own.
-CROSS_CUTTING = {"test_conftest", "test_imports", "test_hostile", "test_readme", "test_services"}
+CROSS_CUTTING = {
+    "test_conftest",
+    "test_imports",
+    "test_install",
+    "test_hostile",
+    "test_readme",
+    "test_services",
+}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
