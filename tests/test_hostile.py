@@ -198,6 +198,7 @@ FORMATS = 11
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_random_damage_and_bombs(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     good_files(folder)
