@@ -2,6 +2,7 @@
 # make test   set everything up, then run the tests
 # make test-ci   the tests that need PostgreSQL, Ray, Chromium or minutes (.ci/run installs what they need)
 # make lint types   what CI checks besides
+# make docs   write the references of the command line and of the Python interface anew
 #
 # Variables: PYTHON (an interpreter >= 3.11), VENV (default .venv), RUNS (default runs).
 
@@ -15,7 +16,7 @@ STAMP  := $(VENV)/.set-up
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
 
-.PHONY: help setup demo test test-ci lint types schema check clean
+.PHONY: help setup demo test test-ci lint types docs schema check clean
 .DEFAULT_GOAL := help
 
 help:
@@ -62,6 +63,9 @@ types: $(STAMP)
 schema: $(PLAIN)
 	"$(BIN)/python" -c "import json; from sfg_nas.config import study_schema; print(json.dumps(study_schema(), indent=2))" > sfg_nas/config/study.schema.json.new
 	mv sfg_nas/config/study.schema.json.new sfg_nas/config/study.schema.json
+
+docs: $(STAMP)
+	"$(BIN)/python" docs/reference.py
 
 check: test test-ci lint types
 

@@ -57,6 +57,7 @@ HEAVY = sorted(HOMES)
 # Tests of what has no module of its own.
 CROSS_CUTTING = {
     "test_conftest",
+    "test_docs",
     "test_imports",
     "test_install",
     "test_hostile",

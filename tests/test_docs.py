@@ -1,0 +1,211 @@
+"""Documentation that cannot rot: references equal the code, and every block is run, page by page."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import random
+import re
+import stat
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted(
+    path.relative_to(ROOT).as_posix() for path in [ROOT / "README.md", *DOCS.glob("*.md")]
+)
+GENERATED = ("docs/cli.md", "docs/api.md")
+NOT_RUN = {
+    "docs/install.md": [
+        "git clone ADDRESS-OF-THIS-REPOSITORY sfg_nas",
+        "pip install '.[export,parquet]'",
+    ],
+    "docs/gpu.md": ["sfg-nas search studies/utkface.yaml --data-root DIR --device cuda"],
+}
+"""The first lines of what is marked `no-run`: it needs a network, a GPU or a cluster."""
+
+SMALL = {
+    "digits": "data.train=64 data.validation=32 data.test=32 training.epochs=1 backbone.width=0.0625 "
+    "retrain.seeds=1 retrain.epochs=1",
+    "utkface": "training.epochs=1 backbone.width=0.0625 retrain.seeds=1 retrain.epochs=1",
+}
+"""What the test puts in place of a shipped study's values, so that a page takes seconds."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of code: its language, what stands behind that, and its text."""
+
+    language: str
+    mark: str
+    text: str
+
+
+def blocks(page: str) -> list[Block]:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    found = re.findall(r"^```(\S*) ?(.*)\n((?:.*\n)*?)```$", text, flags=re.MULTILINE)
+    return [Block(*parts) for parts in found]
+
+
+def references() -> dict[str, str]:
+    spec = spec_from_file_location("reference", DOCS / "reference.py")
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    stream = random.getstate()  # importing every command moves it
+    try:
+        spec.loader.exec_module(module)
+        return {f"docs/{name}": make() for name, make in module.PAGES.items()}
+    finally:
+        random.setstate(stream)
+
+
+def test_references_are_those_of_the_code() -> None:
+    written = references()
+    assert tuple(written) == GENERATED
+    for page, text in written.items():
+        assert (ROOT / page).read_text(encoding="utf-8") == text, "call `make docs`"
+
+
+def test_every_command_has_its_entry() -> None:
+    from sfg_nas.cli.app import app
+
+    titles = re.findall(r"^## (.*)$", (DOCS / "cli.md").read_text(encoding="utf-8"), re.MULTILINE)
+    names = {command.name for command in app.registered_commands}
+    assert names
+    assert names <= set(titles)
+
+
+def test_the_pages_are_linked() -> None:
+    index = (DOCS / "README.md").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "docs/README.md" in readme
+    for page in DOCS.glob("*.md"):
+        assert page.name == "README.md" or f"({page.name})" in index, page.name
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    links = [t for t in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text) if "://" not in t]
+    assert [link for link in links if not ((ROOT / page).parent / link).exists()] == []
+
+
+def test_what_is_not_run_is_known() -> None:
+    marked = {p: [b.text.split("\n")[0] for b in blocks(p) if "no-run" in b.mark] for p in PAGES}
+    for page, lines in marked.items():
+        known = NOT_RUN.get(page, [])
+        assert len(lines) == len(known), page
+        for line, start in zip(lines, known, strict=True):
+            assert line.startswith(start)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_languages_are_those_that_are_run(page: str) -> None:
+    for block in blocks(page):
+        assert block.language in ("sh", "python", "yaml", ""), block
+        if block.language == "python":
+            ast.parse(block.text)
+        if block.language == "yaml":
+            assert block.mark.endswith(".yaml"), "a study's block names its file"
+
+
+def with_code() -> list[str]:
+    return [p for p in PAGES if any(b.language and "no-run" not in b.mark for b in blocks(p))]
+
+
+def test_there_are_pages_with_code() -> None:
+    assert {"README.md", "docs/tutorial.md", "docs/own-data.md"} <= set(with_code())
+
+
+def commands(folder: Path) -> Path:
+    """Return a folder with `sfg-nas`, which makes shipped studies small, and harmless `make` and `pip`."""
+    folder.mkdir()
+    own = Path(sys.executable).parent / "sfg-nas"
+    cases = "".join(
+        f'  *{name}.yaml*|*" {name} "*) set -- "$@"{"".join(f" --set {c}" for c in sets.split())} ;;\n'
+        for name, sets in SMALL.items()
+    )
+    shim = f"""#!/bin/sh
+case "$1" in search|compare)
+case " $* " in
+{cases}esac
+case "$1 $*" in *--trials*) ;; search*) set -- "$@" --trials 2 ;; esac ;;
+esac
+exec "{own}" "$@"
+"""
+    # These two are run by CI itself (`make demo`, the tests of the wheel); here their targets are looked up.
+    make = f'#!/bin/sh\nexec /usr/bin/env -u MAKEFLAGS PATH=/usr/bin:/bin make -n -C "{ROOT}" "$@" > /dev/null\n'
+    pip = '#!/bin/sh\n[ "$1" = install ]\n'
+    for name, text in {"sfg-nas": shim, "make": make, "pip": pip}.items():
+        (folder / name).write_text(text, encoding="utf-8")
+        (folder / name).chmod(stat.S_IRWXU)
+    return folder
+
+
+def faces(folder: Path) -> None:
+    """Write noise under names as the photos have them."""
+    rng = np.random.default_rng(0)
+    (folder / "utkface").mkdir(parents=True)
+    for number in range(60):
+        pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        name = f"{20 + number}_{number % 2}_0_2017010{number % 9}0000{number:05}.jpg.chip.jpg"
+        Image.fromarray(pixels).save(folder / "utkface" / name)
+
+
+@pytest.mark.ci
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("page", with_code())
+def test_blocks_run_in_order(page: str, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    (work / "studies").mkdir(parents=True)
+    for study in (ROOT / "studies").glob("*.yaml"):
+        (work / "studies" / study.name).write_bytes(study.read_bytes())
+    (work / "search_spaces").symlink_to(ROOT / "search_spaces")
+    faces(work / "DIR")
+    path = f"{commands(tmp_path / 'bin')}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
+    environment["SFG_NAS_CACHE"] = str(tmp_path / "cache")
+    steps = [[b.language, b.mark, small(b.text)] for b in blocks(page) if b.language]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", RUNNER],
+        input=json.dumps([step for step in steps if "no-run" not in step[1]]),
+        cwd=work,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+
+
+RUNNER = """
+import json, pathlib, subprocess, sys
+names = {"__name__": "page"}  # a page is one story: later blocks use the names of earlier ones
+for language, mark, text in json.load(sys.stdin):
+    print(text, flush=True)
+    if language == "yaml":
+        pathlib.Path(mark).write_text(text, encoding="utf-8")
+    elif language == "python":
+        exec(compile(text, "block", "exec"), names)
+    else:
+        subprocess.run(["sh", "-ec", text], check=True)
+"""
+
+
+def small(text: str) -> str:
+    """Return a block in which the shipped studies that are loaded in Python are small."""
+    for name, sets in SMALL.items():
+        changes = [*sets.split(), "search.trials=1"]
+        called = f'load_study("studies/{name}.yaml"'
+        text = text.replace(f"{called})", f"{called}, {changes})")
+    return text
