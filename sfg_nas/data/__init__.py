@@ -6,7 +6,16 @@ import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from sfg_nas.data import digits, multimnist, planted, table, table_options, utkface, volumes
+from sfg_nas.data import (
+    digits,
+    multimnist,
+    npy_folders,
+    planted,
+    table,
+    table_options,
+    utkface,
+    volumes,
+)
 from sfg_nas.data.arrays import bundle_from_arrays
 from sfg_nas.data.augment import AUGMENTATIONS
 from sfg_nas.data.checks import check_name
@@ -36,6 +45,7 @@ from sfg_nas.data.volumes import stem as volume_stem
 DATASETS: dict[str, Callable[..., DataBundle]] = {
     "digits": digits.load,
     "multimnist": multimnist.load,
+    "npy-folders": npy_folders.load,
     "planted": planted.load,
     "table": table.load,
     "utkface": utkface.load,
@@ -46,6 +56,7 @@ DATASETS: dict[str, Callable[..., DataBundle]] = {
 DATASET_TASKS: dict[str, tuple[str, ...] | None] = {
     "digits": ("left", "right", "sum"),
     "multimnist": ("left", "right"),
+    "npy-folders": ("labels", "depth"),
     "planted": None,
     "table": None,
     "utkface": ("age", "gender"),

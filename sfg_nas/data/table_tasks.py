@@ -152,6 +152,10 @@ def _built(
         options.refuse(here, "a list of names is needed", repr(classes), "write [a, b, c]")
         return None
     names = [str(item) for item in classes] or (list(columns) if "columns" in entry else [])
+    if TASK_KINDS[kind].dense:
+        do = "give the data from Python: load_study(..., data=a Dataset of (image, {task: map}))"
+        options.refuse(path, "tables hold no maps yet", f"kind {kind}", do)
+        return None
     try:
         fields = TASK_KINDS[kind].fields_of(table.column(columns[0]), names)
     except WrongLabelError as error:

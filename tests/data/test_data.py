@@ -17,10 +17,12 @@ from sfg_nas.data import (
     write_phantoms,
 )
 from sfg_nas.errors import ConfigError, DataError
+from tests.data.test_npy_folders import write as write_npy
 
 SMALL: dict[str, dict[str, object]] = {
     "digits": {"train": 60, "validation": 20, "test": 20},
     "multimnist": {"train": 60, "validation": 20, "test": 20},
+    "npy-folders": {"validation": 0.2},
     "planted": {"train": 60, "validation": 20, "test": 20},
     "table": {
         "table": "faces.csv",
@@ -34,12 +36,14 @@ SMALL: dict[str, dict[str, object]] = {
     "volumes": {"size": 16, "patches": 8, "validation": 1, "folds": 2},
 }
 # Patches of volumes are no rows of one array: tests/data/volumes has their contract.
-ROWS = sorted(set(SMALL) - {"volumes"})
+ROWS = sorted(set(SMALL) - {"volumes", "npy-folders"})
 
 
 def load(kind: str, root: Path, **options: object) -> DataBundle:
     if kind == "volumes" and not (root / "volumes").exists():
         write_phantoms(root / "volumes", 6, size=32)
+    if kind == "npy-folders" and not (root / "nyuv2").exists():
+        write_npy(root, "nyuv2")
     return load_data(kind, root=root, cache=root / "cache", **{**SMALL[kind], **options})
 
 
