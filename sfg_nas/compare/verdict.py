@@ -67,7 +67,7 @@ def verdict(comparisons: pd.DataFrame, *, tolerance: float = 0.0) -> list[str]:
     paragraphs += _against_single(
         [row for row in rows if row["question"] == "single-task"], tolerance
     )
-    return [*paragraphs, _caution(rows, min(seeds))]
+    return [*paragraphs, _caution(rows, seeds)]
 
 
 def _raw(rows: Sequence[Row]) -> list[str]:
@@ -151,15 +151,16 @@ def _signed(value: float, metric: str) -> str:
     return shown.replace("-", "−")
 
 
-def _caution(rows: Sequence[Row], seeds: int) -> str:
-    count = len(rows)
+def _caution(rows: Sequence[Row], seeds: set[int]) -> str:
+    count, least, most = len(rows), min(seeds), max(seeds)
+    paired = f"{least} seeds" if least == most else f"{least} to {most} seeds"
     text = (
-        f"Paired over {seeds} seeds; t intervals, which take the differences for normal. {count} comparisons were "
+        f"Paired over {paired}; t intervals, which take the differences for normal. {count} comparisons were "
         f"made: of as many without any true difference about {0.05 * count:.1f} would look settled by chance."
     )
-    if seeds <= 6:
+    if least <= 6:
         text += (
-            f" The bootstrap over {seeds} seeds reaches at most from the least to the greatest difference, which "
-            f"holds the true median in {100 * bootstrap_coverage(seeds):.0f} of 100 cases: less than it says."
+            f" The bootstrap over {least} seeds reaches at most from the least to the greatest difference, which "
+            f"holds the true median in {100 * bootstrap_coverage(least):.0f} of 100 cases: less than it says."
         )
     return text
