@@ -34,8 +34,9 @@ class Kind(Enum):
     POINTWISE = "pointwise"  # position by position, with broadcasting
     WINDOW = "window"  # over the last dimensions, channel by channel
     REDUCE = "reduce"  # over the dimensions `dim`
-    ALONG = "along"  # along one dimension, same shape
+    ALONG = "along"  # along one dimension, whose size may change
     MOVEMENT = "movement"  # only moves values
+    UNFOLD = "unfold"  # windows of each channel become channels
     MIX = "mix"  # anything may reach anything
 
 
@@ -46,9 +47,13 @@ sign sin cos erf floor round reciprocal clamp clamp_min clamp_max dropout featur
 alpha_dropout feature_alpha_dropout rrelu
 add.Tensor add.Scalar sub.Tensor sub.Scalar rsub.Scalar rsub.Tensor mul.Tensor mul.Scalar div.Tensor
 div.Scalar maximum minimum pow.Tensor_Scalar pow.Tensor_Tensor where.self addcmul addcdiv lerp.Tensor
-lerp.Scalar to.dtype to.dtype_layout zeros_like ones_like gt.Scalar lt.Scalar ge.Scalar
+lerp.Scalar to.dtype to.dtype_layout ones_like gt.Scalar lt.Scalar ge.Scalar
 le.Scalar eq.Scalar ne.Scalar max.other min.other exp2 tan atan
 clamp.Tensor nan_to_num
+masked_fill.Scalar masked_fill.Tensor fill.Scalar fill.Tensor copy where.ScalarOther where.ScalarSelf
+logit hypot fmod.Scalar remainder.Scalar ceil trunc frac sinh cosh asinh atan2 log2 log10 sgn
+logical_and logical_or logical_not eq.Tensor gt.Tensor lt.Tensor ge.Tensor le.Tensor ne.Tensor
+bitwise_and.Tensor bitwise_or.Tensor bitwise_not isnan fmax fmin erfc
 """
 _WINDOW = """
 1:max_pool1d 2:max_pool2d 3:max_pool3d 1:avg_pool1d 2:avg_pool2d 3:avg_pool3d 1:adaptive_avg_pool1d
@@ -62,15 +67,20 @@ _WINDOW = """
 _REDUCE = """
 mean.dim sum.dim_IntList amax amin var.correction std.correction var.dim std.dim linalg_vector_norm
 norm.ScalarOpt_dim logsumexp prod.dim_int mean sum max.dim min.dim norm.Scalar amin amax
+kthvalue median.dim nanmedian.dim mode
 """
-_ALONG = "softmax.int log_softmax.int cumsum cumprod"
+_ALONG = """
+softmax.int log_softmax.int _softmax _log_softmax cumsum cumprod logcumsumexp topk sort
+sort.stable cummax cummin
+"""
 _MOVEMENT = """
 view reshape flatten.using_ints unflatten.int permute transpose.int t squeeze squeeze.dim squeeze.dims
 unsqueeze expand expand_as view_as reshape_as chunk split.Tensor split.sizes split_with_sizes
 tensor_split.sections slice.Tensor select.int narrow cat concat stack pixel_shuffle pixel_unshuffle
 flip roll channel_shuffle constant_pad_nd pad movedim.int movedim.intlist swapaxes repeat unbind.int mT
 index_select repeat_interleave.self_int hstack unsafe_chunk unsafe_split.Tensor
-native_channel_shuffle swapdims contiguous clone detach alias
+native_channel_shuffle swapdims contiguous clone detach alias rot90 slice_scatter
+select_scatter diagonal tile
 """
 _MIX = "matmul bmm mm einsum baddbmm addmm scaled_dot_product_attention grid_sampler"
 
@@ -123,6 +133,7 @@ def vocabulary() -> Mapping[str, Operation]:
             (Kind.CHANNEL_NORM, "batch_norm instance_norm"),
             (Kind.MIXING_NORM, "layer_norm group_norm"),
             (Kind.LINEAR, "linear"),
+            (Kind.UNFOLD, "im2col"),
         )
         for name in text.split()
     }
@@ -162,6 +173,9 @@ def run_operation(
     """
     if "dropout" in operation.name and not training:
         return next(iter(tensors.values()))
+    if operation.name == "view":  # a part's values need not lie as the whole's did
+        operation, settings = vocabulary()["reshape"], {"shape": settings["size"]}
+    like = next(iter(tensors.values()))
     arguments: list[object] = []
     keywords: dict[str, object] = {}
     for argument in operation.call._schema.arguments:
@@ -174,7 +188,7 @@ def run_operation(
         elif name == "use_input_stats" and training:  # of instance norm; traced in evaluation mode
             value = True
         elif name in settings:
-            value = _from_setting(settings[name])
+            value = _from_setting(settings[name], str(argument.type), like)
         elif argument.has_default_value():
             value = argument.default_value
         else:
@@ -187,7 +201,12 @@ def run_operation(
     return result
 
 
-def _from_setting(value: Setting) -> object:
+def _from_setting(value: Setting, kind: str, like: Tensor | list[Tensor]) -> object:
+    """Return a setting as an operator takes it: types by name, known indices as a tensor."""
+    if isinstance(value, list) and kind == "Tensor":
+        import torch
+
+        return torch.tensor(value, device=like[0].device if isinstance(like, list) else like.device)
     if not isinstance(value, str):
         return value
     if value.startswith("torch."):

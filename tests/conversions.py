@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from functools import cache
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sfg_nas.allocation import Allocation
 from sfg_nas.sharing import BackboneWithHeads, Supernet, convert, random_allocation
 from sfg_nas.sharing.assignments import Assignments
+from sfg_nas.sharing.copies import copied
 from tests.networks import CASES, make, randomise
 
 Variant = tuple[str, int | None, str | None]  # case, tasks, groups; None for the case's own
@@ -66,10 +66,9 @@ def pair(name: str, tasks: int | None = None, groups: str | None = None) -> Pair
     return Pair(original, connections, as_streams(connections, original), sample.x)
 
 
-def as_streams(supernet: Supernet, original: nn.Module) -> Supernet:
+def as_streams(supernet: Supernet, original: BackboneWithHeads) -> Supernet:
     """Return the stream form of a supernet over the same wiring: no second trace is needed."""
-    network = copy.deepcopy(original)
-    assert isinstance(network, BackboneWithHeads)
+    network = copied(original)
     start = supernet.assignments.probabilities().detach()
     assignments = Assignments(start, len(supernet.groups.extended))
     return Supernet(network, supernet.wiring, assignments, relaxation="streams")

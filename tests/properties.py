@@ -15,7 +15,7 @@ from sfg_nas.cost import count_macs, count_params
 from sfg_nas.fixed import FixedNetwork, build_network, distill
 from sfg_nas.operations import Kind
 from sfg_nas.sharing import BackboneWithHeads, Supernet
-from sfg_nas.sharing.supernet import stored_name
+from sfg_nas.sharing.names import stored_name
 from sfg_nas.sharing.traced import TracedOp, is_kind
 from tests.conversions import Pair, everything_shared
 

@@ -22,7 +22,8 @@ def write_bank(part: Part) -> str:
     if "bias" in op.statics:
         params["bias"] = part.static("bias", 0)
     if not sources:
-        return part.node("constant", {}, {}, params)
+        free = {"free": op.free} if op.free else {}
+        return part.node("constant", {}, free, params)
     weight = part.static("weight", None)
     filters, channels = (1, 0) if transposed else (0, 1)
     count = sum(_width(part, s) for s in sources)

@@ -13,7 +13,8 @@ from sfg_nas.fixed.moves import write_movement
 from sfg_nas.fixed.part import Part
 from sfg_nas.groups import Groups
 from sfg_nas.operations import Kind
-from sfg_nas.sharing.supernet import Supernet, plain_name
+from sfg_nas.sharing.names import masked_targets, plain_name
+from sfg_nas.sharing.supernet import Supernet
 from sfg_nas.sharing.traced import TracedOp, is_kind
 from sfg_nas.sharing.units import Layout
 
@@ -58,7 +59,9 @@ class _Divider:
             name: _positions(axis, self.wiring.op(name).shape)
             for name, (axis, _) in self.wiring.rows.items()
         }
-        self.trained = {plain_name(name) for name, _ in supernet.network.named_parameters()}
+        masked = masked_targets(self.wiring)
+        names = (name for name, _ in supernet.network.named_parameters())
+        self.trained = {plain_name(name, masked) for name in names}
 
     def divide(self) -> Architecture:
         first = self.wiring.network.ops[0]
@@ -137,8 +140,8 @@ class _Divider:
 def _write_part(part: Part) -> str:
     """Write the node of one operation for one owner."""
     op = part.op
-    if op.operation == "input":
-        return part.node("input", {})
+    if op.operation in ("input", "constant"):
+        return part.node(op.operation, {}, {"free": op.free} if op.free else {})
     if op.operation == "read":
         return write_read(part)
     if is_kind(op, *_BANKS):

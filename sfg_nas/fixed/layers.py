@@ -16,28 +16,28 @@ from sfg_nas.sharing.norms import affine
 class Constant(nn.Module):
     """Filters that read nothing: their bias at every position."""
 
-    def __init__(self, shape: list[int], axis: int | None, *, trained: bool) -> None:
-        """Hold one value per channel.
+    def __init__(self, node: Node) -> None:
+        """Hold one value per channel, zero if the layer has no bias.
 
         Args:
-            shape: Output shape without batch.
-            axis: Channel axis, batch included; None for a single value.
-            trained: Whether the layer has a bias; without one the value is zero.
+            node: The architecture node; the batch lies along `free` of its settings, else first.
         """
         super().__init__()
-        self.shape = tuple(shape)
-        self.axis = axis if axis is not None else 1
-        zeros = torch.zeros(shape[self.axis - 1])
-        if trained:
+        self.free = int(cast(int, node["settings"].get("free", 0)))
+        self.shape = (node["repeats"], *node["shape"])
+        self.axis = node["axis"] if node["axis"] is not None else 1
+        zeros = torch.zeros(self.shape[self.axis])
+        if "bias" in node["params"]:
             self.bias = nn.Parameter(zeros)
         else:
             self.register_buffer("bias", zeros, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the values for a batch as large as that of `x`, `[N, ...]`."""
-        view = [1] * (len(self.shape) + 1)
+        view = [1] * len(self.shape)
         view[self.axis] = -1
-        return self.bias.view(view).expand(x.shape[0], *self.shape)
+        sizes = [x.shape[0] * n if d == self.free else n for d, n in enumerate(self.shape)]
+        return self.bias.view(view).expand(sizes)
 
 
 class Select(nn.Module):

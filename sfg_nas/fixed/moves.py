@@ -41,12 +41,24 @@ def write_movement(part: Part) -> str:
     return part.plain(*_resized(part, direct, settings))
 
 
-def _select(part: Part, source: str, channels: Tensor) -> str:
-    """Write a step that only picks channels of one tensor."""
-    node = part.own(source)
-    held = {c: i for i, c in enumerate(part.divider.graph.nodes[node]["channels"])}
+def _select(part: Part, sources: tuple[str, ...], channels: Tensor) -> str:
+    """Write a step that only picks channels of some tensors."""
+    divider, axis = part.divider, part.axis
+    assert axis is not None
+    held: dict[int, int] = {}
+    nodes: list[str] = []
+    before = 0
+    for source in sources:
+        shape = divider.wiring.op(source).shape
+        node = divider.parts[source].get(part.owner)
+        if node is not None:
+            data = divider.graph.nodes[node]
+            own = data["channels"] if data["axis"] is not None else range(shape[axis])
+            held.update({before + c: len(held) + i for i, c in enumerate(own)})
+            nodes.append(node)
+        before += shape[axis]
     positions = [held[c] for c in channels[part.channels].tolist()]
-    return part.node("select", {"self": [node]}, {"axis": part.axis, "positions": positions})
+    return part.node("select", {"self": nodes}, {"axis": axis, "positions": positions})
 
 
 def _concat(part: Part) -> str:
@@ -85,12 +97,13 @@ def _resized(
     """Return operation and settings with sizes that follow this part's channels."""
     op = part.op
     if op.operation in _RESHAPES:
-        return "reshape", {"shape": [-1, *part.shape[1:]]}
+        shape = [-1 if d == op.free else size for d, size in enumerate(part.shape)]
+        return "reshape", {"shape": shape}
     if op.operation == "expand":
         before = part.divider.wiring.op(next(iter(op.sources))).shape
         pad = len(op.shape) - len(before)
         size = [-1 if d >= pad and before[d - pad] == s else s for d, s in enumerate(op.shape)]
-        return "expand", {"size": [-1, *size[1:]]}
+        return "expand", {"size": [-1 if d == op.free else s for d, s in enumerate(size)]}
     if op.operation not in ("select.int", "unbind.int") or part.axis is not None:
         return op.operation, settings
     dim = cast(int, settings.get("dim", 0)) % len(source.shape)

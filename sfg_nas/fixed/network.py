@@ -168,8 +168,7 @@ class FixedNetwork(nn.Module):
         """Return the layer of a node, None if it has no weights."""
         operation = node["op"]
         if operation == "constant":
-            bias = node["params"].get("bias")
-            return Constant(node["shape"], node["axis"], trained=bias is not None)
+            return Constant(node)
         if operation == "select":
             return Select(_joined_positions(node["settings"]["positions"]), node["axis"] or 1)
         kind = vocabulary()[operation].kind

@@ -100,6 +100,10 @@ class Part:
             item: Which result is meant, of an operation with several.
         """
         tasks = self.divider.groups.tasks
+        shape, repeats = self.shape[1:], max(self.op.shape[0] // BATCH, 1)
+        if self.op.free > 0:  # the batch lies elsewhere: each example takes its share of it
+            shape[self.op.free - 1] //= BATCH
+            repeats = self.op.shape[0]
         self.divider.graph.add_node(
             self.name,
             op=operation,
@@ -107,13 +111,13 @@ class Part:
             group=[tasks[i] for i in sorted(self.group)],
             channels=self.channels,
             axis=self.axis,
-            shape=self.shape[1:],
+            shape=shape,
             settings={k: _as_json(v) for k, v in (settings or {}).items()},
             operands=list(operands),
             params=dict(params or {}),
             item=item,
             order=self.order,
-            repeats=max(self.op.shape[0] // BATCH, 1),
+            repeats=repeats,
         )
         for operand, sources in enumerate(operands.values()):
             for position, source in enumerate(sources):

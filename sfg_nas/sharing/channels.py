@@ -18,6 +18,7 @@ from torch import Tensor
 
 from sfg_nas.groups import Groups
 from sfg_nas.sharing.labelling import HeadNeedsGateError, Labeller
+from sfg_nas.sharing.limits import NO_LIMITS, Limits
 from sfg_nas.sharing.traced import TracedNetwork, TracedOp
 from sfg_nas.sharing.units import Layout, OwnerConflictError
 
@@ -47,12 +48,15 @@ class ChannelMap:
     gated: frozenset[int]
 
 
-def follow_channels(network: TracedNetwork, groups: Groups) -> ChannelMap:
+def follow_channels(
+    network: TracedNetwork, groups: Groups, limits: Limits = NO_LIMITS
+) -> ChannelMap:
     """Return the units of a traced network.
 
     Args:
         network: The traced backbone with heads.
         groups: The groups, whose extended owners fix the image and the heads.
+        limits: What masks cannot do in this network.
 
     Raises:
         ConversionError: The channels of an operation cannot be followed.
@@ -62,7 +66,7 @@ def follow_channels(network: TracedNetwork, groups: Groups) -> ChannelMap:
     while True:
         seen = _insert_reads(network, gated)
         try:
-            return replace(_settle(seen, groups), gated=frozenset(gated))
+            return replace(_settle(seen, groups, limits), gated=frozenset(gated))
         except HeadNeedsGateError as need:
             gated.add(need.head)
         except OwnerConflictError as conflict:
@@ -102,9 +106,9 @@ def _insert_reads(network: TracedNetwork, gated: set[int]) -> TracedNetwork:
     return replace(network, ops=tuple(ops), outputs=outputs)
 
 
-def _settle(network: TracedNetwork, groups: Groups) -> ChannelMap:
+def _settle(network: TracedNetwork, groups: Groups, limits: Limits) -> ChannelMap:
     """Label the network again and again until no new tie is found."""
-    labeller = Labeller(network, groups)
+    labeller = Labeller(network, groups, limits)
     units = labeller.units
     for _ in range(_LIMIT):
         units.changed = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 
 import torch
@@ -13,6 +12,9 @@ from sfg_nas.errors import ConfigError, ConversionError, explain
 from sfg_nas.groups import Groups, GroupSpec
 from sfg_nas.sharing.assignments import Assignments, Estimator
 from sfg_nas.sharing.channels import follow_channels
+from sfg_nas.sharing.copies import copied, mixed_weights
+from sfg_nas.sharing.hidden import hidden_operations
+from sfg_nas.sharing.limits import Limits
 from sfg_nas.sharing.presets import PresetName, activation_first, preset_of
 from sfg_nas.sharing.start import Start, StartKind
 from sfg_nas.sharing.supernet import Relaxation, Supernet
@@ -64,7 +66,7 @@ def convert(  # noqa: PLR0913 - the public face: each argument has its own defau
     parsed = Groups.parse(tuple(heads), groups)
     if not isinstance(start, Start):
         start = Start(kind=start)
-    network = copy.deepcopy(BackboneWithHeads(backbone, heads))
+    network = copied(BackboneWithHeads(backbone, heads))
     if chosen.activation_first:
         activation_first(network)
     wiring = _wiring(network, example_input, parsed)
@@ -86,8 +88,12 @@ def convert(  # noqa: PLR0913 - the public face: each argument has its own defau
 
 def _wiring(network: BackboneWithHeads, example: Tensor, groups: Groups) -> Wiring:
     traced = trace(network, example)
-    channels = follow_channels(traced, groups)
     state = {name: value.detach() for name, value in network.state_dict(keep_vars=True).items()}
+    channels = follow_channels(
+        traced,
+        groups,
+        Limits(mixed_weights(traced, state), hidden_operations(network, traced, example)),
+    )
     weights = {key: traced.static_value(key, state) for key in channels.weights}
     wiring = wire(channels, groups, weights)
     if not wiring.layers:

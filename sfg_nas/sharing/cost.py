@@ -30,7 +30,7 @@ class ExpectedCost:
         self.channels = channels.double()
         self.itself = (self.filters * self.channels).sum(0)  # MACs of a variable reading itself
         self.reads = torch.from_numpy(wiring.groups.reads).double()
-        self.fixed = sum(layer.fixed_macs for layer in wiring.reading)
+        self.fixed = wiring.mixing_macs + sum(layer.fixed_macs for layer in wiring.reading)
         everyone, owners = wiring.groups.owner_of_image(), torch.eye(len(wiring.groups.extended))
         table = torch.cat([owners[[everyone] * wiring.variables], owners])
         self.shared_macs = round(float(self(table.double())))

@@ -10,13 +10,18 @@ from torch import fx
 
 from sfg_nas.errors import ConversionError, explain
 from sfg_nas.operations import Setting
+from sfg_nas.sharing.traced import size_of
 
 
-def free_batch(operation: str, settings: dict[str, Setting], shape: tuple[int, ...]) -> None:
-    """Let the first dimension of a target shape be whatever the batch makes it."""
-    if operation in ("view", "reshape", "expand"):
-        key = "shape" if operation == "reshape" else "size"
-        settings[key] = [-1, *shape[1:]]
+def free_sizes(operation: str, settings: dict[str, Setting], node: fx.Node) -> None:
+    """Let the dimension of a target shape that holds the batch be whatever the batch makes it."""
+    if operation not in ("view", "reshape", "expand"):
+        return
+    sizes: list[Setting] = [*shape_of(node)]
+    free = free_axis(node)
+    if free is not None:
+        sizes[free] = -1
+    settings["shape" if operation == "reshape" else "size"] = sizes
 
 
 def arguments_of(node: fx.Node) -> Iterator[tuple[str, object]]:
@@ -41,17 +46,22 @@ def shape_of(node: fx.Node) -> tuple[int, ...]:
 
 def integer(value: object) -> int:
     """Return a size, symbolic or not, as it is on the example."""
-    hint = value.node.hint if isinstance(value, torch.SymInt) else value
+    hint = size_of(value)
     assert isinstance(hint, int)
     return hint
+
+
+def free_axis(node: fx.Node) -> int | None:
+    """Return the dimension of a node's result that grows with the batch, None if none does."""
+    found = [d for d, size in enumerate(node.meta["val"].shape) if isinstance(size, torch.SymInt)]
+    return found[0] if found else None
 
 
 def setting_of(value: object) -> Setting:
     """Return a plain JSON value for an argument; sizes are those of the example."""
     if isinstance(value, fx.Node):
         value = value.meta["val"]
-    if isinstance(value, torch.SymInt):
-        return integer(value)
+    value = size_of(value)
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, list | tuple):

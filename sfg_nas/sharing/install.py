@@ -15,7 +15,7 @@ from sfg_nas.sharing.connections import ConnectionMask, TableSource
 from sfg_nas.sharing.intercept import Passes, Replacement, intercept
 from sfg_nas.sharing.norms import affine, norm_axes, norm_segments, read_norm
 from sfg_nas.sharing.traced import BackboneWithHeads, TracedOp, is_kind
-from sfg_nas.sharing.wiring import Wiring
+from sfg_nas.sharing.wiring import ReadingLayer, Wiring
 
 _READING = (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)
 
@@ -34,7 +34,7 @@ def install_masks(network: BackboneWithHeads, wiring: Wiring, table: Tables) -> 
         owners[id(parameter)] = owners.get(id(parameter), 0) + 1
     computed: dict[str, Replacement] = {}
     for layer in wiring.reading:
-        if layer.grouped:
+        if layer.grouped or _of_one_variable(layer):
             continue
         mask = ConnectionMask(layer, table)
         target = wiring.network.static_target(layer.weight)
@@ -52,6 +52,11 @@ def install_masks(network: BackboneWithHeads, wiring: Wiring, table: Tables) -> 
         _intercept_all(network, wiring, "conv", computed, table)
     if norms:
         _intercept_all(network, wiring, "norm", norms, table)
+
+
+def _of_one_variable(layer: ReadingLayer) -> bool:
+    """Return whether filters and channels are all tied, so that every connection exists."""
+    return len(set(layer.filters.tolist()) | set(layer.channels.tolist())) == 1
 
 
 def _locate(network: nn.Module, target: str | None) -> tuple[nn.Module | None, str]:

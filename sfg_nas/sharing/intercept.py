@@ -94,14 +94,15 @@ class _Intercepted:
 
     def __call__(self, *args: object, **kwargs: object) -> object:
         if self.at != self.clock.passes:
-            self.at, self.done = self.clock.passes, {}
+            self.at = self.clock.passes
+            self.done.clear()
         with _Interception(self.replacements, self.done):
             return self.forward(*args, **kwargs)
 
 
 def intercept(
     module: nn.Module, replacements: Mapping[str, Sequence[Replacement | None]], clock: Passes
-) -> None:
+) -> Mapping[str, int]:
     """Let a module's own calls of some functions be answered by replacements.
 
     Args:
@@ -110,5 +111,10 @@ def intercept(
             order: a callable object `(original, *args, **kwargs)` that can be deeply copied, or None to let that
             call through.
         clock: Tells one pass of the network from the next.
+
+    Returns:
+        Calls of each family seen so far in the pass under way, which grow as the module runs.
     """
-    module.forward = _Intercepted(module.forward, replacements, clock)
+    intercepted = _Intercepted(module.forward, replacements, clock)
+    module.forward = intercepted
+    return intercepted.done

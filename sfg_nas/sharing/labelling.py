@@ -8,6 +8,7 @@ from torch import Tensor
 from sfg_nas.errors import ConversionError, explain
 from sfg_nas.groups import Groups
 from sfg_nas.operations import Kind, vocabulary
+from sfg_nas.sharing.limits import NO_LIMITS, Limits
 from sfg_nas.sharing.movement import gathered, move, padding_of, reduced_dims
 from sfg_nas.sharing.traced import TracedNetwork, TracedOp, public_path
 from sfg_nas.sharing.units import SEARCHABLE, Layout, Units, broadcast_shape
@@ -31,9 +32,10 @@ class Labeller:
         layouts: Labels of every operation's output so far.
     """
 
-    def __init__(self, network: TracedNetwork, groups: Groups) -> None:
+    def __init__(self, network: TracedNetwork, groups: Groups, limits: Limits = NO_LIMITS) -> None:
         self.network = network
         self.groups = groups
+        self.limits = limits
         heads = frozenset(groups.owner_of_head(t) for t in range(len(groups.tasks)))
         if len(groups.tasks) == 1:  # the only head and the image have the same owner
             heads = frozenset()
@@ -54,6 +56,7 @@ class Labeller:
             Kind.REDUCE: self._reduce,
             Kind.ALONG: self._along,
             Kind.MOVEMENT: self._movement,
+            Kind.UNFOLD: self._unfold,
             Kind.MIX: self._mix,
         }
 
@@ -74,6 +77,8 @@ class Labeller:
             return Layout.along(self.banks["input"], axis, op.shape).under(self.units.roots())
         if op.operation == "read":
             return self._read(op)
+        if op.operation == "constant":
+            return self._constant(op)
         layout = self.rules[vocabulary()[op.operation].kind](op)
         return layout.under(self.units.roots())
 
@@ -82,6 +87,13 @@ class Labeller:
         axis = source.axes[0] if source.axes else min(1, len(source.shape) - 1)
         owner = self.groups.owner_of_head(op.head or 0)
         units = self._bank(op.name, source.shape[axis], owner)
+        return Layout.along(units, axis, op.shape)
+
+    def _constant(self, op: TracedOp) -> Layout:
+        """Zeros in front of a constant: theirs is whoever they meet, or else everyone."""
+        axis = 1 if len(op.shape) > 1 else 0
+        owner = SEARCHABLE if op.head is None else self.groups.owner_of_head(op.head)
+        units = self._bank(f"constant {op.name}", op.shape[axis], owner)
         return Layout.along(units, axis, op.shape)
 
     def _bank(self, key: str, count: int, owner: int) -> Tensor:
@@ -105,10 +117,10 @@ class Labeller:
         return Layout(first, layout.shape)
 
     def _single(self, layout: Layout) -> Layout:
-        """Tie units until labels vary along one axis at most: the longest."""
+        """Tie units until labels vary along one axis at most: the one with most of them."""
         if len(layout.axes) < 2:
             return layout
-        return self._keep(layout, max(layout.axes, key=lambda d: layout.shape[d]))
+        return self._keep(layout, max(layout.axes, key=layout.variety))
 
     def _layer(self, op: TracedOp, count: int) -> Tensor:
         """Return the units of a layer's filters, new ones the first time it is seen."""
@@ -121,6 +133,8 @@ class Labeller:
             if target is not None:
                 name = public_path(target, self.network.tasks).removesuffix(".weight")
             self.weights[key] = name
+            if key in self.limits.mixed:
+                self.units.tie(units, units[:1])
             if op.head is None:
                 self.layers[name] = units
         return units
@@ -154,8 +168,11 @@ class Labeller:
         return Layout.along(filters, len(op.shape) - 1, op.shape)
 
     def _tie_calls(self, op: TracedOp, channels: Tensor) -> None:
-        """Tie the input channels of all calls of one layer."""
+        """Tie the input channels of all calls of one layer, and what no mask can reach."""
         key = op.statics["weight"]
+        if op.name in self.limits.hidden and self.network.static_target(key) is None:
+            filters = self.banks[f"filters of {key}"]
+            self.units.tie(torch.cat([filters, channels]), filters[:1])
         if key in self.inputs and len(self.inputs[key]) == len(channels):
             self.units.tie(self.inputs[key], channels)
         self.inputs[key] = channels
@@ -165,6 +182,8 @@ class Labeller:
 
     def _mixing_norm(self, op: TracedOp) -> Layout:
         layout = self._operand(op)
+        if op.name in self.limits.hidden:
+            return self._keep(layout, None)
         if op.operation == "group_norm":
             layout = self._keep(layout, 1)
         layout = self._single(layout)
@@ -192,13 +211,10 @@ class Labeller:
         layout = self._operand(op)
         last = vocabulary()[op.operation].spatial
         spatial = range(len(layout.shape) - last, len(layout.shape))
-        outside = [d for d in layout.axes if d not in spatial]
-        if len(outside) < len(layout.axes):
-            layout = self._keep_outside(layout, set(spatial))
+        layout = self._keep_outside(layout, set(spatial))
         return self._single(Layout(layout.labels, op.shape))
 
-    def _keep_outside(self, layout: Layout, dims: set[int]) -> Layout:
-        """Tie units until labels do not vary along any of `dims`."""
+    def _keep_outside(self, layout: Layout, dims: set[int]) -> Layout:  # none of `dims` may vary
         first = layout.labels
         for dim in dims:
             first = first.narrow(dim, 0, 1)
@@ -220,9 +236,17 @@ class Labeller:
         raw = op.settings.get("dim", op.settings.get("dims", 0))
         dims = raw if isinstance(raw, list) else [raw]
         axes = {int(d) % len(layout.shape) for d in dims}  # type: ignore[arg-type]
-        return self._single(self._keep_outside(layout, axes))
+        layout = self._keep_outside(layout, axes)
+        return self._single(Layout(layout.labels, op.shape))
+
+    def _unfold(self, op: TracedOp) -> Layout:
+        units = self._keep(self._operand(op), 1).units_along(1)
+        repeated = units.repeat_interleave(op.shape[1] // len(units))
+        return Layout.along(repeated, 1, op.shape)
 
     def _mix(self, op: TracedOp) -> Layout:
+        if op.operation == "grid_sampler" and list(op.operands) == ["input"]:
+            return Layout(self._keep(self._operand(op), 1).labels, op.shape)  # a fixed grid
         layouts = [self._keep(self.layouts[name], None) for name in op.sources]
         for other in layouts[1:]:
             self.units.tie(layouts[0].labels.reshape(-1), other.labels.reshape(-1))
@@ -232,8 +256,7 @@ class Labeller:
     def _movement(self, op: TracedOp) -> Layout:
         if op.operation in ("constant_pad_nd", "pad"):
             return self._pad(op)
-        layouts = {k: [self.layouts[n] for n in names] for k, names in op.operands.items()}
-        sources = [layout for group in layouts.values() for layout in group]
+        sources = [self.layouts[name] for name in op.sources]
         result = Layout.of(move(op, [layout.full for layout in sources]))
         if len(result.axes) > 1 and len(sources) > 1:
             return self._single(result)

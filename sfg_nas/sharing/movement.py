@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -49,31 +50,37 @@ def move(op: TracedOp, tensors: list[Tensor]) -> Tensor:
 
 def gathered(
     network: TracedNetwork, layouts: Mapping[str, Layout], op: TracedOp, result: Layout
-) -> tuple[str, Tensor] | None:
-    """Return `(source, channels)` if a chain of movements only reorders one tensor's channels.
+) -> tuple[tuple[str, ...], Tensor] | None:
+    """Return `(sources, channels)` if movements only pick channels of some tensors.
 
     Channel shuffle is the model case: between two tensors of the same shape whose labels vary
-    along one axis stand steps in which they vary along two. Returns None if the chain does more.
+    along one axis stand steps in which they vary along two. `channels` index into the channels of
+    all sources, one after another. Returns None if the steps do more.
     """
     by_name = {o.name: o for o in network.ops}
     chain = [op]
-    source = next(iter(op.sources))
-    while len(layouts[source].axes) > 1:
-        step = by_name[source]
-        if not is_kind(step, Kind.MOVEMENT) or len(list(step.sources)) != 1:
+    sources = tuple(op.sources)
+    while len(sources) == 1 and len(layouts[sources[0]].axes) > 1:
+        step = by_name[sources[0]]
+        if not is_kind(step, Kind.MOVEMENT):
             return None
         chain.append(step)
-        source = next(iter(step.sources))
-    start = layouts[source]
-    if not start.axes or len(start.shape) != len(result.shape):
+        sources = tuple(step.sources)
+    starts = [layouts[source] for source in sources]
+    axes = {axis for start in starts for axis in start.axes}
+    if len(axes) != 1 or len(starts[0].shape) != len(result.shape):
         return None
-    axis = start.axes[0]
-    index = torch.arange(int(torch.tensor(start.shape).prod())).view(start.shape)
-    moved = index
+    axis = axes.pop()
+    shapes = [start.shape for start in starts]
+    if len({(*shape[:axis], *shape[axis + 1 :]) for shape in shapes}) > 1:
+        return None
+    whole = list(shapes[0])
+    whole[axis] = sum(shape[axis] for shape in shapes)
+    index = torch.arange(math.prod(whole)).view(whole)
+    moved = [*torch.split(index, [shape[axis] for shape in shapes], axis)]
     for step in reversed(chain):
-        moved = move(step, [moved])
-    per_step = int(torch.tensor(start.shape[axis + 1 :]).prod())
-    first = moved.movedim(axis, 0).reshape(moved.shape[axis], -1)[:, 0]
-    channels = (first // per_step) % start.shape[axis]
+        moved = [move(step, moved)]
+    first = moved[0].movedim(axis, 0).reshape(moved[0].shape[axis], -1)[:, 0]
+    channels = (first // math.prod(whole[axis + 1 :])) % whole[axis]
     same = index.index_select(axis, channels)
-    return (source, channels) if torch.equal(same, moved) else None
+    return (sources, channels) if torch.equal(same, moved[0]) else None

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from sfg_nas.operations import Kind, run_operation, vocabulary
 from sfg_nas.sharing.norms import affine, norm_axes, norm_segments
-from sfg_nas.sharing.traced import BackboneWithHeads, TracedOp, is_kind
+from sfg_nas.sharing.traced import BATCH, BackboneWithHeads, TracedOp, is_kind
 from sfg_nas.sharing.wiring import Wiring
 
 Streams = dict[int, Tensor]  # extended owner -> all channels as if they belonged to it
@@ -96,6 +96,11 @@ class StreamRunner(nn.Module):
         for op in self.wiring.network.ops:
             if op.operation == "input":
                 streams[op.name] = {self.wiring.groups.owner_of_image(): x}
+            elif op.operation == "constant":
+                sizes = [*op.shape]
+                sizes[op.free] = sizes[op.free] // BATCH * x.shape[0]
+                zeros = x.new_zeros(sizes)
+                streams[op.name] = dict.fromkeys(self._owners(op, streams), zeros)
             elif op.operation == "read":
                 owner = self.wiring.groups.owner_of_head(op.head or 0)
                 streams[op.name] = {

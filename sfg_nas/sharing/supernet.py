@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -16,6 +15,7 @@ from sfg_nas.sharing.assignments import Assignments
 from sfg_nas.sharing.cost import ExpectedCost
 from sfg_nas.sharing.holder import TableHolder
 from sfg_nas.sharing.install import install_masks
+from sfg_nas.sharing.names import masked_targets, plain_name, stored_name
 from sfg_nas.sharing.prediction import Predictions, passes
 from sfg_nas.sharing.presets import PRESETS, Preset
 from sfg_nas.sharing.streams import StreamRunner
@@ -252,9 +252,8 @@ class Supernet(nn.Module):
     def plain_state(self) -> dict[str, Tensor]:
         """Return the state dict of the network as the user wrote it: no masks, no wrapping."""
         state = self.network.state_dict(keep_vars=True)
-        found = {plain_name(name): value.detach() for name, value in state.items()}
-        found.pop("", None)
-        return found
+        masked = masked_targets(self.wiring)
+        return {plain_name(name, masked): value.detach() for name, value in state.items()}
 
     def static_values(self) -> dict[str, Tensor]:
         """Return every parameter, buffer and value computed from them that operations use.
@@ -275,20 +274,3 @@ def gate_of(task: int, rows: Tensor, groups: Groups) -> Tensor:
     """Return how much a task's head may read of each channel `[C]` with masks `[C, E]`."""
     reads = torch.from_numpy(groups.reads[groups.owner_of_head(task)])
     return rows @ reads.to(rows)
-
-
-def stored_name(target: str, state: Mapping[str, object]) -> str:
-    """Return the name under which a parametrized network stores a parameter."""
-    if target in state:
-        return target
-    module, _, attribute = target.rpartition(".")
-    return f"{module}.parametrizations.{attribute}.original".lstrip(".")
-
-
-def plain_name(name: str) -> str:
-    """Return a parameter's name in the unwrapped network, empty for the masks' own buffers."""
-    if ".parametrizations." not in f".{name}":
-        return name
-    module, _, rest = f".{name}".partition(".parametrizations.")
-    attribute, _, kind = rest.partition(".")
-    return f"{module}.{attribute}".lstrip(".") if kind == "original" else ""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, fx, nn
 
 from sfg_nas.operations import Kind, Setting, vocabulary
@@ -50,6 +51,7 @@ class TracedOp:
         item: Which result of an operation with several, else None.
         shape: Output shape on the example, batch included.
         head: Index of the task whose head runs it, None in the backbone.
+        free: The dimension whose size grows with the batch.
     """
 
     name: str
@@ -61,6 +63,7 @@ class TracedOp:
     item: int | None
     shape: tuple[int, ...]
     head: int | None
+    free: int = 0
 
     @property
     def sources(self) -> Iterator[str]:
@@ -80,6 +83,7 @@ class TracedNetwork:
         outputs: Name of the operation that gives each task's output.
         statics: Exported graph nodes whose values come from parameters alone, by key.
         constants: Tensors that are neither parameters nor buffers of the module.
+        batched: Statics that are repeated along a dimension with the batch; one copy is used.
     """
 
     tasks: tuple[str, ...]
@@ -88,6 +92,7 @@ class TracedNetwork:
     outputs: tuple[str, ...]
     statics: Mapping[str, fx.Node | str] = field(repr=False)
     constants: Mapping[str, Tensor] = field(repr=False)
+    batched: Mapping[str, int] = field(default_factory=dict)
 
     def __deepcopy__(self, memo: dict[int, object]) -> TracedNetwork:
         """Return itself: a trace never changes, and graph nodes do not copy."""
@@ -104,7 +109,7 @@ class TracedNetwork:
         if isinstance(source, str):
             return {source}
         found: set[str] = set()
-        for node in source.all_input_nodes:
+        for node in (n for n in source.all_input_nodes if n.name in self.statics):
             found |= self.static_targets(node.name)
         return found
 
@@ -115,21 +120,48 @@ class TracedNetwork:
             key: A value of `TracedOp.statics`.
             state: Tensors by state-dict key of the `BackboneWithHeads`.
         """
-        source = self.statics[key]
-        if isinstance(source, str):
-            return state[source] if source in state else self.constants[source]
+        value = static_value(self.statics, self.constants, key, state)
+        return value.narrow(self.batched[key], 0, 1) if key in self.batched else value
 
-        def value(argument: object) -> object:
-            if isinstance(argument, fx.Node):
-                return self.static_value(argument.name, state)
-            if isinstance(argument, list | tuple):
-                return [value(item) for item in argument]
-            return argument
 
-        arguments = [value(argument) for argument in source.args]
-        keywords = {name: value(argument) for name, argument in source.kwargs.items()}
-        result: Tensor = source.target(*arguments, **keywords)  # type: ignore[operator]
-        return result
+def static_value(
+    statics: Mapping[str, fx.Node | str],
+    constants: Mapping[str, Tensor],
+    key: str,
+    state: Mapping[str, Tensor],
+) -> Tensor:
+    """Return what a graph node that needs no activation gives.
+
+    Args:
+        statics: Graph nodes or state-dict keys by key.
+        constants: Tensors that are in no state dict.
+        key: The value that is asked for.
+        state: Tensors by state-dict key.
+    """
+    source = statics[key]
+    if isinstance(source, str):
+        return state[source] if source in state else constants[source]
+
+    def value(argument: object) -> object:
+        if isinstance(argument, fx.Node):
+            if argument.name in statics:
+                return static_value(statics, constants, argument.name, state)
+            return size_of(argument.meta["val"])
+        if isinstance(argument, list | tuple):
+            return [value(item) for item in argument]
+        return argument
+
+    arguments = [value(argument) for argument in source.args]
+    keywords = {name: value(argument) for name, argument in source.kwargs.items()}
+    result: Tensor = source.target(*arguments, **keywords)  # type: ignore[operator]
+    return result
+
+
+def size_of(value: object) -> object:
+    """Return a number, symbolic or not, as it is on the example."""
+    if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
+        return value.node.hint
+    return value
 
 
 def public_path(path: str, tasks: Sequence[str]) -> str:

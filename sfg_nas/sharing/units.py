@@ -130,6 +130,12 @@ class Layout:
         """The dimensions along which labels vary."""
         return tuple(d for d, size in enumerate(self.labels.shape) if size > 1)
 
+    def variety(self, axis: int) -> int:
+        """Return how many different labels lie along one axis, at the start of all others."""
+        return len(
+            set(self.labels.movedim(axis, -1).reshape(-1)[: self.labels.shape[axis]].tolist())
+        )
+
     @property
     def full(self) -> Tensor:
         """The labels at the tensor's full shape (a view)."""

@@ -61,6 +61,7 @@ class Wiring:
         rows: Operation to `(axis, rows)`: the channel axis of its output and the table row of each
             position along it. Absent where labels vary along several axes (inside a shuffle).
         gated: Heads that read features in which forbidden channels are zero.
+        mixing_macs: MACs per example of products of activations, whose channels are all tied.
     """
 
     network: TracedNetwork
@@ -70,6 +71,7 @@ class Wiring:
     reading: tuple[ReadingLayer, ...]
     rows: Mapping[str, tuple[int | None, Tensor]]
     gated: frozenset[int]
+    mixing_macs: int = 0
 
     def op(self, name: str) -> TracedOp:
         """Return the operation of a name."""
@@ -128,7 +130,10 @@ def wire(channels: ChannelMap, groups: Groups, weights: Mapping[str, Tensor]) ->
     # a layer with filters tied to the image belongs to all tasks: nothing to search there
     layers = {name: r for name, r in layers.items() if bool((r < variables).all())}
     reading = tuple(_reading_layer(channels, key, weights[key], row_of) for key in channels.weights)
-    return Wiring(channels.network, groups, variables, layers, reading, rows, channels.gated)
+    mixing = sum(_mixing_macs(channels, op) for op in channels.network.ops)
+    return Wiring(
+        channels.network, groups, variables, layers, reading, rows, channels.gated, mixing
+    )
 
 
 def _searchable(channels: ChannelMap) -> list[int]:
@@ -194,9 +199,18 @@ def _reading_layer(channels: ChannelMap, key: str, weight: Tensor, row_of: Tenso
 def _positions(channels: ChannelMap, op: TracedOp, transposed: bool, linear: bool) -> int:
     """Return at how many places per example a filter is evaluated."""
     shape = channels.layouts[op.operands["input"][0]].shape if transposed else op.shape
-    spatial = shape[1:-1] if linear else shape[2:]
-    batch = shape[0] // BATCH if len(shape) > 1 else 1
-    return batch * math.prod(spatial)
+    filters = shape[-1] if linear else shape[1]
+    return max(math.prod(shape) // max(filters, 1) // BATCH, 1)
+
+
+def _mixing_macs(channels: ChannelMap, op: TracedOp) -> int:
+    """Return the MACs per example of a matrix product of activations, else 0."""
+    if op.operation not in ("matmul", "bmm", "mm"):
+        return 0
+    first = next((channels.layouts[s].shape for s in op.operands.get("self", ())), None)
+    if first is None:
+        return 0
+    return math.prod(op.shape) * first[-1] // BATCH
 
 
 def _run_length(rows: Tensor) -> int:

@@ -1,0 +1,78 @@
+"""Copies of a user's modules, and what is unusual about their weights."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from sfg_nas.operations import Kind
+from sfg_nas.sharing.traced import BackboneWithHeads, TracedNetwork, is_kind
+
+_BANKS = (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)
+
+
+def copied(network: BackboneWithHeads) -> BackboneWithHeads:
+    """Return a deep copy of a network, also where a module keeps a computed tensor.
+
+    Hooks such as `torch.nn.utils.weight_norm` leave the weight they computed last among a module's
+    attributes; it is no leaf of the graph, and `copy.deepcopy` alone refuses it.
+    """
+    memo: dict[int, object] = {}
+    for module in network.modules():
+        for value in vars(module).values():
+            if isinstance(value, Tensor) and not value.is_leaf:
+                memo[id(value)] = value.detach().clone()
+    return copy.deepcopy(network, memo)
+
+
+def mixed_weights(network: TracedNetwork, state: Mapping[str, Tensor]) -> frozenset[str]:
+    """Return the keys of computed weights whose filters depend on one another.
+
+    Weight standardisation and weight norm compute each filter from its own numbers; a spectral
+    norm divides all filters by one number, so that they cannot serve different tasks. Found by
+    trying: the numbers of half of the filters are changed, by every digit of a filter's index.
+
+    Args:
+        network: The traced network.
+        state: Tensors by state-dict key.
+    """
+    axes: dict[str, int] = {}
+    for op in network.ops:
+        key = op.statics.get("weight")
+        if key is not None and network.static_target(key) is None and is_kind(op, *_BANKS):
+            alone = op.settings.get("groups", 1) == 1
+            axes[key] = 1 if is_kind(op, Kind.CONV_TRANSPOSE) and alone else 0
+    return frozenset(key for key, axis in axes.items() if _mixes(network, state, key, axis))
+
+
+@torch.no_grad()
+def _mixes(network: TracedNetwork, state: Mapping[str, Tensor], key: str, axis: int) -> bool:
+    before = network.static_value(key, state)
+    index = torch.arange(before.shape[axis], device=before.device)
+    for digit in range(max(len(index) - 1, 1).bit_length()):
+        for value in (0, 1):
+            chosen = (index >> digit) & 1 == value
+            changed = {
+                target: _changed(state[target], chosen, axis)
+                for target in network.static_targets(key)
+                if target in state
+            }
+            after = network.static_value(key, {**state, **changed})
+            same = after == before
+            if not bool(same.movedim(axis, 0)[~chosen].all()):
+                return True
+    return False
+
+
+def _changed(tensor: Tensor, chosen: Tensor, axis: int) -> Tensor:
+    """Return other numbers for the chosen filters of a tensor that has some for each."""
+    fits = [d for d in (axis, 0) if d < tensor.dim() and tensor.shape[d] == len(chosen)]
+    if not fits or not tensor.is_floating_point():
+        return tensor
+    factor = torch.linspace(1.25, 1.75, tensor.numel(), device=tensor.device).view_as(tensor)
+    other = tensor.detach().clone()
+    other.movedim(fits[0], 0)[chosen] *= factor.to(tensor.dtype).movedim(fits[0], 0)[chosen]
+    return other

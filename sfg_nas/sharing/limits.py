@@ -1,0 +1,21 @@
+"""What masks cannot do in a network, which ties decide instead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What masks cannot do in a network, which ties decide instead.
+
+    Attributes:
+        mixed: Keys of weights whose filters depend on one another (see `mixed_weights`).
+        hidden: Operations that cannot be replaced (see `hidden_operations`).
+    """
+
+    mixed: frozenset[str] = frozenset()
+    hidden: frozenset[str] = frozenset()
+
+
+NO_LIMITS = Limits()

@@ -1,0 +1,129 @@
+"""The growing list of operations while a graph is read, with names nothing else has."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from torch import Tensor, fx
+
+from sfg_nas.operations import Setting
+from sfg_nas.sharing.exported import free_axis, path_of, refusal, shape_of
+from sfg_nas.sharing.traced import BackboneWithHeads, TracedOp, public_path, static_value
+
+
+class Record:
+    """What has been read of a graph so far.
+
+    Attributes:
+        tasks: Names of the tasks.
+        ops: The operations by name, in order.
+        statics: Nodes or state-dict keys of values that need no activation, by key.
+        names: Graph node to the name of its operation.
+        lists: Graph nodes with several results.
+        batched: Statics that are repeated along the batch, and the dimension it lies in.
+        constants: Tensors of the program that are in no state dict.
+    """
+
+    def __init__(self, network: BackboneWithHeads, constants: Mapping[str, Tensor]) -> None:
+        self.tasks = network.tasks
+        self.leaves = {name for name, m in network.named_modules() if not [*m.children()]}
+        self.ops: dict[str, TracedOp] = {}
+        self.statics: dict[str, fx.Node | str] = {}
+        self.names: dict[str, str] = {}
+        self.lists: dict[str, TracedOp] = {}
+        self.batched: dict[str, int] = {}
+        self.constants = constants
+        self._state = network.state_dict()
+        self._activations: dict[str, str] = {}  # statics that became operations
+
+    def add(self, node: fx.Node, op: TracedOp) -> None:
+        """Append the operation of a node."""
+        self.ops[op.name] = op
+        self.names[node.name] = op.name
+
+    def step(
+        self,
+        path: str,
+        operation: str,
+        operands: Mapping[str, tuple[str, ...]],
+        shape: tuple[int, ...],
+        *,
+        statics: Mapping[str, str] | None = None,
+        settings: Mapping[str, Setting] | None = None,
+        free: int = 0,
+    ) -> str:
+        """Append an operation that stands for part of a node, and return its name."""
+        name = self.unique(path, operation)
+        head = self.head(path)
+        self.ops[name] = TracedOp(
+            name, operation, path, operands, statics or {}, settings or {}, None, shape, head, free
+        )
+        return name
+
+    def tensors(self, value: object) -> list[str] | None:
+        """Return the graph nodes of a tensor argument, None if it is not one."""
+        nodes = [value] if isinstance(value, fx.Node) else value
+        if not isinstance(nodes, list | tuple) or not nodes:
+            return None
+        known = [n.name for n in nodes if isinstance(n, fx.Node) and self.is_tensor(n.name)]
+        return known if len(known) == len(nodes) else None
+
+    def is_tensor(self, name: str) -> bool:
+        """Return whether a graph node is an activation or a static value."""
+        return name in self.names or name in self.statics
+
+    def value(self, key: str) -> Tensor:
+        """Return a static value as it is now."""
+        return static_value(self.statics, self.constants, key, self._state)
+
+    def activation(self, node: fx.Node, key: str) -> str:
+        """Return an operation that gives a static value for every example.
+
+        It is zeros, which belong to nobody in particular, plus the value.
+
+        Raises:
+            ConversionError: The value is not one number per place, or differs between examples.
+        """
+        if key in self._activations:
+            return self._activations[key]
+        source = self.statics[key]
+        free = free_axis(source) if isinstance(source, fx.Node) else None
+        if not isinstance(source, fx.Node) or free is None:
+            raise refusal(path_of(node), f"{node.target} over activations and constants")
+        self.repeat(node, key, free)
+        path, shape = path_of(node), shape_of(source)
+        zeros = self.step(path, "constant", {}, shape, free=free)
+        operands = {"self": (zeros,)}
+        name = self.step(path, "add.Tensor", operands, shape, statics={"other": key}, free=free)
+        self._activations[key] = name
+        return name
+
+    def repeat(self, node: fx.Node, key: str, free: int) -> None:
+        """Remember that a static value is repeated along the batch: one copy of it is kept.
+
+        Raises:
+            ConversionError: It differs between examples, or is not made of real numbers.
+        """
+        value = self.value(key)
+        same = bool((value == value.narrow(free, 0, 1)).all())
+        if not same or value.is_complex():
+            raise refusal(path_of(node), f"{node.target} over a constant for each example")
+        self.batched[key] = free
+
+    def head(self, path: str) -> int | None:
+        """Return the task whose head a module path lies in, None in the backbone."""
+        match = re.match(r"heads\.(\d+)(\.|$)", path)
+        return int(match.group(1)) if match else None
+
+    def unique(self, path: str, operation: str) -> str:
+        """Return a name that is not yet taken: the path, or the path and the operation."""
+        shown = public_path(path, self.tasks)
+        leaf = path in self.leaves and shown not in self.ops
+        name = shown if leaf else f"{shown}:{operation.partition('.')[0]}".lstrip(":")
+        count = 2
+        unique = name
+        while unique in self.ops or unique in {op.name for op in self.lists.values()}:
+            unique = f"{name}#{count}"
+            count += 1
+        return unique

@@ -1,0 +1,78 @@
+"""Operators that are written in other ones, so that few rules follow them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from torch import fx
+
+from sfg_nas.operations import Setting
+from sfg_nas.sharing.exported import arguments_of, free_axis, path_of, refusal, shape_of
+from sfg_nas.sharing.record import Record
+
+
+def _glu(record: Record, node: fx.Node) -> str:
+    """Write `glu` as the product of one half and the sigmoid of the other."""
+    source = record.names[node.all_input_nodes[0].name]
+    dim = dict(arguments_of(node)).get("dim", -1)
+    path, shape = path_of(node), shape_of(node)
+    axis = int(dim) % len(shape)  # type: ignore[call-overload]
+    size = shape[axis]
+    halves = []
+    for half in range(2):
+        settings: dict[str, Setting] = {"dim": axis, "start": half * size, "length": size}
+        halves.append(record.step(path, "narrow", {"self": (source,)}, shape, settings=settings))
+    gate = record.step(path, "sigmoid", {"self": (halves[1],)}, shape)
+    return record.step(path, "mul.Tensor", {"self": (halves[0],), "other": (gate,)}, shape)
+
+
+def _index(record: Record, node: fx.Node) -> str:
+    """Write indexing along one dimension by known numbers as `index_select`."""
+    given, indices = node.args[:2]
+    assert isinstance(given, fx.Node)
+    assert isinstance(indices, list | tuple)
+    used = [(dim, i) for dim, i in enumerate(indices) if isinstance(i, fx.Node)]
+    if len(used) != 1 or used[0][1].name not in record.statics or given.name not in record.names:
+        raise refusal(path_of(node), f"{node.target} by several indices or by activations")
+    dim, index = used[0]
+    value = record.value(index.name)
+    if value.dim() != 1:
+        raise refusal(path_of(node), f"{node.target} by an index of {value.dim()} dimensions")
+    places = (
+        value.nonzero().reshape(-1) if not value.is_floating_point() and _is_mask(index) else value
+    )
+    settings: dict[str, Setting] = {"dim": dim, "index": [int(i) for i in places]}
+    operands = {"self": (record.names[given.name],)}
+    return record.step(path_of(node), "index_select", operands, shape_of(node), settings=settings)
+
+
+def _is_mask(index: fx.Node) -> bool:
+    return str(index.meta["val"].dtype) in ("torch.bool", "torch.uint8")
+
+
+def _copy(record: Record, node: fx.Node) -> str:
+    """Write a copy over other values as what is copied: the values before do not matter."""
+    written, source = node.args[:2]
+    assert isinstance(source, fx.Node)
+    shape, path = shape_of(node), path_of(node)
+    if source.name not in record.names:
+        assert isinstance(written, fx.Node)
+        operands = {"self": (record.names[written.name],)}
+        return record.step(path, "copy", operands, shape, statics={"src": source.name})
+    operands = {"self": (record.names[source.name],)}
+    free = free_axis(node) or 0
+    settings: dict[str, Setting] = {"size": [-1 if d == free else n for d, n in enumerate(shape)]}
+    return record.step(path, "expand", operands, shape, settings=settings, free=free)
+
+
+def _zeros(record: Record, node: fx.Node) -> str:
+    """Write zeros in the shape of something as zeros that are nobody's."""
+    return record.step(path_of(node), "constant", {}, shape_of(node), free=free_axis(node) or 0)
+
+
+REWRITES: Mapping[str, Callable[[Record, fx.Node], str]] = {
+    "glu": _glu,
+    "index.Tensor": _index,
+    "copy": _copy,
+    "zeros_like": _zeros,
+}
