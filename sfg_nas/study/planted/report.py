@@ -111,6 +111,11 @@ def _words(bank: pd.DataFrame, dial: pd.DataFrame) -> tuple[str, ...]:
         f"(mean relative gain), the oracle's {dial['oracle'].mean():+.3f}: {place:.2f} of the way "
         f"({_reached(place, TARGETS['position'])}).",
     ]
+    if dial["found"].isna().any():
+        lost = int(dial["found"].isna().sum())
+        lines.append(
+            f"In {lost} of {len(dial)} searches a task lost its path from the image; they are left out."
+        )
     if not dial["oracle"].mean() > dial["oracle"].std(ddof=1) / len(dial) ** 0.5:
         lines.append(
             "The oracle itself is not clearly better than random here, so the way between them is ill-defined."
