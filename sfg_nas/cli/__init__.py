@@ -25,7 +25,7 @@ def run(arguments: list[str]) -> int:
         arguments: What stands behind `sfg-nas`.
     """
     try:
-        app(arguments, prog_name="sfg-nas")
+        app(_with_address(arguments), prog_name="sfg-nas")
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else FAILED
     except SfgNasError as error:
@@ -39,6 +39,17 @@ def run(arguments: list[str]) -> int:
         _complain(f"{where}the system refused; found {error.strerror or error}; check the path")
         return FAILED
     return 0
+
+
+def _with_address(arguments: list[str]) -> list[str]:
+    """Return the arguments with `local` behind a `--ray` that has no address of its own."""
+    full: list[str] = []
+    for place, argument in enumerate(arguments):
+        full.append(argument)
+        following = arguments[place + 1 : place + 2]
+        if argument == "--ray" and (not following or following[0].startswith("-")):
+            full.append("local")
+    return full
 
 
 def _complain(text: str) -> None:

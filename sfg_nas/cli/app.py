@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from sfg_nas.cli import compare, describe, export, files, measure, predict, report, search
+from sfg_nas.cli import (
+    compare,
+    dashboard,
+    describe,
+    export,
+    files,
+    measure,
+    predict,
+    report,
+    search,
+    status,
+)
 from sfg_nas.cli.data import data_app
 from sfg_nas.cli.output import result
 
@@ -41,7 +52,8 @@ def _options(
 app.command("init")(files.init)
 app.command("validate")(files.validate)
 app.command("search")(search.search)
-app.command("status")(search.status)
+app.command("status")(status.status)
+app.command("dashboard")(dashboard.dashboard)
 app.command("export")(export.export)
 app.command("retrain")(search.retrain)
 app.command("compare")(compare.compare)

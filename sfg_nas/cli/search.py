@@ -1,4 +1,4 @@
-"""`search`, `status` and `retrain`: the outer loop and what it found."""
+"""`search` and `retrain`: the outer loop and what it found."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from sfg_nas.cli.find import (
     study_file,
 )
 from sfg_nas.cli.options import Common, with_common
-from sfg_nas.cli.output import cell, json_result, note, result, table
+from sfg_nas.cli.output import cell, json_result, note, table
+from sfg_nas.cli.status import show_run
 from sfg_nas.cli.watch import watching
 from sfg_nas.errors import ConfigError, explain
 
@@ -39,7 +40,7 @@ INTERRUPTED = 130
 
 
 @with_common("changes", "device", "precision", "data_root", "cache", "runs")
-def search(
+def search(  # noqa: PLR0913 - a command: its options
     study: Annotated[str, typer.Argument(help="A study file, or a shipped study's name.")],
     trials: Annotated[
         int | None, typer.Option(min=1, help="Trials over all calls, instead of the study's.")
@@ -51,6 +52,14 @@ def search(
         str | None,
         typer.Option(help="postgresql://... where workers on any machine meet; default: a file."),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[ADDRESS]", help="Run trials on a Ray cluster; without ADDRESS one is started."
+        ),
+    ] = None,
+    cpus: Annotated[float, typer.Option(min=0.1, help="CPUs per trial (with --ray).")] = 1.0,
+    gpus: Annotated[float, typer.Option(min=0, help="GPUs per trial (with --ray).")] = 0.0,
     source: Annotated[
         str | None,
         typer.Option("--from", metavar="RUN", help="Try what this other run found first."),
@@ -68,7 +77,10 @@ def search(
             changes = smoke_changes(path, changes, common.data_root)
         device = device_of(common)
         ready = ready_study(path, common, changes)
+        from sfg_nas.study import Cluster
         from sfg_nas.study import search as run_search
+
+        given = workers if workers > 1 else None
 
         with watching(common) as progress:
             run = run_search(
@@ -79,22 +91,13 @@ def search(
                 storage=storage,
                 workers=workers,
                 source=None if source is None else open_run(source, common),
+                ray=None if ray is None else Cluster(ray, cpus, gpus, given),
                 progress=progress,
             )
     best = run.best
-    _show_run(run, common)
+    show_run(run, common)
     note(f"next: sfg-nas export {run.path} --to {run.path / 'export'}", common)
     note(f"      sfg-nas retrain {run.path}   (best: trial {best.number})", common)
-
-
-@with_common("runs")
-def status(
-    run: Annotated[str, typer.Argument(help="A run's folder, or its name below --runs.")],
-    *,
-    common: Common,
-) -> None:
-    """Show a run's trials, the best, the Pareto front, and what failed and why."""
-    _show_run(open_run(run, common), common)
 
 
 @with_common("changes", "device", "precision", "data_root", "cache", "runs")
@@ -212,51 +215,3 @@ def _with_spread(rows: list[dict[str, object]]) -> list[dict[str, object]]:
             cells[key] = f"{cell(value, key)} ± {spread:.2g}" if with_spread else value
         shown.append(cells)
     return shown
-
-
-def _show_run(run: Run, common: Common) -> None:
-    frame = run.trials()
-    rows = json.loads(frame.to_json(orient="records", double_precision=10)) if len(frame) else []
-    states = [str(row["state"]) for row in rows]
-    counts = {state: states.count(state) for state in dict.fromkeys(states)}
-    best = run.best if run.complete else None
-    front = [trial.number for trial in run.pareto()] if run.complete else []
-    if common.as_json:
-        json_result(
-            {
-                "run": str(run.path),
-                "name": run.name,
-                "planned": run.config.search.trials,
-                "counts": counts,
-                "best": _best_row(rows, best),
-                "pareto": front,
-                "trials": rows,
-            }
-        )
-        return
-    done = ", ".join(f"{count} {state}" for state, count in counts.items()) or "no trial yet"
-    result(f"{run.path}: {done} of {run.config.search.trials} planned")
-    table([_in_short(row) for row in rows])
-    if best is not None:
-        scores = [
-            f"delta {best.delta:+.4f}",
-            f"{best.ledger.relative_macs:.2f} of hard sharing's MACs",
-        ]
-        found = _best_row(rows, best) or {}
-        scores += [f"{key} {cell(value)}" for key, value in found.items() if "/" in key]
-        result(f"best: trial {best.number}, {', '.join(scores)} (on validation)")
-        result(f"Pareto front (delta, MACs): trials {', '.join(map(str, front))}")
-    for row in rows:
-        if row.get("reason"):
-            result(f"trial {row['number']} {row['state']}: {row['reason']}")
-
-
-def _in_short(row: dict[str, object]) -> dict[str, object]:
-    """Return what fits on a screen: state, scores, costs, and the candidate by its keys' last words."""
-    left_out = {"reason", "params"}
-    shown = {k: v for k, v in row.items() if k not in left_out and "/" not in k}
-    return {k.split(".", 1)[-1]: v for k, v in shown.items()}
-
-
-def _best_row(rows: list[dict[str, object]], best: Trial | None) -> dict[str, object] | None:
-    return next((row for row in rows if best and row["number"] == best.number), None)

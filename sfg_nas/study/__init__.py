@@ -6,6 +6,7 @@ from sfg_nas.study.layout import RunFiles, TrialFiles, locked
 from sfg_nas.study.names import known_names, read_study
 from sfg_nas.study.own import BackboneFactory, OwnBackbone
 from sfg_nas.study.progress import Progress, ProgressCallback
+from sfg_nas.study.ray_workers import Cluster
 from sfg_nas.study.references import References
 from sfg_nas.study.retrain import retrain
 from sfg_nas.study.run import Run, Trial
@@ -18,6 +19,7 @@ from sfg_nas.study.trial import Ledger
 __all__ = [
     "CONTROLS",
     "BackboneFactory",
+    "Cluster",
     "Draft",
     "Ledger",
     "OwnBackbone",

@@ -12,6 +12,7 @@ from sfg_nas.study.locks import LostLockError
 from sfg_nas.study.own import OwnBackbone
 from sfg_nas.study.place import Place, open_place
 from sfg_nas.study.progress import Progress, ProgressCallback, silent
+from sfg_nas.study.ray_workers import Cluster, run_on_ray
 from sfg_nas.study.references import References, ensure_references
 from sfg_nas.study.run import Run
 from sfg_nas.study.storage import STORAGE_ERRORS
@@ -33,6 +34,7 @@ def search(  # noqa: PLR0913 (the public face: each is a choice of its own)
     storage: str | None = None,
     workers: int = 1,
     source: Run | None = None,
+    ray: Cluster | None = None,
     progress: ProgressCallback = silent,
 ) -> Run:
     """Run a study, or the rest of it, and return its run.
@@ -50,6 +52,7 @@ def search(  # noqa: PLR0913 (the public face: each is a choice of its own)
         storage: `postgresql://...` where workers on several machines meet; None for the run's own SQLite file.
         workers: Processes on this machine that take trials; they divide its threads, and its GPUs in turn.
         source: Another run, whose best candidates are tried first, with assignments near its allocations.
+        ray: A Ray cluster that trials run on, in place of workers here.
         progress: Called with each report.
 
     Raises:
@@ -68,8 +71,11 @@ def search(  # noqa: PLR0913 (the public face: each is a choice of its own)
             if source is not None:
                 transfer(place, study.space, source)
             references = _references(study, place, device, progress)
-            if workers > 1:
-                run_workers(Errand(study, runs, device, storage, total), workers, place, progress)
+            errand = Errand(study, runs, device, storage, total)
+            if ray is not None:
+                run_on_ray(errand, ray, references, progress)
+            elif workers > 1:
+                run_workers(errand, workers, place, progress)
             else:
                 Worker(study, place, references, device, total, progress).work()
             place.fetch_ended()

@@ -71,6 +71,18 @@ def open_storage(url: str | None, database: Path) -> BaseStorage:
         ) from error
 
 
+def close_storage(storage: BaseStorage) -> None:
+    """End the connections to a storage.
+
+    Args:
+        storage: From `open_storage`, perhaps wrapped by Optuna.
+    """
+    backend = getattr(storage, "_backend", storage)
+    if isinstance(backend, RDBStorage):
+        backend.remove_session()
+        backend.engine.dispose()
+
+
 def open_optuna(
     search: SearchConfig, storage: BaseStorage, *, name: str, epochs: int
 ) -> optuna.Study:
@@ -146,11 +158,7 @@ class TrialStore:
 
     def close(self) -> None:
         """End the connections to the storage."""
-        storage = self._study._storage
-        backend = getattr(storage, "_backend", storage)
-        if isinstance(backend, RDBStorage):
-            backend.remove_session()
-            backend.engine.dispose()
+        close_storage(self._study._storage)
 
     def enqueue(self, candidates: Sequence[Mapping[str, Value]]) -> None:
         """Have these candidates tried first, each once however often this is called.
@@ -191,7 +199,7 @@ class TrialStore:
         return [trial.number for trial in trials if trial.state.is_finished()]
 
     def best(self) -> float | None:
-        """Return the best value of the first objective, or None if no trial is complete."""
+        """Return the best value of the first objective or None."""
         trials = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         values = [trial.values[0] for trial in trials]
         up = self._study.directions[0] is StudyDirection.MAXIMIZE

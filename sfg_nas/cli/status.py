@@ -1,0 +1,112 @@
+"""`status`: a run as a table, once or again and again."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sfg_nas.cli.find import open_run
+from sfg_nas.cli.options import Common, with_common
+from sfg_nas.cli.output import cell, json_result, result, table
+
+if TYPE_CHECKING:
+    from sfg_nas.study import Run, Trial
+
+CLEAR = "\x1b[H\x1b[2J"
+
+
+@with_common("runs")
+def status(
+    run: Annotated[str, typer.Argument(help="A run's folder, or its name below --runs.")],
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show it again and again until all trials have ended.")
+    ] = False,
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 5.0,
+    *,
+    common: Common,
+) -> None:
+    """Show a run's trials, the best, the Pareto front, which dimension matters, and what failed and why."""
+    opened = open_run(run, common)
+    while watch and not _is_over(opened):
+        if sys.stdout.isatty():
+            sys.stdout.write(CLEAR)
+        show_run(opened, common)
+        sys.stdout.flush()
+        time.sleep(every)
+        opened = open_run(run, common)
+    if watch and sys.stdout.isatty():
+        sys.stdout.write(CLEAR)
+    show_run(opened, common, words=True)
+
+
+def _is_over(run: Run) -> bool:
+    ended = [trial for trial in run.all if trial.state != "running"]
+    return len(ended) >= run.config.search.trials
+
+
+def _words(run: Run) -> list[str]:
+    from sfg_nas.study.analysis import in_words
+
+    return in_words(run)
+
+
+def show_run(run: Run, common: Common, *, words: bool = False) -> None:
+    """Write a run's trials, the best, the front, and what failed and why.
+
+    Args:
+        run: The run.
+        common: The shared options.
+        words: Whether to add what the trials say about the search.
+    """
+    frame = run.trials()
+    rows = json.loads(frame.to_json(orient="records", double_precision=10)) if len(frame) else []
+    states = [str(row["state"]) for row in rows]
+    counts = {state: states.count(state) for state in dict.fromkeys(states)}
+    best = run.best if run.complete else None
+    front = [trial.number for trial in run.pareto()] if run.complete else []
+    if common.as_json:
+        json_result(
+            {
+                "run": str(run.path),
+                "name": run.name,
+                "planned": run.config.search.trials,
+                "counts": counts,
+                "best": _best_row(rows, best),
+                "pareto": front,
+                "trials": rows,
+                "words": _words(run) if words else [],
+            }
+        )
+        return
+    done = ", ".join(f"{count} {state}" for state, count in counts.items()) or "no trial yet"
+    result(f"{run.path}: {done} of {run.config.search.trials} planned")
+    table([_in_short(row) for row in rows])
+    if best is not None:
+        scores = [
+            f"delta {best.delta:+.4f}",
+            f"{best.ledger.relative_macs:.2f} of hard sharing's MACs",
+        ]
+        found = _best_row(rows, best) or {}
+        scores += [f"{key} {cell(value)}" for key, value in found.items() if "/" in key]
+        result(f"best: trial {best.number}, {', '.join(scores)} (on validation)")
+        result(f"Pareto front (delta, MACs): trials {', '.join(map(str, front))}")
+    for sentence in _words(run) if words else []:
+        result(sentence)
+    for row in rows:
+        if row.get("reason"):
+            result(f"trial {row['number']} {row['state']}: {row['reason']}")
+
+
+def _in_short(row: dict[str, object]) -> dict[str, object]:
+    """Return what fits on a screen: state, scores, costs, and the candidate by its keys' last words."""
+    left_out = {"reason", "params"}
+    shown = {k: v for k, v in row.items() if k not in left_out and "/" not in k}
+    return {k.split(".", 1)[-1]: v for k, v in shown.items()}
+
+
+def _best_row(rows: list[dict[str, object]], best: Trial | None) -> dict[str, object] | None:
+    return next((row for row in rows if best and row["number"] == best.number), None)

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from sfg_nas.training import write_json
+
+
+def test_watching_ends_when_all_trials_have(call: Callable, runs: Path) -> None:
+    answer = call("status", "small", "--runs", runs, "--watch")
+    assert answer.code == 0
+    assert answer.out.count("best: trial") == 1
+    assert "nearest to the best candidate" in answer.out
+    assert "not said below 8 complete trials" in answer.out
+
+
+def test_watching_shows_it_again_until_then(
+    call: Callable, runs: Path, monkeypatch: object
+) -> None:
+    state = runs / "small/trials/1/state.json"
+    before = state.read_text()
+    write_json(state, {"state": "running"})
+    looks = []
+
+    def sleep(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 2:
+            state.write_text(before)
+
+    monkeypatch.setattr("sfg_nas.cli.status.time.sleep", sleep)  # type: ignore[attr-defined]
+    answer = call("status", "small", "--runs", runs, "--watch", "--every", "0.5")
+    assert looks == [0.5, 0.5]
+    assert answer.out.count("1 complete, 1 running of 2 planned") == 2
+    assert answer.out.count("2 complete of 2 planned") == 1
+    said = json.loads(call("status", "small", "--runs", runs, "--json").out)
+    assert any("95 % of its hypervolume" in sentence for sentence in said["words"])
