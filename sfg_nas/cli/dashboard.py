@@ -17,9 +17,6 @@ from sfg_nas.errors import ConfigError, SfgNasError, explain
 if TYPE_CHECKING:
     from wsgiref.simple_server import WSGIServer
 
-    from matplotlib.figure import Figure
-
-    from sfg_nas.study import Trial
     from sfg_nas.study.board import Board
 
 LOOPBACK = "127.0.0.1"
@@ -101,17 +98,14 @@ def draw(board: Board, number: int) -> None:
         board: The run's board.
         number: A complete trial.
     """
-    trial = board.run.trial(number)
-    with tempfile.TemporaryDirectory() as folder:
-        for name, figure in zip(PICTURES, _figures(trial), strict=True):
-            path = Path(folder) / name
-            figure.savefig(path, dpi=110)
-            board.attach(number, path)
-
-
-def _figures(trial: Trial) -> list[Figure]:
     from sfg_nas.report.allocation import plot_allocation
     from sfg_nas.report.figures import plot_architecture
     from sfg_nas.report.trajectories import plot_trajectories
 
-    return [plot_architecture(trial), plot_allocation(trial), plot_trajectories(trial)]
+    trial = board.run.trial(number)
+    figures = (plot_architecture(trial), plot_allocation(trial), plot_trajectories(trial))
+    with tempfile.TemporaryDirectory() as folder:
+        for name, figure in zip(PICTURES, figures, strict=True):
+            path = Path(folder) / name
+            figure.savefig(path, dpi=110)
+            board.attach(number, path)

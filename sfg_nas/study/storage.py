@@ -72,11 +72,7 @@ def open_storage(url: str | None, database: Path) -> BaseStorage:
 
 
 def close_storage(storage: BaseStorage) -> None:
-    """End the connections to a storage.
-
-    Args:
-        storage: From `open_storage`, perhaps wrapped by Optuna.
-    """
+    """End the connections to a storage, perhaps one that Optuna has wrapped."""
     backend = getattr(storage, "_backend", storage)
     if isinstance(backend, RDBStorage):
         backend.remove_session()
