@@ -41,7 +41,7 @@ def test_python_imports_public_names_and_uses_them() -> None:
 def test_commands_exist() -> None:
     from sfg_nas.cli.app import app
 
-    known = {command.name for command in app.registered_commands}
+    known = {entry.name for entry in [*app.registered_commands, *app.registered_groups]}
     named = set(re.findall(r"^sfg-nas ([a-z]+)", read("README.md"), flags=re.MULTILINE))
     named |= set(re.findall(r'/sfg-nas" ([a-z]+)', read("Makefile")))
     assert {"search", "export", "retrain"} <= named
