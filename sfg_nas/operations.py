@@ -173,6 +173,8 @@ def run_operation(
     """
     if "dropout" in operation.name and not training:
         return next(iter(tensors.values()))
+    # a batch norm without statistics of its own uses the batch's
+    training = training or (operation.name == "batch_norm" and "running_mean" not in tensors)
     if operation.name == "view":  # a part's values need not lie as the whole's did
         operation, settings = vocabulary()["reshape"], {"shape": settings["size"]}
     like = next(iter(tensors.values()))

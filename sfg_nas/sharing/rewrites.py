@@ -7,7 +7,15 @@ from collections.abc import Callable, Mapping
 from torch import fx
 
 from sfg_nas.operations import Setting
-from sfg_nas.sharing.exported import arguments_of, free_axis, path_of, refusal, shape_of
+from sfg_nas.sharing.exported import (
+    arguments_of,
+    free_axis,
+    integer,
+    path_of,
+    refusal,
+    setting_of,
+    shape_of,
+)
 from sfg_nas.sharing.record import Record
 
 
@@ -70,9 +78,30 @@ def _zeros(record: Record, node: fx.Node) -> str:
     return record.step(path_of(node), "constant", {}, shape_of(node), free=free_axis(node) or 0)
 
 
+def _batch_norm(record: Record, node: fx.Node) -> str:
+    """Write the batch norm of a functional graph, with three results, as the one it came from."""
+    given = dict(arguments_of(node))
+    names = ("weight", "bias", "running_mean", "running_var")
+    found = ((name, given.get(name)) for name in names)
+    statics = {name: value.name for name, value in found if isinstance(value, fx.Node)}
+    if not set(statics.values()) <= set(record.statics):
+        raise refusal(path_of(node), f"{node.target} with weights computed from activations")
+    source = given["input"]
+    assert isinstance(source, fx.Node)
+    settings = {name: setting_of(given[name]) for name in ("momentum", "eps")}
+    shape = tuple(integer(size) for size in node.meta["val"][0].shape)
+    operands = {"input": (record.names[source.name],)}
+    settings |= {"training": "running_mean" not in statics, "cudnn_enabled": False}
+    return record.step(
+        path_of(node), "batch_norm", operands, shape, statics=statics, settings=settings
+    )
+
+
 REWRITES: Mapping[str, Callable[[Record, fx.Node], str]] = {
     "glu": _glu,
     "index.Tensor": _index,
     "copy": _copy,
     "zeros_like": _zeros,
+    "_native_batch_norm_legit_no_training": _batch_norm,
+    "_native_batch_norm_legit.no_stats": _batch_norm,
 }

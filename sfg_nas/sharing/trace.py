@@ -114,6 +114,9 @@ class _Reader:
             if source in record.lists:
                 self._item(node, record.lists[source])
                 return
+            if source in record.names and node.args[1] == 0:  # the first result of a rewrite
+                record.names[node.name] = record.names[source]
+                return
         if value is None or isinstance(
             value, int | float | bool | torch.SymInt | torch.SymFloat | torch.SymBool
         ):

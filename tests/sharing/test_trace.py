@@ -84,6 +84,12 @@ def old_weight_norm() -> nn.Module:
 
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "in place, norms": lambda: Net(
+        in_place,
+        one=nn.Sequential(conv(3, 6), nn.BatchNorm2d(6), nn.InstanceNorm2d(6, affine=True)),
+        two=nn.Sequential(conv(6, 6), nn.GroupNorm(2, 6)),
+        last=nn.Sequential(conv(6, 6), nn.BatchNorm2d(6, track_running_stats=False)),
+    ),
     "in place": lambda: Net(in_place, **stem(two=conv(6, 6))),
     "coordinates": lambda: Net(coordinates, one=conv(3, 6), last=conv(8, 6)),
     "index": lambda: Net(by_index, **stem()),
