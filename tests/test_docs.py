@@ -25,13 +25,17 @@ PAGES = sorted(
 )
 GENERATED = ("docs/cli.md", "docs/api.md")
 NOT_RUN = {
+    "docs/architecture.md": [
+        "from sfg_nas.architecture import Architecture",
+        "from sfg_nas.architecture import move_filters",
+    ],
     "docs/install.md": [
         "git clone ADDRESS-OF-THIS-REPOSITORY sfg_nas",
         "pip install '.[export,parquet]'",
     ],
     "docs/gpu.md": ["sfg-nas search studies/utkface.yaml --data-root DIR --device cuda"],
 }
-"""The first lines of what is marked `no-run`: it needs a network, a GPU or a cluster."""
+"""The first lines of what is marked `no-run`: it needs a network, a GPU, a cluster or a file of one's own."""
 
 SMALL = {
     "digits": "data.train=64 data.validation=32 data.test=32 training.epochs=1 backbone.width=0.0625 "

@@ -60,6 +60,7 @@ CROSS_CUTTING = {
     "test_docs",
     "test_imports",
     "test_install",
+    "test_notebooks",
     "test_hostile",
     "test_readme",
     "test_services",
