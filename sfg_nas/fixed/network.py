@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from sfg_nas.architecture import Architecture, Node
 from sfg_nas.errors import ArchitectureError, explain
 from sfg_nas.fixed.layers import Constant, ReadNorm, Select, make_bank, make_channel_norm
-from sfg_nas.operations import Kind, Setting, run_operation, vocabulary
+from sfg_nas.operations import Kind, Operation, Setting, run_operation, vocabulary
 
-Run = Callable[[list[list[Tensor]]], Tensor]  # a node's operands, each a list of tensors
+Run = Callable[[list[list[Tensor]], bool], Tensor]  # a node's operands, each a list; training
 _BANKS = (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)
 _IMAGE = -1  # place of the network's input
 _LISTS = ("cat", "concat", "stack", "hstack")
@@ -57,7 +57,7 @@ class FixedNetwork(nn.Module):
         values: dict[int, Tensor] = {_IMAGE: x}
         for step in self._steps:
             inputs = [[values[i] for i in places] for places in step.sources]
-            values[step.target] = step.run(inputs)
+            values[step.target] = step.run(inputs, self.training)
             for place in step.free:
                 del values[place]
         return {task: values[place] for task, place in self._outputs.items()}
@@ -73,7 +73,7 @@ class FixedNetwork(nn.Module):
         found: dict[str, Tensor] = {}
         for step in self._steps:
             inputs = [[values[i] for i in places] for places in step.sources]
-            values[step.target] = step.run(inputs)
+            values[step.target] = step.run(inputs, self.training)
             if step.node in nodes:
                 found[step.node] = values[step.target]
             for place in step.free:
@@ -136,33 +136,21 @@ class FixedNetwork(nn.Module):
             return self._functional(node, module)
         self.layers[self._key(name)] = module
         if isinstance(module, ReadNorm):
-            axis = module.axis
-            return lambda inputs: module(_joined(inputs[1], axis))
+            return _Layer(module, operand=1, axis=module.axis)
         joined = -1 if operation == "linear" else 1
         if isinstance(module, Select):
             joined = module.axis
-        return lambda inputs: module(_joined(inputs[0], joined))
+        return _Layer(module, operand=0, axis=joined)
 
     def _functional(self, node: Node, module: nn.Module | None) -> Run:
-        operation = vocabulary()[node["op"]]
-        names, item = node["operands"], node["item"]
-        settings: dict[str, Setting] = {k: _plain(v) for k, v in node["settings"].items()}
-        listed = node["op"] in _LISTS
-
-        def run(inputs: list[list[Tensor]]) -> Tensor:
-            tensors: dict[str, Tensor | list[Tensor]] = {
-                name: found if listed else found[0]
-                for name, found in zip(names, inputs, strict=True)
-            }
-            if module is not None:
-                tensors.update(dict(module.named_parameters()))
-                tensors.update(dict(module.named_buffers()))
-            result = run_operation(operation, tensors, settings, training=self.training)
-            value = result if item is None else result[item]
-            assert isinstance(value, Tensor)
-            return value
-
-        return run
+        return _Function(
+            operation=vocabulary()[node["op"]],
+            names=tuple(node["operands"]),
+            item=node["item"],
+            settings={k: _plain(v) for k, v in node["settings"].items()},
+            listed=node["op"] in _LISTS,
+            module=module,
+        )
 
     def _module(self, name: str, node: Node) -> nn.Module | None:
         """Return the layer of a node, None if it has no weights."""
@@ -195,6 +183,47 @@ class FixedNetwork(nn.Module):
         return key
 
 
+# Objects, not closures: a deep copy of the network must run the copy's own layers.
+
+
+@dataclass
+class _Layer:
+    """Runs a module on one operand, whose parts are joined."""
+
+    module: nn.Module
+    operand: int
+    axis: int
+
+    def __call__(self, inputs: list[list[Tensor]], _training: bool) -> Tensor:
+        value: Tensor = self.module(_joined(inputs[self.operand], self.axis))
+        return value
+
+
+@dataclass
+class _Function:
+    """Runs an operation, with the values that it takes beside its operands."""
+
+    operation: Operation
+    names: tuple[str, ...]
+    item: int | None
+    settings: dict[str, Setting]
+    listed: bool
+    module: nn.Module | None
+
+    def __call__(self, inputs: list[list[Tensor]], training: bool) -> Tensor:
+        tensors: dict[str, Tensor | list[Tensor]] = {
+            name: found if self.listed else found[0]
+            for name, found in zip(self.names, inputs, strict=True)
+        }
+        if self.module is not None:
+            tensors.update(dict(self.module.named_parameters()))
+            tensors.update(dict(self.module.named_buffers()))
+        result = run_operation(self.operation, tensors, self.settings, training=training)
+        value = result if self.item is None else result[self.item]
+        assert isinstance(value, Tensor)
+        return value
+
+
 class _Values(nn.Module):
     """Constants and parameters of an operation that is not a layer (a scale, say)."""
 
@@ -211,7 +240,7 @@ class _Values(nn.Module):
                 self.register_buffer(label, value)
 
 
-def _first(inputs: list[list[Tensor]]) -> Tensor:
+def _first(inputs: list[list[Tensor]], _training: bool) -> Tensor:
     return inputs[0][0]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,20 @@ def test_training_changes_weights_but_not_the_architecture(name: str) -> None:
     assert after == before
     assert after.hash == before.hash
     assert after.to_json() == before.to_json()
+
+
+@pytest.mark.parametrize("name", ["resnet", "convnext", "unet"])
+def test_a_deep_copy_of_the_network_runs_its_own_layers(name: str) -> None:
+    found = pair(name)
+    allocation = random_allocation(found.connections, 3)
+    network = build_network(distill(found.connections, allocation), weights=found.connections)
+    network.eval()
+    twin = copy.deepcopy(network)
+    with torch.no_grad():
+        before = network(found.x)
+        for value in network.parameters():
+            value.add_(1.0)
+        after, moved = twin(found.x), network(found.x)
+    for task, expected in before.items():
+        torch.testing.assert_close(after[task], expected)
+        assert not torch.allclose(moved[task], expected)
