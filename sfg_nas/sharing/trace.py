@@ -166,7 +166,8 @@ class _Reader:
                     settings[argument] = setting_of(value)
             elif any(t in record.names for t in tensors) or self._runs_per_example(node, tensors):
                 operands[argument] = tuple(
-                    record.names.get(t) or record.activation(node, t) for t in tensors
+                    record.names[t] if t in record.names else record.activation(node, t)
+                    for t in tensors
                 )
             elif vocabulary()[name].kind is Kind.MOVEMENT:
                 settings[argument] = record.value(tensors[0]).tolist()

@@ -118,7 +118,8 @@ def test_a_file_of_another_network(call: Callable, network: Path, photos: Path) 
     assert "[1, 16, 16]" in answer.err
     (network / "network.safetensors").write_bytes(b"not weights")
     answer = call("predict", network, photos)
-    assert answer.code == 1
+    assert answer.code == 2
+    assert "network.safetensors" in answer.err
     assert "Traceback" not in answer.err
 
 

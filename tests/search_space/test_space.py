@@ -89,7 +89,7 @@ def test_shipped_spaces_fit_shipped_studies(name: str, study: str) -> None:
 
 @pytest.mark.parametrize("study", sorted(shipped("studies")))
 def test_shipped_studies_have_a_space_that_fits(study: str) -> None:
-    assert len(SearchSpace.from_study(load_study_config(shipped("studies")[study]))) >= 4
+    assert len(SearchSpace.from_study(load_study_config(shipped("studies")[study]))) >= 1
 
 
 def test_full_has_all_the_dimensions() -> None:

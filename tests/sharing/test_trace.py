@@ -201,3 +201,12 @@ def test_a_conversion_leaves_the_users_module_and_the_random_stream_alone() -> N
     assert list(after) == list(before)
     assert all(torch.equal(after[name], value) for name, value in before.items())
     assert not any(p.requires_grad for p in backbone.one.parameters())
+
+
+def test_a_backbone_may_be_a_single_layer() -> None:
+    heads = {
+        task: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 2))
+        for task in ("a", "b")
+    }
+    supernet = convert(nn.Conv2d(3, 6, 3), heads, torch.zeros(2, 3, 8, 8))
+    assert [len(rows) for rows in supernet.wiring.layers.values()] == [6]
