@@ -12,7 +12,7 @@ from sfg_nas.allocation import Allocation
 from sfg_nas.sharing import BackboneWithHeads, Supernet, convert, random_allocation
 from sfg_nas.sharing.assignments import Assignments
 from sfg_nas.sharing.copies import copied
-from tests.networks import CASES, make, randomise
+from tests.networks import CASES, Sample, make, randomise
 
 Variant = tuple[str, int | None, str | None]  # case, tasks, groups; None for the case's own
 
@@ -58,7 +58,11 @@ def pair(name: str, tasks: int | None = None, groups: str | None = None) -> Pair
         tasks: Number of tasks, None for the case's own.
         groups: A key of `GROUPS`, None for the case's own.
     """
-    sample = make(name, tasks=tasks, groups=groups)
+    return pair_of(make(name, tasks=tasks, groups=groups))
+
+
+def pair_of(sample: Sample) -> Pair:
+    """Return the converted network of a sample, with changed weights."""
     connections = convert(sample.backbone, sample.heads, sample.x, sample.groups)
     randomise(connections.network)
     original = BackboneWithHeads(sample.backbone, sample.heads)
