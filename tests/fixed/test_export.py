@@ -78,6 +78,10 @@ def test_exports_run_without_the_package(tmp_path: Path) -> None:
     assert_same({"separable": folder}, 3 + len(network.architecture.tasks))
 
 
+# ONNX takes several seconds for each network: those that differ most.
+ONNX_CASES = ("resnet", "unet", "transposed", "convnext", "group-norm", "3d")
+
+
 @pytest.mark.ci
 @pytest.mark.timeout(900)
 def test_every_kind_of_network_can_be_exported(tmp_path: Path) -> None:
@@ -88,10 +92,13 @@ def test_every_kind_of_network_can_be_exported(tmp_path: Path) -> None:
         folder.mkdir()
         EXPORTERS["pt2"](network, folder)
         EXPORTERS["py"](network, folder)
-        write_onnx(network, folder / "network.onnx")
+        if name in ONNX_CASES:
+            write_onnx(network, folder / "network.onnx")
         outputs = run(network, pair(name).x)
         save_file({"image": pair(name).x.contiguous(), **outputs}, folder / "expected.safetensors")
-    assert_same(folders, 3)
+    onnx_folders = {name: folders.pop(name) for name in ONNX_CASES}
+    assert_same(folders, 2)
+    assert_same(onnx_folders, 3)
 
 
 def test_the_process_alone_cannot_import_the_package(tmp_path: Path) -> None:
