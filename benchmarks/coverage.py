@@ -163,7 +163,8 @@ def check(family: str, name: str, build: Callable[[], nn.Module], tasks: int) ->
         found = network(x)
     difference = max(float((expected[t] - found[t]).abs().max()) for t in expected)
     scale = max(float(expected[t].abs().max()) for t in expected)
-    assert all(float((out[0] - out[1]).abs().max()) > 0 for out in expected.values()), "no signal"
+    # Random weights may leave one task's output the same for every image; never those of all tasks.
+    assert any(float((out[0] - out[1]).abs().max()) > 0 for out in expected.values()), "no signal"
     return {
         "difference": difference / scale,
         "variables": supernet.wiring.variables,
