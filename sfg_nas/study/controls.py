@@ -38,6 +38,8 @@ def equal_macs_backbone(study: Study, macs: int) -> BackboneConfig | None:
     if abs(cost(own) / macs - 1) < _CLOSE:
         return None
     low, high = own / 16, own * 4
+    if cost(low) == cost(high):
+        return None  # a network of one size: nothing can be narrowed
     for _ in range(14):
         middle = (low + high) / 2
         low, high = (middle, high) if cost(middle) < macs else (low, middle)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -21,3 +22,11 @@ def test_equal_macs_are_found_by_width(make_study: Make) -> None:
     fitted = equal_macs_backbone(study, macs_of(network, study))
     assert fitted is not None
     assert fitted.width == pytest.approx(2.0, abs=0.1)
+
+
+def test_a_network_of_one_size_has_no_control_at_equal_macs(make_study: Make) -> None:
+    study = make_study()
+    fixed, make = study.config.backbone, study.backbone
+    study = replace(study, backbone=lambda _, shape: make(fixed, shape))
+    own = macs_of(hard_sharing(lambda: study.make_backbone(fixed), study.tasks, (1, 6, 6)), study)
+    assert equal_macs_backbone(study, round(own * 0.93)) is None
