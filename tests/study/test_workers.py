@@ -56,8 +56,6 @@ def test_two_workers_share_the_trials_and_a_killed_one_is_replaced(
     # Whether both are ever at work at once depends on how soon the second starts; never more are.
     running = [report.counts.get("running", 0) for report in found]
     assert max(running) in {1, 2}
-    done = [report.counts.get("complete", 0) for report in found]
-    assert done[-1] == 5
     last = found[-1]
     assert (last.done, last.total, last.counts["complete"]) == (5, 5, 5)
     assert last.best == run.best.delta
