@@ -87,7 +87,7 @@ def test_a_trial_that_kills_its_workers_fails_and_the_study_goes_on(
 def test_what_cannot_be_pickled_is_said(make_study: Make, tmp_path: Path) -> None:
     study = make_study()
     width = 6
-    study = replace(study, backbone=lambda _, shape: nn.Conv2d(shape[0], width, 3))
+    study = replace(study, backbone=lambda _, shape: nn.Sequential(nn.Conv2d(shape[0], width, 3)))
     with pytest.raises(ConfigError, match="must be picklable"):
         search(study, runs=tmp_path, workers=2)
 
