@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
+import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from sfg_nas.data import DataBundle, ImageSet
 from sfg_nas.data.images import Batch
 from sfg_nas.errors import ConfigError, TrainingError
-from sfg_nas.study import Progress, Run, Study, search
+from sfg_nas.study import Progress, Run, Study, load_study, search
+from tests.study.conftest import CONTENT, make_data, two_layers
 
 Make = Callable[..., Study]
 NOT_REPEATABLE = ("seconds",)
@@ -50,6 +57,14 @@ def assert_same(one: Run, other: Run) -> None:
         else:
             assert a == b
     assert one.references() == other.references()
+
+
+def assert_same_tensors(one: Path, other: Path) -> None:
+    """Compare two files of weights bit by bit; the order of their names is the library's own."""
+    wanted, found = load_file(one), load_file(other)
+    assert wanted.keys() == found.keys()
+    for name, value in wanted.items():
+        assert torch.equal(value, found[name]), name
 
 
 def test_a_search_leaves_what_the_contract_says(make_study: Make, tmp_path: Path) -> None:
@@ -239,41 +254,85 @@ def test_the_study_file_of_a_run_says_where_it_came_from(make_study: Make, tmp_p
     assert json.loads((run.path / "references.json").read_text())["values"]
 
 
-CHILD = """
-import sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[2])
-import torch
-from conftest import CONTENT, make_data, two_layers
-from sfg_nas.study import load_study, search
-torch.set_num_threads(1)
-del CONTENT["search"]["space"]["training.learning_rate"]
-study = load_study(CONTENT, {"search.trials": 2}, backbone=two_layers, data=make_data())
-print("ready", flush=True)
-search(study, runs=Path(sys.argv[1]))
-print("done", flush=True)
-"""
+KILLS = 20
+SEARCHES: dict[str, dict[str, Any]] = {
+    "tpe-median": {"search.pruner": {"kind": "median", "startup": 2}},
+    "nsga2-dominance": {
+        "search.objectives": ["delta", "macs"],
+        "search.sampler": {"kind": "nsga2", "startup": 3},
+        "search.pruner": {"kind": "dominance", "startup": 2, "warmup_epochs": 2},
+    },
+}
+"""How the killed searches propose and prune."""
+LONG = {"search.trials": 14, "training.epochs": 8}
+
+
+def be_killed(changes: dict[str, Any], runs: Path) -> None:
+    """Search: the target of a process that will not live long."""
+    torch.set_num_threads(1)
+    content = deepcopy(CONTENT)
+    del content["search"]["space"]["training.learning_rate"]
+    search(load_study(content, changes, backbone=two_layers, data=make_data()), runs=runs)
+
+
+def epochs_of(run: Path) -> dict[str, list[str]]:
+    """Return the rows of each trial's metrics, without their head."""
+    tables = sorted(run.glob("trials/*/metrics.csv"))
+    return {path.parent.name: path.read_text("utf-8").splitlines()[1:] for path in tables}
+
+
+def count(rows: dict[str, list[str]]) -> int:
+    return sum(len(found) for found in rows.values())
+
+
+def live_a_while(process: BaseProcess, run: Path, epochs: int, seconds: float) -> dict[str, Any]:
+    """Start a search, kill it so long after so many new epochs, and return the epochs it left."""
+    wanted = count(epochs_of(run)) + epochs
+    process.start()
+    while process.is_alive() and count(epochs_of(run)) < wanted:
+        time.sleep(0.005)
+    process.join(seconds)
+    if process.pid is not None and process.is_alive():
+        os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    assert process.exitcode == -signal.SIGKILL, "it ended by itself: the search is too short"
+    return epochs_of(run)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)  # twenty processes, each with its imports: slow beside other load
-def test_killed_at_any_moment_equals_uninterrupted(make_study: Make, tmp_path: Path) -> None:
-    wanted = search(make_study({"search.trials": 2}), runs=tmp_path / "whole")
-    command = [sys.executable, "-c", CHILD, str(tmp_path / "parts"), str(Path(__file__).parent)]
-    kills = 0
-    for sitting in range(20):
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
-            assert child.stdout is not None
-            assert child.stdout.readline() == "ready\n"
-            time.sleep(0.3 + 1.2 * sitting)
-            child.send_signal(signal.SIGKILL)
-            done = child.stdout.read() == "done\n"
-            kills += not done
-        if done:
-            break
-    assert kills > 1
-    found = search(make_study({"search.trials": 2}), runs=tmp_path / "parts")
+@pytest.mark.parametrize(
+    "kind", [pytest.param("tpe-median", marks=pytest.mark.ci), "nsga2-dominance"]
+)
+def test_killed_twenty_times_at_random_moments_equals_uninterrupted(
+    make_study: Make, tmp_path: Path, kind: str
+) -> None:
+    changes = {**SEARCHES[kind], **LONG, "training.learning_rate": 0.01}
+    started = time.monotonic()
+    wanted = search(make_study(changes), runs=tmp_path / "whole")
+    seconds_per_trial = (time.monotonic() - started) / LONG["search.trials"]
+    assert {trial.state for trial in wanted.all} == {"complete", "pruned"}
+    # Forked from a process that has imported everything: a real process, without its seconds of imports.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["sfg_nas.study.search"])
+    moments = random.Random(20)  # noqa: S311 (moments, no secret)
+    arguments, left = (changes, tmp_path / "parts"), []
+    for _ in range(KILLS):
+        process = context.Process(target=be_killed, args=arguments)
+        epochs, seconds = moments.choice((0, 0, 1, 2)), moments.uniform(0, seconds_per_trial / 2)
+        left.append(live_a_while(process, tmp_path / "parts/tiny", epochs, seconds))
+    found = search(make_study(changes), runs=tmp_path / "parts")
+
     assert_same(found, wanted)
+    assert len(found.all) == LONG["search.trials"]
+    for name in ("supernet.safetensors", "network.safetensors"):
+        files = [[trial.files.root / name for trial in run.complete] for run in (wanted, found)]
+        for one, other in zip(*files, strict=True):
+            assert_same_tensors(one, other)
+    # What an epoch took stands in its row: none but the last of a sitting may have been run again.
+    final = epochs_of(found.path)
+    for rows in left:
+        for trial, known in rows.items():
+            assert final[trial][: len(known) - 1] == known[:-1]
     assert not list(found.path.rglob("*.part"))
 
 
