@@ -32,7 +32,7 @@ def own_version() -> str:
 @with_common()
 def list_names(
     what: Annotated[
-        Literal["backbones", "datasets", "baselines", "spaces", "studies"],
+        Literal["backbones", "datasets", "augmentations", "baselines", "spaces", "studies"],
         typer.Argument(help="What to list."),
     ],
     *,
@@ -42,6 +42,7 @@ def list_names(
     listings: dict[str, Callable[[], list[Row]]] = {
         "backbones": _backbones,
         "datasets": _datasets,
+        "augmentations": _augmentations,
         "baselines": _baselines,
         "spaces": _spaces,
         "studies": _studies,
@@ -69,6 +70,20 @@ def _datasets() -> list[Row]:
             "options": ", ".join(f"{key}={value}" for key, value in data_options(name).items()),
         }
         for name, load in DATASETS.items()
+    ]
+
+
+def _augmentations() -> list[Row]:
+    from sfg_nas.data import AUGMENTATIONS, VOLUME_AUGMENTATIONS
+
+    known: list[tuple[str, Mapping[str, object]]] = [
+        ("images", AUGMENTATIONS),
+        ("volumes", VOLUME_AUGMENTATIONS),
+    ]
+    return [
+        {"name": name, "for": images, "what": _first_line(change)}
+        for images, changes in known
+        for name, change in changes.items()
     ]
 
 

@@ -106,7 +106,7 @@ class DataConfig(Section):
     size: PositiveInt | None = None
     """Side of the square images in pixels; null: the data set's own."""
     augment: Texts = ()
-    """Random changes of the training images: flip, crop."""
+    """Random changes of the training images, see `sfg-nas list augmentations`; label images move with them."""
     fraction: Share = 1.0
     """Share of the training part that is used."""
     seed: NonNegativeInt = 0

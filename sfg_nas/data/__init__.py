@@ -56,7 +56,7 @@ DATASETS: dict[str, Callable[..., DataBundle]] = {
 DATASET_TASKS: dict[str, tuple[str, ...] | None] = {
     "digits": ("left", "right", "sum"),
     "multimnist": ("left", "right"),
-    "npy-folders": ("labels", "depth"),
+    "npy-folders": None,
     "planted": None,
     "table": None,
     "utkface": ("age", "gender"),
@@ -65,6 +65,7 @@ DATASET_TASKS: dict[str, tuple[str, ...] | None] = {
 """Names of the tasks that each data set offers, known before it is loaded; None where its options say."""
 
 INSPECTIONS: dict[str, Callable[[Mapping[str, object], Location], Inspection]] = {
+    "npy-folders": npy_folders.inspect,
     "table": table_options.inspect,
 }
 """Data sets whose options name files or tasks: what is wrong with them, without reading an image."""

@@ -109,7 +109,7 @@ def assemble(
     def part(rows: NDArray[np.int64]) -> ImageSet:
         at = torch.from_numpy(rows)
         own = {task: values[at] for task, values in labels.items()}
-        return ImageSet(pixels, rows, own, mean, std, tuple(augmentations))
+        return ImageSet(pixels, rows, own, mean, std, tuple(augmentations), tuple(tasks))
 
     train = part(splits.train)
     return DataBundle(

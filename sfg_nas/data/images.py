@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sfg_nas.data.augment import AUGMENTATIONS, Augmentation
+from sfg_nas.data.augmented import moved, unfit
 from sfg_nas.data.checks import check_integer, check_name, check_share
 from sfg_nas.data.volume_settings import VolumeSettings
 from sfg_nas.errors import ConfigError, explain
@@ -73,6 +74,7 @@ class ImageSet:
         mean: Mean of each channel over the training part, in the units of `images`.
         std: Standard deviation of each channel, likewise.
         augmentations: The names of the augmentations that leave the labels true.
+        tasks: Those whose targets lie on the pixels, and move with them.
     """
 
     images: Pixels
@@ -81,6 +83,7 @@ class ImageSet:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     augmentations: tuple[str, ...] = tuple(AUGMENTATIONS)
+    tasks: tuple[Task, ...] = ()
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -154,12 +157,12 @@ class ImageSet:
         plan = []
         for place, name in enumerate(names):
             check_name("batches: augment", name, AUGMENTATIONS)
-            if name not in self.augmentations:
+            reason = unfit(name, self.image_shape, self.augmentations, self._moving())
+            if reason:
                 raise ConfigError(
                     explain(
                         where="batches: augment",
-                        rule="only augmentations that keep the labels of this data set true are "
-                        f"allowed ({', '.join(self.augmentations) or 'none'})",
+                        rule=reason,
                         found=repr(name),
                         do=f"leave {name!r} out",
                     )
@@ -168,6 +171,9 @@ class ImageSet:
             draws = AUGMENTATIONS[name].draw(rng, len(self), self.image_shape[1:])
             plan.append((AUGMENTATIONS[name], torch.from_numpy(draws)))
         return plan
+
+    def _moving(self) -> list[Task]:
+        return [task for task in self.tasks if task.dense and task.name in self.targets]
 
     def _iterate(
         self,
@@ -178,18 +184,24 @@ class ImageSet:
         shape = (1, -1, *[1] * (self.images.ndim - 2))
         mean = torch.tensor(self.mean, device=device).view(shape)
         factor = 1 / torch.tensor(self.std, device=device).view(shape)
+        moving = self._moving()
         start = 0
         for places in order:
             pixels = torch.from_numpy(np.take(self.images, self.indices[places], axis=0)).to(device)
+            at = torch.from_numpy(places)
+            targets = {task: labels[at].to(device) for task, labels in self.targets.items()}
             for augmentation, draws in plan:
                 chosen = draws[start : start + len(places)].to(device)
                 pixels = augmentation.apply(pixels, chosen)
+                for task in moving:
+                    targets[task.name] = moved(
+                        task, targets[task.name], augmentation, chosen, self.image_shape[1:]
+                    )
             # `sub` makes the float copy; the multiplication may then work in place.
             images = pixels.to(torch.float32).sub(mean).mul_(factor)
             if images.dim() == 4:  # convolutions follow this layout: a quarter less time on a CPU
                 images = images.contiguous(memory_format=torch.channels_last)
-            at = torch.from_numpy(places)
-            yield images, {task: labels[at].to(device) for task, labels in self.targets.items()}
+            yield images, targets
             start += len(places)
 
     def keep(self, tasks: Sequence[str]) -> Self:

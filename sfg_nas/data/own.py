@@ -11,7 +11,6 @@ from PIL import Image
 from torch import Tensor
 
 from sfg_nas.data.arrays import bundle_from_arrays
-from sfg_nas.data.augment import AUGMENTATIONS
 from sfg_nas.data.images import DataBundle
 from sfg_nas.data.splits import Splits, random_splits
 from sfg_nas.errors import DataError, explain
@@ -92,11 +91,7 @@ def bundle_from_dataset(
         splits = Splits(rows[0], rows[1], rows[2])
     else:
         splits = random_splits(len(examples), validation=validation, test=test, seed=seed)
-    flat = not any(task.dense for task in known)
-    return bundle_from_arrays(
-        images, labels, known, splits=splits, name=name,
-        augmentations=tuple(AUGMENTATIONS) if flat else (),
-    )  # fmt: skip
+    return bundle_from_arrays(images, labels, known, splits=splits, name=name)
 
 
 def _examples(dataset: Examples, name: str) -> Iterator[Example]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfg_nas.data.arrays import assemble, digest
+from sfg_nas.data.augment import IN_PLACE
 from sfg_nas.data.images import DataBundle
 from sfg_nas.data.splits import Splits
 from sfg_nas.tasks import Task
@@ -104,5 +105,5 @@ def bundle_of_pairs(
         Splits(*rows).with_fraction(fraction, seed),
         content=digest(images),
         # A mirror image would swap left and right, and a mirrored digit is no digit.
-        augmentations=("crop",),
+        augmentations=IN_PLACE,
     )

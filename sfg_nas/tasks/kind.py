@@ -79,6 +79,7 @@ class TaskKind(ABC):
         higher_is_better: Whether a larger main metric is a better one.
         has_unit: Whether predictions are in the task's unit.
         dense: Whether targets lie on the image's pixels; a table's cells then name label images.
+        directed: Whether a target's channels are the parts of a direction along the image's axes, the last axis first.
         many_columns: Whether a table may hold one yes-or-no column per label.
         dtype: Of targets.
         missing: The value of an unknown target.
@@ -89,6 +90,7 @@ class TaskKind(ABC):
     higher_is_better: ClassVar[bool]
     has_unit: ClassVar[bool] = False
     dense: ClassVar[bool] = False
+    directed: ClassVar[bool] = False
     many_columns: ClassVar[bool] = False
     dtype: ClassVar[torch.dtype] = torch.int64
     missing: ClassVar[float] = -1

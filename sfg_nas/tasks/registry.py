@@ -6,6 +6,7 @@ from sfg_nas.tasks.classification import Classification
 from sfg_nas.tasks.dense_regression import DenseRegression
 from sfg_nas.tasks.kind import TaskKind
 from sfg_nas.tasks.multilabel import MultiLabel
+from sfg_nas.tasks.normals import Normals
 from sfg_nas.tasks.ordinal import Ordinal
 from sfg_nas.tasks.regression import Regression
 from sfg_nas.tasks.segmentation import Segmentation
@@ -16,6 +17,7 @@ TASK_KINDS: dict[str, TaskKind] = {
     "ordinal": Ordinal(),
     "regression": Regression(),
     "dense-regression": DenseRegression(),
+    "normals": Normals(),
     "segmentation": Segmentation(),
 }
 """Kinds of tasks by the name that a study file gives them."""

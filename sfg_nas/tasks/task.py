@@ -16,6 +16,8 @@ from sfg_nas.errors import ConfigError, DataError, explain
 from sfg_nas.tasks.kind import Cell, TaskKind, WrongFieldError, WrongLabelError
 from sfg_nas.tasks.registry import TASK_KINDS
 
+_ROWS = 4096  # at a time, so that maps are not in memory many times over
+
 
 @dataclass(frozen=True)
 class Task:
@@ -281,13 +283,17 @@ class Task:
             DataError: If one is impossible.
         """
         rules = self.rules
-        try:
-            known = rules.check_labels(self, labels.astype(np.float64))
-        except WrongLabelError as error:
-            self._refuse_label(where, error, "check what you pass in")
-        if not rules.dtype.is_floating_point:
-            known = np.where(np.isnan(known), rules.missing, known)
-        return torch.from_numpy(known).to(rules.dtype)
+        targets = torch.empty(labels.shape, dtype=rules.dtype)
+        for rows in range(0, max(1, len(labels)), _ROWS):
+            chunk = labels[rows : rows + _ROWS]
+            try:
+                known = rules.check_labels(self, chunk.astype(np.float64))
+            except WrongLabelError as error:
+                self._refuse_label(where, error, "check what you pass in")
+            if not rules.dtype.is_floating_point:
+                known = np.where(np.isnan(known), rules.missing, known)
+            targets[rows : rows + _ROWS] = torch.from_numpy(known)
+        return targets
 
     def _refuse_label(self, where: str, error: WrongLabelError, do: str) -> NoReturn:
         text = explain(where=where, rule=error.rule, found=str(error.found), do=do)

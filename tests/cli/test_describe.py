@@ -20,6 +20,7 @@ COMMAND = [sys.executable, "-c", "from sfg_nas.cli import main; main()"]
     [
         ("backbones", "vgg11"),
         ("datasets", "digits"),
+        ("augmentations", "quarter-turns"),
         ("baselines", "hard-sharing"),
         ("spaces", "paper"),
         ("studies", "utkface"),

@@ -66,4 +66,9 @@ SAMPLES: dict[str, Sample] = {
         Task("organ", "segmentation", 3, class_weights=(1, 2, 0.5)),
         _map(lambda place: (place % 7 % 3).long(), -1),
     ),
+    "normals": Sample(
+        Task("faces", "normals", 3),
+        _map(lambda place: torch.sin(place).sign(), NAN)[:, None]
+        * torch.tensor([0.6, 0.0, 0.8])[:, None, None],
+    ),
 }
