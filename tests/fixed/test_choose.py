@@ -8,7 +8,8 @@ from torch import nn
 
 from sfg_nas.errors import ConfigError
 from sfg_nas.fixed import choose_allocation, choose_within, distill
-from sfg_nas.fixed.choose import Cost, connections_of
+from sfg_nas.fixed.choose import Cost
+from sfg_nas.fixed.connections import connections_of
 from sfg_nas.sharing import Supernet, convert, random_allocation
 from tests.conversions import everything_shared, pair
 
