@@ -20,7 +20,7 @@ MOST_LINES = 300
 STAGES = (
     "errors", "files", "config", "search_space", "tasks", "groups", "allocation", "operations",
     "architecture", "cost", "weights", "data", "backbones", "sharing", "fixed", "baselines", "training",
-    "study", "report", "compare", "cli",
+    "study", "report", "compare", "cli", "__main__",
 )  # fmt: skip
 
 # Where each heavy library may be imported.

@@ -25,10 +25,10 @@ PICTURES = (".png", ".svg", ".pdf")
 Row = dict[str, object]
 
 
-@with_common("device", "data_root", "cache")
+@with_common("device", "data_root", "cache", "runs")
 def evaluate(
     network: Annotated[
-        Path, typer.Argument(help="A folder such as runs/digits/retrained/<hash>/0.")
+        Path, typer.Argument(help="A folder such as runs/digits/retrained/<hash>/0; or a run.")
     ],
     split: Annotated[
         str | None,
@@ -59,7 +59,7 @@ def evaluate(
     common: Common,
 ) -> None:
     """Measure a trained network again, on the images that are asked for."""
-    folder = folder_of(network)
+    folder = folder_of(network, common)
     if data is not None and not data.is_dir():
         rule, do = "a folder that exists is needed", "check the path"
         raise ConfigError(explain(where="--data", rule=rule, found=str(data), do=do))

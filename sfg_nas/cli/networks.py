@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sfg_nas.cli.find import open_architecture
+from sfg_nas.cli.find import STUDY_FILE, open_architecture
 from sfg_nas.cli.options import Common
 from sfg_nas.cli.output import note
 from sfg_nas.errors import ConfigError, explain
@@ -19,27 +19,49 @@ ARCHITECTURE = "architecture.json"
 WEIGHTS = "network.safetensors"
 
 
-def folder_of(network: Path) -> Path:
+def folder_of(network: Path, common: Common) -> Path:
     """Return the folder of a network.
 
     Args:
-        network: What the user typed: the folder, or one of the two files in it.
+        network: What the user typed: the folder, one of the two files in it, or a run (a folder or a name) in which one
+            architecture was retrained; its first seed is taken then, and said.
+        common: The shared options.
 
     Raises:
-        ConfigError: If a file is missing there.
+        ConfigError: If there is no network, or a run has several architectures.
     """
     folder = network.parent if network.name in (WEIGHTS, ARCHITECTURE) else network
-    for name in (ARCHITECTURE, WEIGHTS):
-        if not (folder / name).is_file():
-            raise ConfigError(
-                explain(
-                    where=str(network),
-                    rule=f"a folder with {ARCHITECTURE} and {WEIGHTS} is needed",
-                    found=f"no {name}",
-                    do="give the folder of a retrained network, below a run's `retrained`",
-                )
-            )
-    return folder
+    missing = [name for name in (ARCHITECTURE, WEIGHTS) if not (folder / name).is_file()]
+    if not missing:
+        return folder
+    do = "give the folder of a retrained network, below a run's `retrained`"
+    for run in (network, common.runs / network):
+        if (run / STUDY_FILE).is_file():
+            found = _retrained(run)
+            if len({path.parent for path in found}) == 1:
+                note(f"network: {found[0]}", common)
+                return found[0]
+            do = f"give one of {', '.join(map(str, found))}" if found else f"sfg-nas retrain {run}"
+    raise ConfigError(
+        explain(
+            where=str(network),
+            rule=f"a folder with {ARCHITECTURE} and {WEIGHTS} is needed, or a run with one retrained architecture",
+            found=f"no {missing[0]}",
+            do=do,
+        )
+    )
+
+
+def _retrained(run: Path) -> list[Path]:
+    """Return the folders of the found architectures that were retrained in a run, in the order of names and seeds."""
+    from sfg_nas.study.stored import read_metrics
+
+    paths = [
+        path.parent
+        for path in (run / "retrained").glob("*/*/metrics.json")
+        if (path.parent / WEIGHTS).is_file() and read_metrics(path).get("method") == "found"
+    ]
+    return sorted(paths, key=lambda path: (path.parent, int(path.name)))
 
 
 def open_network(folder: Path, device: str) -> FixedNetwork:

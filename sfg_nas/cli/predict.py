@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 Row = dict[str, object]
 
 
-@with_common("device")
+@with_common("device", "runs")
 def predict(
     network: Annotated[
-        Path, typer.Argument(help="A folder such as runs/digits/retrained/<hash>/0.")
+        Path, typer.Argument(help="A folder such as runs/digits/retrained/<hash>/0; or a run.")
     ],
     files: Annotated[
         list[Path],
@@ -57,7 +57,7 @@ def predict(
     A regression is in its unit; a classification gives the class's number and each class's probability. What cannot be
     read is named and left out; exit code 1 if that is everything.
     """
-    folder = folder_of(network)
+    folder = folder_of(network, common)
     built = open_network(folder, device_of(common))
     preparation = preparation_of(folder, built)
     tasks = preparation.only(built.architecture.tasks)

@@ -28,7 +28,7 @@ def test_evaluate_prints_a_table(call: Callable, runs: Path) -> None:
 
 
 def test_what_is_no_network(call: Callable, runs: Path, tmp_path: Path) -> None:
-    for path in (tmp_path, runs / "small", tmp_path / "none"):
+    for path in (tmp_path, runs, tmp_path / "none"):
         answer = call("evaluate", path)
         assert answer.code == 2
         assert "architecture.json" in answer.err

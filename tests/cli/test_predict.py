@@ -153,3 +153,25 @@ def test_evaluate_on_a_table(
         assert "Traceback" not in answer.err
     assert call("evaluate", network, "--data", photos).code == 2
     assert call("evaluate", network, "--data", photos / "none").code == 2
+
+
+def test_a_run_stands_for_its_one_retrained_network(
+    call: Callable, runs: Path, photos: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(runs / "small", tmp_path / "runs/small")
+    run = tmp_path / "runs/small"
+    kept = next(path.parent for path in (run / "retrained").glob("*/0/architecture.json"))
+    for other in (run / "retrained").glob("*/*/architecture.json"):
+        if other.parent.parent != kept.parent:
+            shutil.rmtree(other.parent)
+    by_run = call("predict", "small", photos, "--json", "--runs", tmp_path / "runs")
+    assert by_run.code == 0
+    assert f"network: {kept}" in by_run.err
+    by_folder = call("predict", kept, photos, "--json")
+    assert json.loads(by_run.out)["predictions"] == json.loads(by_folder.out)["predictions"]
+    shutil.copytree(kept.parent, kept.parent.with_name("another"))
+    several = call("predict", run, photos)
+    assert several.code == 2
+    assert str(kept) in several.err
+    shutil.rmtree(run / "retrained")
+    assert f"sfg-nas retrain {run}" in call("predict", run, photos).err
