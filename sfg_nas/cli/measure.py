@@ -163,7 +163,8 @@ def _scored(
 ) -> Row:
     import numpy as np
 
-    from sfg_nas.data import decode_batches
+    from sfg_nas.data import decode_batches, read_targets
+    from sfg_nas.tasks import Encoding
     from sfg_nas.training import evaluate as measure
 
     batches = []
@@ -180,6 +181,10 @@ def _scored(
         raise DataError(explain(where="images", rule=rule, found=found, do=do))
     places = np.concatenate([batch.places for batch in batches])
     targets = {name: labels[places] for name, labels in photos.targets.items()}
+    for task in (task for task in tasks if task.name in photos.label_images):
+        labels = [photos.label_images[task.name][place] for place in places.tolist()]
+        encoding = preparation.encodings.get(task.name, Encoding())
+        targets[task.name] = read_targets(task, encoding, labels, preparation.shape[1:])
     chosen = [task for task in tasks if task.name in targets]
     for task in tasks:
         if task not in chosen:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from sfg_nas.tasks import Task
 
 Row = dict[str, object]
+TABLE = "predictions.csv"
+"""Name of the table beside label images."""
 
 
 @with_common("device", "runs")
@@ -45,7 +47,7 @@ def predict(
         typer.Option(
             "--to",
             metavar="CSV|DIR",
-            help="Where to write, not stdout; for volumes a folder (default: predicted).",
+            help="Where to write, not stdout; a folder for volumes (default: predicted) and label images.",
         ),
     ] = None,
     *,
@@ -54,8 +56,10 @@ def predict(
     """Predict every task for images of your own, one row per image; or for volumes, a NIfTI file per task.
 
     Volumes are predicted window by window and written in the space of their file: a CT in HU, labels as whole numbers.
-    A regression is in its unit; a classification gives the class's number and each class's probability. What cannot be
-    read is named and left out; exit code 1 if that is everything.
+    A regression is in its unit; a classification gives the class's number and each class's probability. Of a task with
+    labels on the pixels the table holds a summary, and --to DIR writes an image for each photo, of its size: classes and
+    normals as PNG, as they were trained on, numbers as .npy in their unit. What cannot be read is named and left out;
+    exit code 1 if that is everything.
     """
     folder = folder_of(network, common)
     built = open_network(folder, device_of(common))
@@ -75,16 +79,14 @@ def _predict_photos(
     to: Path | None,
     common: Common,
 ) -> None:
-    if to is not None and to.is_dir():
-        rule, do = "a file's path is needed", "give a name such as predictions.csv"
-        raise ConfigError(explain(where="--to", rule=rule, found=f"the folder {to}", do=do))
     from sfg_nas.data import find_photos, shown
 
+    folder, to = _folder_and_table(tasks, to, common)
     paths = find_photos(files)
     if not paths:
         rule, found = "at least one file is needed", "none in what was given"
         raise ConfigError(explain(where="FILES", rule=rule, found=found, do="give images"))
-    rows, failed = _rows(built, preparation, tasks, paths, common)
+    rows, failed = _rows(built, preparation, tasks, paths, folder, common)
     note_unreadable(failed, len(paths), common)
     if to is not None and rows:
         from sfg_nas.training import write_text
@@ -105,16 +107,36 @@ def _predict_photos(
         raise typer.Exit(1)
 
 
+def _folder_and_table(
+    tasks: Sequence[Task], to: Path | None, common: Common
+) -> tuple[Path | None, Path | None]:
+    """Return where label images and the table go; None for nowhere, and for stdout."""
+    dense = [task.name for task in tasks if task.dense]
+    if to is not None and dense and (to.is_dir() or not to.suffix):
+        if to.is_file():
+            rule, do = "label images are written into a folder", "give a folder"
+            raise ConfigError(explain(where="--to", rule=rule, found=f"the file {to}", do=do))
+        return to, to / TABLE
+    if to is not None and to.is_dir():
+        rule, do = "a file's path is needed", "give a name such as predictions.csv"
+        raise ConfigError(explain(where="--to", rule=rule, found=f"the folder {to}", do=do))
+    if dense:
+        note(f"a summary of {', '.join(dense)}; --to DIR writes their images", common)
+    return None, to
+
+
 def _rows(
     network: FixedNetwork,
     preparation: Preparation,
     tasks: Sequence[Task],
     paths: Sequence[Path],
+    folder: Path | None,
     common: Common,
 ) -> tuple[list[Row], list[tuple[Path, str]]]:
-    from sfg_nas.data import decode_batches
+    from sfg_nas.data import decode_batches, stems_of
     from sfg_nas.training import predict as run
 
+    stems = stems_of(paths)
     rows: list[Row] = []
     failed: list[tuple[Path, str]] = []
     with decoding(common) as progress:
@@ -123,7 +145,11 @@ def _rows(
             if photos.paths:
                 images = preparation.image_set(photos.images)
                 outputs, _ = run(network, images, tasks)
-                rows += _described(photos.paths, tasks, outputs)
+                described = _described(photos.paths, tasks, outputs)
+                if folder is not None:
+                    starts = [folder / stems[path] for path in photos.paths]
+                    _write_images(described, photos.paths, starts, preparation, outputs)
+                rows += described
             progress(len(rows) + len(failed), len(paths))
     return rows, failed
 
@@ -139,6 +165,26 @@ def _described(
             for row, value in zip(rows, values, strict=True):
                 row[name] = _short(value)
     return rows
+
+
+def _write_images(
+    rows: Sequence[Row],
+    paths: Sequence[Path],
+    starts: Sequence[Path],
+    preparation: Preparation,
+    outputs: Mapping[str, Tensor],
+) -> None:
+    """Write the label images of some photos, and add their paths to the rows."""
+    from sfg_nas.data import label_image, upright_size, write_label_image
+    from sfg_nas.tasks import Encoding
+
+    for task in preparation.only(list(outputs)):
+        encoding = preparation.encodings.get(task.name, Encoding())
+        for row, path, start, output in zip(rows, paths, starts, outputs[task.name], strict=True):
+            if task.dense:
+                pixels = label_image(task, output, upright_size(path), encoding)
+                stem = start.with_name(f"{start.name}_{task.name}")
+                row[f"{task.name}/image"] = str(write_label_image(stem, pixels))
 
 
 def _short(value: object) -> object:

@@ -19,15 +19,16 @@ from sfg_nas.data import (
 from sfg_nas.data.arrays import bundle_from_arrays
 from sfg_nas.data.augment import AUGMENTATIONS
 from sfg_nas.data.checks import check_name
-from sfg_nas.data.decode import usual_side
+from sfg_nas.data.decode import fit_box, upright_size, usual_side
 from sfg_nas.data.guess import TableGuess, guess_table
 from sfg_nas.data.images import DataBundle, Examples, ImageSet
+from sfg_nas.data.label_images import LabelFile, base_of, read_targets
 from sfg_nas.data.labelled import LabelledPhotos, photos_of_folder, photos_of_table
 from sfg_nas.data.location import Location, Progress
 from sfg_nas.data.own import OwnData, bundle_from_dataset
+from sfg_nas.data.predicted import label_image, stems_of, write_label_image
 from sfg_nas.data.preparation import PREPARATION_FILE, Preparation
 from sfg_nas.data.splits import Splits, random_splits
-from sfg_nas.data.table import base_of
 from sfg_nas.data.tables import read_table
 from sfg_nas.data.troubles import Inspection, Trouble
 from sfg_nas.data.unseen import Decoded, decode_batches, find_photos, shown
@@ -127,6 +128,7 @@ __all__ = [
     "Examples",
     "ImageSet",
     "Inspection",
+    "LabelFile",
     "LabelledPhotos",
     "Location",
     "OwnData",
@@ -144,16 +146,22 @@ __all__ = [
     "data_options",
     "decode_batches",
     "find_photos",
+    "fit_box",
     "guess_table",
     "is_volume",
+    "label_image",
     "load_data",
     "photos_of_folder",
     "photos_of_table",
     "random_splits",
     "read_scan",
     "read_table",
+    "read_targets",
     "shown",
+    "stems_of",
+    "upright_size",
     "usual_side",
     "volume_stem",
+    "write_label_image",
     "write_phantoms",
 ]

@@ -6,10 +6,11 @@ import contextlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import PIL
@@ -21,6 +22,8 @@ from sfg_nas.data.decode import fit_photo, open_upright
 from sfg_nas.data.duplicates import SIMILARITY, THUMBNAIL, near_duplicates
 from sfg_nas.data.location import Progress
 from sfg_nas.errors import DataError, explain
+
+T = TypeVar("T")
 
 _FORMAT = 1
 """Raised when the same photos would be stored in another way."""
@@ -73,17 +76,34 @@ def decoded_photos(
     shape = (len(paths), channels, size, size)
     named = dict(zip(names or [path.name for path in paths], paths, strict=True))
     key = content_key(paths, settings, names=list(named), memory=cache)
-    folder = cache / key[:32]
-    found = _read(folder, shape, key)
+    return kept(
+        cache / key[:32],
+        lambda folder: _read(folder, shape, key),
+        lambda folder: _fill(folder, named, shape, key, progress),
+    )
+
+
+def kept(folder: Path, read: Callable[[Path], T | None], fill: Callable[[Path], None]) -> T:
+    """Return what a folder of the cache holds, made the first time; other processes never see it half made.
+
+    Args:
+        folder: Named by the content.
+        read: Gives what a folder holds, None if it is not there, damaged or another's.
+        fill: Writes it into an empty folder.
+
+    Raises:
+        DataError: If the cache cannot be written.
+    """
+    found = read(folder)
     if found is not None:
         return found
     try:
-        _write(folder, named, shape, key, progress)
+        _write(folder, read, fill)
     except OSError as error:
-        raise _unusable(cache, str(error)) from error
-    written = _read(folder, shape, key)
+        raise _unusable(folder.parent, str(error)) from error
+    written = read(folder)
     if written is None:
-        raise _unusable(cache, f"{folder.name} cannot be read back")
+        raise _unusable(folder.parent, f"{folder.name} cannot be read back")
     return written
 
 
@@ -101,32 +121,36 @@ def _read(folder: Path, shape: tuple[int, ...], key: str) -> DecodedPhotos | Non
     return DecodedPhotos(images, groups, failed, key)
 
 
-def _write(
-    folder: Path,
-    files: Mapping[str, Path],
-    shape: tuple[int, ...],
-    key: str,
-    progress: Progress | None,
-) -> None:
-    """Decode into a folder of another name that takes its own when it is complete."""
+def _write(folder: Path, read: Callable[[Path], object], fill: Callable[[Path], None]) -> None:
+    """Fill a folder of another name that takes its own when it is complete."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
     try:
-        images = np.lib.format.open_memmap(
-            partial / "images.npy", mode="w+", dtype=np.uint8, shape=shape
-        )
-        groups, failed = _decode_all(files, images, progress)
-        images.flush()
-        np.save(partial / "groups.npy", groups)
-        notes = {"key": key, "size": shape[-1], "pillow": PIL.__version__, "failed": failed}
-        (partial / "source.json").write_text(json.dumps(notes, indent=1), encoding="utf-8")
-        if folder.exists() and _read(folder, images.shape, key) is None:
+        fill(partial)
+        if folder.exists() and read(folder) is None:
             shutil.rmtree(folder)
         # Another process may have been faster; its cache is as good as this one.
         with contextlib.suppress(FileExistsError):
             _rename(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _fill(
+    folder: Path,
+    files: Mapping[str, Path],
+    shape: tuple[int, ...],
+    key: str,
+    progress: Progress | None,
+) -> None:
+    images = np.lib.format.open_memmap(
+        folder / "images.npy", mode="w+", dtype=np.uint8, shape=shape
+    )
+    groups, failed = _decode_all(files, images, progress)
+    images.flush()
+    np.save(folder / "groups.npy", groups)
+    notes = {"key": key, "size": shape[-1], "pillow": PIL.__version__, "failed": failed}
+    (folder / "source.json").write_text(json.dumps(notes, indent=1), encoding="utf-8")
 
 
 def _rename(partial: Path, folder: Path) -> None:

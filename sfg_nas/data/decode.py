@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Pillow's name of an image by its number of channels."""
 SIDES = (16, 32, 64)
+_ORIENTATION, _ON_THEIR_SIDE = 0x0112, (5, 6, 7, 8)
 _WIDE = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 
 
@@ -50,6 +51,31 @@ def fit_photo(image: Image.Image, size: tuple[int, ...]) -> NDArray[np.uint8]:
     small = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
     pixels = np.asarray(small, dtype=np.uint8)
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def fit_box(image: tuple[int, int], wanted: tuple[int, ...]) -> tuple[float, float, float, float]:
+    """Return the middle of an image in a shape: left, top, width and height in pixels, as Pillow's `fit` cuts it.
+
+    Args:
+        image: Width and height.
+        wanted: H, W, of which only the ratio counts.
+    """
+    width, height = image
+    ratio = wanted[1] / wanted[0]
+    cut = (height * ratio, height) if width / height >= ratio else (width, width / ratio)
+    return (width - cut[0]) / 2, (height - cut[1]) / 2, float(cut[0]), float(cut[1])
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """Return width and height of a photo that is turned as its camera says.
+
+    Args:
+        path: Any file that Pillow reads.
+    """
+    with Image.open(path) as file:
+        width, height = file.size
+        turned = file.getexif().get(_ORIENTATION, 1) in _ON_THEIR_SIDE
+    return (height, width) if turned else (width, height)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -6,7 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from sfg_nas.data.guess_images import guess_label_images
+from sfg_nas.data.label_images import base_of
 from sfg_nas.data.table_parts import PARTS
 from sfg_nas.data.tables import Table, listed
 from sfg_nas.data.unseen import FILE_COLUMNS
@@ -69,11 +72,12 @@ class TableGuess:
     left_out: tuple[ColumnGuess, ...]
 
 
-def guess_table(table: Table) -> TableGuess:
+def guess_table(table: Table, root: Path | None = None) -> TableGuess:
     """Return what the columns of a table may be.
 
     Args:
-        table: Any.
+        table: Any; label images that it names are looked at.
+        root: Another folder than the table's where they may lie.
 
     Raises:
         DataError: If no column seems to hold paths of images, or none labels.
@@ -91,7 +95,11 @@ def guess_table(table: Table) -> TableGuess:
         left = [name for name in left if name not in flags]
         why = f"{len(flags)} columns hold only yes and no; together they are one multi-label task"
         guesses.append(ColumnGuess("labels", {"kind": "multi-label", "columns": flags}, why))
-    guesses += [_guess(name, cells[name]) for name in left]
+    named = [name for name in left if _names_files(cells[name])]
+    guesses += [
+        _of_files(table, name, cells[name], root) if name in named else _guess(name, cells[name])
+        for name in left
+    ]
     tasks = tuple(guess for guess in guesses if guess.entry)
     if not tasks:
         reasons = "; ".join(f"{guess.name}: {guess.why}" for guess in guesses) or "no other column"
@@ -99,6 +107,19 @@ def guess_table(table: Table) -> TableGuess:
         raise DataError(explain(where=str(table.path), rule=rule, found=reasons, do=do))
     left_out = tuple(guess for guess in guesses if not guess.entry)
     return TableGuess(image, split, group, tasks, left_out)
+
+
+def _names_files(cells: Sequence[str]) -> bool:
+    known = [cell for cell in cells if cell]
+    return bool(known) and all(cell.lower().endswith(IMAGES) for cell in known)
+
+
+def _of_files(table: Table, name: str, cells: Sequence[str], root: Path | None) -> ColumnGuess:
+    """Return the guess of a column that names images: what their pixels say."""
+    base = base_of(cells, table.path.parent, root)
+    entry, why = guess_label_images(name, [base / cell for cell in cells if cell])
+    full: dict[str, object] = {"kind": entry["kind"], "column": name, **entry} if entry else {}
+    return ColumnGuess(_task_name(name), full, why)
 
 
 def _image(table: Table, cells: dict[str, list[str]]) -> str:
@@ -121,11 +142,6 @@ def _guess(name: str, cells: Sequence[str]) -> ColumnGuess:
     numbers = _numbers(known)
     if len(counts) < 2:
         return ColumnGuess(name, {}, "it says the same, or nothing, in every row")
-    if all(cell.lower().endswith(IMAGES) for cell in known):
-        why = (
-            "it names files; for label images write a task of kind segmentation or dense-regression"
-        )
-        return ColumnGuess(name, {}, why)
     if numbers is not None:
         return _of_numbers(name, cells, numbers, counts)
     lists = [cell for cell in known if ";" in cell or "|" in cell]
@@ -176,12 +192,15 @@ def _checked(
         )
     except WrongLabelError as error:
         return ColumnGuess(name, {}, f"{error.rule}; found {error.found}")
-    task = re.sub(r"[/+.\s]+", "_", name).strip("_") or "task"
     full: dict[str, object] = {"kind": entry["kind"], "column": name, **entry}
     if counts is not None and max(counts.values()) > 0.8 * sum(counts.values()):
         full["class_weights"] = "balanced"
         why += "; one of them in most rows, so that the classes are weighted"
-    return ColumnGuess(task, full, why)
+    return ColumnGuess(_task_name(name), full, why)
+
+
+def _task_name(column: str) -> str:
+    return re.sub(r"[/+.\s]+", "_", column).strip("_") or "task"
 
 
 def _numbers(cells: Sequence[str]) -> list[float] | None:

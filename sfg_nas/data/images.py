@@ -16,7 +16,7 @@ from sfg_nas.data.augmented import moved, unfit
 from sfg_nas.data.checks import check_integer, check_name, check_share
 from sfg_nas.data.volume_settings import VolumeSettings
 from sfg_nas.errors import ConfigError, explain
-from sfg_nas.tasks import Task
+from sfg_nas.tasks import Encoding, Task
 
 Batch = tuple[Tensor, dict[str, Tensor]]
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
@@ -243,6 +243,7 @@ class DataBundle:
         image_shape: The shape of one image, `(C, *spatial)`.
         warnings: What was left out or looks wrong, for a person to read.
         columns: Where the user's own table holds the images (under an empty name) and each task's labels.
+        encodings: How the user's own label images are read, for each dense task of a table.
         volumes: How volumes are prepared, of a data set of volumes.
     """
 
@@ -255,6 +256,7 @@ class DataBundle:
     image_shape: tuple[int, ...]
     warnings: tuple[str, ...] = ()
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    encodings: Mapping[str, Encoding] = field(default_factory=dict)
     volumes: VolumeSettings | None = None
 
     def with_tasks(self, weights: Mapping[str, float]) -> Self:

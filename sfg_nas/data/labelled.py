@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
@@ -12,6 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from sfg_nas.data import utkface
+from sfg_nas.data.label_images import LabelFile, label_files
 from sfg_nas.data.table_tasks import ColumnTask
 from sfg_nas.data.tables import Table, listed, read_table
 from sfg_nas.data.troubles import Trouble
@@ -34,10 +35,12 @@ class LabelledPhotos:
     Attributes:
         paths: The files, which need not exist.
         targets: For each task that has labels the labels [N], missing ones as in an image set.
+        label_images: For each dense task that has some, one for each file.
     """
 
     paths: tuple[Path, ...]
     targets: Mapping[str, Tensor]
+    label_images: Mapping[str, tuple[LabelFile, ...]] = field(default_factory=dict)
 
 
 def photos_of_table(
@@ -80,11 +83,15 @@ def photos_of_table(
     names = rows.column(column)
     base = _base(folder or table.parent, kind, names[0])
     labels = _labels_of_names(names, kind)
+    paths = [base / name for name in names]
+    images: dict[str, tuple[LabelFile, ...]] = {}
     for task in tasks:
         own = _there(rows, known.get(task.name, ())) or _there(rows, (task.name,))
-        if own and not task.dense:
+        if own and task.dense:
+            images[task.name] = tuple(label_files(rows, own[0], paths, folder))
+        elif own:
             labels[task.name] = _labels_of_column(task, rows, own)
-    return _labelled([base / name for name in names], labels, tasks, table)
+    return _labelled(paths, labels, tasks, table, images)
 
 
 def photos_of_folder(folder: Path, *, kind: str, tasks: Sequence[Task]) -> LabelledPhotos:
@@ -130,19 +137,24 @@ def _labels_of_names(names: Sequence[str], kind: str) -> dict[str, list[Cell]]:
 
 
 def _labelled(
-    paths: Sequence[Path], labels: Mapping[str, Sequence[Cell]], tasks: Sequence[Task], where: Path
+    paths: Sequence[Path],
+    labels: Mapping[str, Sequence[Cell]],
+    tasks: Sequence[Task],
+    where: Path,
+    images: Mapping[str, tuple[LabelFile, ...]] | None = None,
 ) -> LabelledPhotos:
     targets: dict[str, Tensor] = {}
-    for task in tasks:
+    images = {name: own for name, own in (images or {}).items() if any(label.file for label in own)}
+    for task in (task for task in tasks if not task.dense):
         known = task.targets(np.array(labels.get(task.name, ()), dtype=np.float64), str(where))
         if bool(task.labelled(known).any()):
             targets[task.name] = known
-    if not targets:
+    if not targets and not images:
         names = ", ".join(task.name for task in tasks)
         rule = "labels are needed, in a table's columns or in the file names"
         do = f"give --split TABLE.csv with a column `file` and one of {names}"
         _refuse(where, rule, f"none for {len(paths)} files", do)
-    return LabelledPhotos(tuple(paths), targets)
+    return LabelledPhotos(tuple(paths), targets, images)
 
 
 def _refuse(where: Path, rule: str, found: str, do: str) -> NoReturn:

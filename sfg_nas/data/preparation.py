@@ -16,7 +16,7 @@ from torch import Tensor
 from sfg_nas.data.images import DataBundle, ImageSet
 from sfg_nas.data.volume_settings import VolumeSettings
 from sfg_nas.errors import ConfigError, DataError, explain
-from sfg_nas.tasks import Task
+from sfg_nas.tasks import Encoding, Task, WrongLabelError, encoding_of
 
 PREPARATION_FILE = "prediction.json"
 """Name of the file in a network's folder."""
@@ -25,7 +25,7 @@ _SCHEMA = 1
 _MOST = 1 << 16  # pixels along a side, channels, classes: beyond what any file of ours holds
 _MOST_PIXELS = 1 << 26  # of one image, over all channels
 _KEYS = ("schema", "kind", "shape", "pixels", "mean", "std", "tasks")
-_OPTIONAL = {"volumes", "columns"}
+_OPTIONAL = {"volumes", "columns", "encodings"}
 _TASK_TYPES: dict[str, tuple[type, ...]] = {
     "name": (str,),
     "kind": (str,),
@@ -55,6 +55,7 @@ class Preparation:
         tasks: The tasks with their classes, units, centers and scales.
         volumes: How volumes are prepared; None for photos.
         columns: Where the training table held them (see `DataBundle`); empty if there was none.
+        encodings: How its label images are read, for each dense task of a table.
     """
 
     kind: str
@@ -65,6 +66,7 @@ class Preparation:
     tasks: tuple[Task, ...]
     volumes: VolumeSettings | None = None
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    encodings: Mapping[str, Encoding] = field(default_factory=dict)
 
     @classmethod
     def of(cls, data: DataBundle) -> Self:
@@ -83,6 +85,7 @@ class Preparation:
             data.tasks,
             data.volumes,
             data.columns,
+            data.encodings,
         )
 
     def to_json(self) -> dict[str, object]:
@@ -90,6 +93,7 @@ class Preparation:
         tasks = [asdict(task) for task in self.tasks]
         content = {"schema": _SCHEMA, **vars(self), "tasks": tasks}
         del content["volumes"]
+        content["encodings"] = {name: asdict(own) for name, own in self.encodings.items()}
         return content | ({"volumes": self.volumes.to_json()} if self.volumes else {})
 
     @classmethod
@@ -127,7 +131,8 @@ class Preparation:
                 _refuse(path, f"a patch of the shape {list(shape[1:])}", str(volumes.patch))
         columns = _columns(path, content.get("columns", {}))
         kind = str(content["kind"])
-        return cls(kind, shape, content["pixels"], mean, std, tasks, volumes, columns)
+        encodings = _encodings(path, content.get("encodings", {}), tasks)
+        return cls(kind, shape, content["pixels"], mean, std, tasks, volumes, columns, encodings)
 
     def only(self, names: Sequence[str]) -> tuple[Task, ...]:
         """Return some of the tasks, in the order of the names.
@@ -180,6 +185,24 @@ def _columns(path: Path, value: object) -> dict[str, tuple[str, ...]]:
     if not sound:
         _refuse(path, "a mapping from task to columns", str(value)[:80])
     return {task: tuple(names) for task, names in value.items()}  # type: ignore[attr-defined]
+
+
+def _encodings(path: Path, value: object, tasks: Sequence[Task]) -> dict[str, Encoding]:
+    keys = {key.name for key in fields(Encoding)}
+    sound = isinstance(value, dict) and all(
+        isinstance(entry, dict) and set(entry) == keys for entry in value.values()
+    )
+    if not sound:
+        _refuse(path, f"a mapping from task to {', '.join(sorted(keys))}", str(value)[:80])
+    try:
+        found = {task: encoding_of(entry) for task, entry in value.items()}  # type: ignore[attr-defined]
+    except WrongLabelError as error:
+        _refuse(path, error.rule, str(error.found)[:80])
+    counts = {task.name: task.outputs for task in tasks}
+    for name, own in found.items():
+        if name not in counts or len(own.values) not in (0, counts[name]):
+            _refuse(path, "a value for each class of a task", f"{name}: {own.values}"[:80])
+    return found
 
 
 def _tasks(path: Path, value: object) -> tuple[Task, ...]:

@@ -12,15 +12,14 @@ import numpy as np
 from sfg_nas.data.arrays import assemble
 from sfg_nas.data.cache import DecodedPhotos, decoded_photos
 from sfg_nas.data.images import DataBundle
+from sfg_nas.data.label_images import Maps, base_of, label_files, stored_labels
 from sfg_nas.data.location import Location
 from sfg_nas.data.splits import Indices, Splits
 from sfg_nas.data.table_options import COLOURS, DUPLICATES, PART, Examined, Labels, examine
 from sfg_nas.data.table_parts import drawn_parts, filed_parts, joined_groups, strata_of
 from sfg_nas.data.tables import Table, listed
+from sfg_nas.data.troubles import Trouble
 from sfg_nas.errors import DataError, explain
-
-_TRIED = 50
-"""Images that are looked for to find the folder they lie in."""
 
 
 def load(  # noqa: PLR0913 (the options of a data set are its keywords)
@@ -47,6 +46,12 @@ def load(  # noqa: PLR0913 (the options of a data set are its keywords)
     it, numbers by size and words by alphabet) and `class_weights` (`balanced`, a list, or a mapping
     by class). Empty cells, and NA, NaN and null, are missing labels; the task is then not trained or
     scored on that row. An image that cannot be read is left out and counted in a warning.
+
+    The column of a dense task names label images: PNG or whatever Pillow reads, or NumPy files, of the photo's own size,
+    cut and thinned with it. `segmentation` has `classes`, their pixels in `values` (numbers, or colours such as
+    `#ff8000`; 0, 1, 2, ... if left out) and those that say nothing in `missing` (255 and -1). `dense-regression` has
+    `factor`, what pixels are multiplied by, and `missing`; NaN is missing too. `normals` hold x, y and z, from -1 to 1
+    or as bytes. An empty cell is a missing label image.
 
     Args:
         location: Where the study file, the data root and the cache are.
@@ -87,17 +92,18 @@ def load(  # noqa: PLR0913 (the options of a data set are its keywords)
     )
     kept = np.array([i for i, name in enumerate(source.names) if name not in photos.failed])
     failures = source.failures(photos)
+    maps = _maps(found, source, photos, location)
     splits, notes = _parts(found, source, photos.groups, kept)
     bundle = assemble(
         "table",
         photos.images,
-        source.labels,
+        {**source.labels, **maps},
         [own.task for own in found.tasks],
         splits.with_fraction(fraction, seed),
         content=photos.key,
         warnings=[*source.warnings, *failures, *notes],
     )
-    return replace(bundle, columns=found.columns())
+    return replace(bundle, columns=found.columns(), encodings=found.encodings())
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,18 +169,35 @@ class _Source:
         return [f"{what} ({listed(reasons)})"] if reasons else []
 
 
-def base_of(cells: Sequence[str], folder: Path, root: Path | None) -> Path:
-    """Return what paths of images are relative to: a table's folder, or the data root if they lie there.
+def _maps(
+    found: Examined, source: _Source, photos: DecodedPhotos, location: Location
+) -> dict[str, Maps]:
+    """Return the labels of the dense tasks, `[rows, *target_shape]`.
 
-    Args:
-        cells: The paths.
-        folder: Of the table.
-        root: The data root.
+    Raises:
+        DataError: If label images are wrong; with all of them at once.
     """
-    tried = [cell for cell in cells if cell][:_TRIED]
-    bases = [folder] + ([root, root / folder.name] if root is not None else [])
-    found = [sum((base / cell).is_file() for cell in tried) for base in bases]
-    return bases[found.index(max(found))]
+    maps: dict[str, Maps] = {}
+    troubles: list[Trouble] = []
+    for own in (own for own in found.tasks if own.task.dense):
+        labels = label_files(source.table, own.columns[0], source.paths, location.root)
+        kept = [
+            replace(label, file=None) if name in photos.failed else label
+            for name, label in zip(source.names, labels, strict=True)
+        ]
+        maps[own.task.name], wrong = stored_labels(
+            own.task,
+            own.encoding,
+            kept,
+            size=photos.images.shape[2:],
+            photos=photos.key,
+            cache=location.cache_folder(),
+            progress=location.progress,
+        )
+        troubles += wrong
+    if troubles:
+        raise DataError("\n".join(map(str, troubles)))
+    return maps
 
 
 def _parts(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from sfg_nas.data.tables import Table, listed, read_table
 from sfg_nas.data.troubles import Inspection, Options, nearest
 from sfg_nas.data.unseen import FILE_COLUMNS
 from sfg_nas.errors import DataError
+from sfg_nas.tasks import Encoding
 
 Labels = dict[str, NDArray[np.float64]]
 COLOURS = {"rgb": 3, "grey": 1}
@@ -33,7 +34,7 @@ class Examined:
         options: With all that is wrong.
         table: None if it could not be read.
         tasks: Those that are right.
-        labels: Of these, `[rows, ...]`.
+        labels: Of these but the dense ones, `[rows, ...]`.
         image: The column with the images' paths.
         split: The column with the parts, if there is one.
         group: The column that says what belongs together, if there is one.
@@ -48,6 +49,10 @@ class Examined:
     split: str | None = None
     group: str | None = None
     stratify: tuple[str, ...] = ()
+
+    def encodings(self) -> dict[str, Encoding]:
+        """Return how the label images of each dense task are read."""
+        return {own.task.name: own.encoding for own in self.tasks if own.task.dense}
 
     def columns(self) -> dict[str, tuple[str, ...]]:
         """Return where the images (under ""), the parts (under "/split") and each task's labels stand."""
@@ -90,7 +95,7 @@ def examine(given: Mapping[str, object], location: Location) -> Examined:
             for own in tasks
             if not own.task.dense
         }
-    stratify = _stratify(options, split)
+    stratify = _stratify(options, split, [own.task.name for own in tasks if own.task.dense])
     return Examined(options, table, tuple(tasks), labels, image, split, group, stratify)
 
 
@@ -157,7 +162,7 @@ def _image(options: Options, table: Table | None) -> str | None:
     return usual[0]
 
 
-def _stratify(options: Options, split: str | None) -> tuple[str, ...]:
+def _stratify(options: Options, split: str | None, dense: Sequence[str]) -> tuple[str, ...]:
     given = options.given.get("stratify") or ()
     names = [given] if isinstance(given, str) else given
     entries = options.given.get("tasks")
@@ -171,6 +176,9 @@ def _stratify(options: Options, split: str | None) -> tuple[str, ...]:
         if name not in known:
             do = nearest(str(name), known, "tasks")
             options.refuse(("stratify",), "a task of this table is needed", f"`{name}`", do)
+        if name in dense:
+            rule, do = "a task with one label for each image is needed", "name another"
+            options.refuse(("stratify",), rule, f"`{name}`, whose labels are images", do)
     if names and split is not None:
         do = "remove one of the two"
         options.refuse(("stratify",), "only parts that are drawn can be stratified", "`split`", do)

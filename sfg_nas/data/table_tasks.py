@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from sfg_nas.data.tables import Table
 from sfg_nas.data.troubles import Options, Trouble, nearest
 from sfg_nas.errors import ConfigError
-from sfg_nas.tasks import TASK_KINDS, Cell, Task, WrongLabelError
+from sfg_nas.tasks import TASK_KINDS, Cell, Encoding, Task, WrongLabelError, encoding_of
 
-KEYS = ("kind", "column", "columns", "unit", "classes", "class_weights", "likelihood")
+PIXEL_KEYS = tuple(field.name for field in fields(Encoding))
+KEYS = ("kind", "column", "columns", "unit", "classes", "class_weights", "likelihood", *PIXEL_KEYS)
 """What may stand in the entry of a task."""
 MOST_SHOWN = 10
 """Wrong cells of one task that are named one by one."""
@@ -27,11 +28,13 @@ class ColumnTask:
         task: Not measured yet.
         columns: One, or one for each label.
         many: Whether there is a yes-or-no column for each label.
+        encoding: Of the label images that the column of a dense task names.
     """
 
     task: Task
     columns: tuple[str, ...]
     many: bool = False
+    encoding: Encoding = field(default_factory=Encoding)
 
     def labels(self, table: Table, troubles: list[Trouble]) -> NDArray[np.float64]:
         """Return the labels of all rows, NaN where they are missing or wrong.
@@ -152,9 +155,8 @@ def _built(
         options.refuse(here, "a list of names is needed", repr(classes), "write [a, b, c]")
         return None
     names = [str(item) for item in classes] or (list(columns) if "columns" in entry else [])
-    if TASK_KINDS[kind].dense:
-        do = "give the data from Python: load_study(..., data=a Dataset of (image, {task: map}))"
-        options.refuse(path, "tables hold no maps yet", f"kind {kind}", do)
+    encoding = _encoding(options, path, kind, entry, names)
+    if encoding is None:
         return None
     try:
         fields = TASK_KINDS[kind].fields_of(table.column(columns[0]), names)
@@ -171,7 +173,33 @@ def _built(
         rule, do = "a task that is possible is needed", "change what stands here"
         options.refuse(path, rule, f"({error})", do)
         return None
-    return ColumnTask(task, columns, many="columns" in entry)
+    return ColumnTask(task, columns, many="columns" in entry, encoding=encoding)
+
+
+def _encoding(
+    options: Options,
+    path: tuple[str, ...],
+    kind: str,
+    entry: Mapping[str, object],
+    names: Sequence[str],
+) -> Encoding | None:
+    """Return how label images are read; None (and a word about it) if what is said about it is wrong."""
+    allowed = TASK_KINDS[kind].pixel_keys
+    foreign = [key for key in PIXEL_KEYS if key in entry and key not in allowed]
+    for key in foreign:
+        do = f"it has {', '.join(allowed)}" if allowed else "leave it out"
+        options.refuse((*path, key), f"a task of kind {kind} has no such key", f"`{key}`", do)
+    try:
+        encoding = encoding_of(entry)
+    except WrongLabelError as error:
+        options.refuse(path, error.rule, str(error.found), "correct the list or the number")
+        return None
+    if encoding.values and len(encoding.values) != len(names):
+        rule = "one of `values` for each of `classes` is needed"
+        found = f"{len(encoding.values)} values, {len(names)} classes"
+        options.refuse((*path, "values"), rule, found, "name each class once")
+        return None
+    return None if foreign else encoding
 
 
 def _weights(

@@ -10,10 +10,12 @@ from typing import cast
 
 from sfg_nas.config import Value, flow
 from sfg_nas.data import TableGuess, base_of, guess_table, read_table, usual_side
+from sfg_nas.tasks import TASK_KINDS
 
 _MOST_TASKS = 6
 """Tasks that take part; further ones are written as comments."""
 _LOOKED_AT = 50
+_ON_PIXELS = tuple(name for name, kind in TASK_KINDS.items() if kind.dense)
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def draft_study(table: Path, folder: Path, *, schema: str, data_root: Path | Non
         DataError: If the table cannot be read, or has no column with paths of images or none with labels.
     """
     content = read_table(table)
-    guess = guess_table(content)
+    guess = guess_table(content, data_root)
     cells = [cell for cell in content.column(guess.image) if cell]
     base = base_of(cells, table.parent, data_root)
     there = [base / cell for cell in cells[:: max(1, len(cells) // _LOOKED_AT)]]
@@ -63,7 +65,10 @@ def draft_study(table: Path, folder: Path, *, schema: str, data_root: Path | Non
     said += [f"parts are read from `{guess.split}`"] if guess.split else []
     said += [f"rows with the same `{guess.group}` stay in one part"] if guess.group else []
     text = _HEAD.format(schema=schema, name=name, rows=len(content), file=table.name)
-    text += _data(guess, path, size, grey=grey) + _REST.format(batch=_batch(len(content)))
+    dense = any(own.entry["kind"] in _ON_PIXELS for own in guess.tasks[:_MOST_TASKS])
+    backbone = _DENSE if dense else _FLAT
+    text += _data(guess, path, size, grey=grey)
+    text += _REST.format(batch=_batch(len(content)), **backbone)
     return Draft(name, text, tuple(said))
 
 
@@ -111,15 +116,23 @@ name: {name}
 
 """
 
+_FLAT = {"kind": "vgg11", "depth": "6  # convolutions", "split": 4, "last": 5}
+_DENSE = {
+    "kind": "unet",
+    "depth": "3  # levels; a map of the image's size comes out",
+    "split": 8,
+    "last": 11,
+}
+"""Where the last layers are, the branched start of a search is sought."""
 _REST = """
 backbone:
-  kind: vgg11  # see `sfg-nas list backbones`
+  kind: {kind}  # see `sfg-nas list backbones`
   width: 0.25  # factor on the number of filters; 1 is the published network
-  depth: 6  # convolutions
+  depth: {depth}
 
 sharing:
   groups: specialists  # one group per task, and one of all; `lattice` for every subset
-  start: {{kind: branched, split: 4, confidence: 0.9}}
+  start: {{kind: branched, split: {split}, confidence: 0.9}}
   temperature: {{shape: exponential, start: 1.0, end: 0.2}}
 
 training:
@@ -134,7 +147,7 @@ search:
   space:
     sharing.lambda2: {{type: float, low: -1.0, high: 1.0}}
     sharing.lambda3: {{type: float, low: 0.001, high: 0.3, log: true}}  # weight of the network's cost
-    sharing.start.split: {{type: int, low: 2, high: 5}}  # layer
+    sharing.start.split: {{type: int, low: 2, high: {last}}}  # layer
     training.learning_rate: {{type: float, low: 1e-3, high: 5e-3, log: true}}
 
 retrain:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from sfg_nas.tasks.classification import MISSING_CLASS
+from sfg_nas.tasks.encoding import Encoding
 from sfg_nas.tasks.gain import relative_gain
 from sfg_nas.tasks.kind import Cell, TaskKind, WrongLabelError
+from sfg_nas.tasks.pixels import encoding_of
 from sfg_nas.tasks.registry import TASK_KINDS
 from sfg_nas.tasks.task import Task
 
@@ -12,8 +14,10 @@ __all__ = [
     "MISSING_CLASS",
     "TASK_KINDS",
     "Cell",
+    "Encoding",
     "Task",
     "TaskKind",
     "WrongLabelError",
+    "encoding_of",
     "relative_gain",
 ]

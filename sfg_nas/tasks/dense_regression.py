@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from sfg_nas.tasks.classes import refuse_class_weights
+from sfg_nas.tasks.encoding import Encoding, Pixels
 from sfg_nas.tasks.heads import dense_head, spatial_of
 from sfg_nas.tasks.kind import Labels, TaskFields, WrongFieldError, WrongLabelError
+from sfg_nas.tasks.pixels import numbers_of
 from sfg_nas.tasks.regression import Regression
 
 
@@ -24,6 +26,7 @@ class DenseRegression(Regression):
 
     metrics = ("mae", "rmse")
     dense = True
+    pixel_keys = ("missing", "factor")
 
     def check(self, task: TaskFields) -> None:
         """Refuse other numbers of outputs than 1, and a region that is named twice."""
@@ -101,6 +104,16 @@ class DenseRegression(Regression):
             rule = f"regions from 0 to {len(task.classes) - 1}, or -1, are needed"
             raise WrongLabelError(rule, sorted(set(known.tolist()))[:5])
         return numbers
+
+    def from_pixels(self, task: TaskFields, pixels: Pixels, encoding: Encoding) -> Labels:
+        """Return numbers `[H, W]` in the task's unit."""
+        del task
+        return numbers_of(pixels, encoding)
+
+    def to_pixels(self, task: TaskFields, labels: Pixels, encoding: Encoding) -> Pixels:
+        """Return numbers `[H, W]` in the task's unit, whatever the label images hold."""
+        del task, encoding
+        return labels.astype(np.float32)
 
     def describe(self, task: TaskFields, output: Tensor) -> dict[str, list[object]]:
         """Return the mean number of each image."""

@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sfg_nas.tasks.encoding import Encoding, Pixels
+
 Labels = NDArray[np.float64]
 Cell = float | tuple[float, ...]
 
@@ -81,6 +83,7 @@ class TaskKind(ABC):
         dense: Whether targets lie on the image's pixels; a table's cells then name label images.
         directed: Whether a target's channels are the parts of a direction along the image's axes, the last axis first.
         many_columns: Whether a table may hold one yes-or-no column per label.
+        pixel_keys: What may be said of label images, out of the fields of `Encoding`; dense kinds only.
         dtype: Of targets.
         missing: The value of an unknown target.
     """
@@ -92,6 +95,7 @@ class TaskKind(ABC):
     dense: ClassVar[bool] = False
     directed: ClassVar[bool] = False
     many_columns: ClassVar[bool] = False
+    pixel_keys: ClassVar[tuple[str, ...]] = ()
     dtype: ClassVar[torch.dtype] = torch.int64
     missing: ClassVar[float] = -1
 
@@ -188,6 +192,22 @@ class TaskKind(ABC):
             WrongLabelError: If a cell holds something else.
         """
         raise WrongLabelError(f"`column`, one for {task.name}, is needed", list(cells))
+
+    def from_pixels(self, task: TaskFields, pixels: Pixels, encoding: Encoding) -> Labels:
+        """Return the labels `[H, W]` or `[C, H, W]` that a label image `[H, W, C]` holds, NaN where missing; dense kinds only.
+
+        Raises:
+            WrongLabelError: If a pixel stands for nothing.
+        """
+        raise NotImplementedError(task.name)
+
+    def to_pixels(self, task: TaskFields, labels: Pixels, encoding: Encoding) -> Pixels:
+        """Return an image of predictions `[H, W]` or `[C, H, W]`; dense kinds only.
+
+        Returns:
+            Whole numbers `[H, W]` or `[H, W, 3]` for a PNG, or floating numbers for a NumPy file.
+        """
+        raise NotImplementedError(task.name)
 
     def strata(self, task: TaskFields, target: Tensor) -> Tensor:
         """Return the stratum of each example `[N]`, integers, for a split that keeps proportions."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,8 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sfg_nas.tasks.classes import refuse_class_weights
+from sfg_nas.tasks.encoding import Encoding, Pixels
 from sfg_nas.tasks.heads import dense_head, spatial_of
 from sfg_nas.tasks.kind import Labels, TaskFields, TaskKind, WrongFieldError, WrongLabelError
+from sfg_nas.tasks.pixels import directions_of
 
 _PARTS = 3
 _WITHIN = (11.25, 22.5, 30.0)
@@ -94,7 +97,7 @@ class Normals(TaskKind):
         del task
         count, total = tally[:2]
         below = tally[2 + len(_WITHIN) :].cumsum(0)
-        middle = int((below < count / 2).sum())
+        middle = float((below < count / 2).sum()) if float(count) else math.nan
         values = [
             total / count,
             (middle + 0.5) * 180 / _BINS,
@@ -134,6 +137,17 @@ class Normals(TaskKind):
             raise WrongLabelError("finite numbers, or NaN where missing, are needed", "infinity")
         length = np.sqrt(np.square(labels).sum(1, keepdims=True))
         return labels / np.where(length > 0, length, np.nan)
+
+    def from_pixels(self, task: TaskFields, pixels: Pixels, encoding: Encoding) -> Labels:
+        """Return directions `[3, H, W]`."""
+        del task, encoding
+        return directions_of(pixels)
+
+    def to_pixels(self, task: TaskFields, labels: Pixels, encoding: Encoding) -> Pixels:
+        """Return bytes `[H, W, 3]` that stand for -1 to 1, black where there is no direction."""
+        del task, encoding
+        parts = np.moveaxis(labels, 0, -1)
+        return np.where(np.isnan(parts), 0, (parts + 1) * 127.5).round().astype(np.uint8)
 
     def describe(self, task: TaskFields, output: Tensor) -> dict[str, list[object]]:
         """Return the mean direction of each image, part by part."""

@@ -11,8 +11,10 @@ from torch.nn import functional
 
 from sfg_nas.tasks.classes import name_of
 from sfg_nas.tasks.classification import Classification
+from sfg_nas.tasks.encoding import Encoding, Pixels
 from sfg_nas.tasks.heads import dense_head, spatial_of
-from sfg_nas.tasks.kind import TaskFields, WrongLabelError
+from sfg_nas.tasks.kind import Labels, TaskFields, WrongLabelError
+from sfg_nas.tasks.pixels import classes_of, pixels_of_classes
 
 
 class Segmentation(Classification):
@@ -26,6 +28,7 @@ class Segmentation(Classification):
 
     metrics = ("dice", "accuracy")
     dense = True
+    pixel_keys = ("values", "missing")
 
     def head(
         self, task: TaskFields, features: torch.Size, image: Sequence[int] | None
@@ -99,11 +102,19 @@ class Segmentation(Classification):
         raise WrongLabelError("a map of labels is needed, which no table holds", repr(cell))
 
     def fields_of(self, cells: Sequence[str], classes: Sequence[str]) -> Mapping[str, object]:
-        """Return the classes that the user named, the background first; maps do not tell their names."""
+        """Return the classes that the user named, the background first; label images do not tell their names."""
         del cells
         if not classes:
             raise WrongLabelError("`classes`, the background first, are needed", "none")
         return {"outputs": len(classes), "classes": tuple(classes)}
+
+    def from_pixels(self, task: TaskFields, pixels: Pixels, encoding: Encoding) -> Labels:
+        """Return classes `[H, W]`."""
+        return classes_of(pixels, encoding, task.outputs)
+
+    def to_pixels(self, task: TaskFields, labels: Pixels, encoding: Encoding) -> Pixels:
+        """Return an image in the values that label images have."""
+        return pixels_of_classes(labels, encoding, task.outputs)
 
     def describe(self, task: TaskFields, output: Tensor) -> dict[str, list[object]]:
         """Return the share of each image that each class takes."""

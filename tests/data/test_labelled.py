@@ -84,3 +84,16 @@ def test_labels_stand_where_the_training_table_had_them(tmp_path: Path) -> None:
     wrong = table(tmp_path, "photo,mood\na,fine\n")
     with pytest.raises(DataError, match="line 2: mood: a class out of bad, good is needed"):
         photos_of_table(wrong, None, None, kind="table", tasks=tasks, columns=columns)
+
+
+def test_label_images_stand_in_columns_too(tmp_path: Path) -> None:
+    tasks = (*TASKS, Task("ball", "segmentation", 2), Task("far", "dense-regression"))
+    path = table(tmp_path, "file,mask,far\na.png,m/a.png,\nb.png,,\n")
+    photos = photos_of_table(
+        path, None, None, kind="table", tasks=tasks, columns={"ball": ("mask",)}
+    )
+    files = [label.file for label in photos.label_images["ball"]]
+    assert files == [tmp_path / "m/a.png", None]
+    assert photos.label_images["ball"][0].where == f"{path}: line 2: mask"
+    assert set(photos.label_images) == {"ball"}  # `far` names none
+    assert photos.targets == {}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 from sfg_nas.data import Preparation, load_data
 from sfg_nas.errors import DataError
+from sfg_nas.tasks import Encoding
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +28,13 @@ def test_it_comes_back_from_its_file(preparation: Preparation, tmp_path: Path) -
     path = written(tmp_path / "prediction.json", preparation.to_json())
     assert Preparation.load(path) == preparation
     assert preparation.tasks[2].scale > 1
+
+
+def test_encodings_come_back_too(preparation: Preparation, tmp_path: Path) -> None:
+    encodings = {"sum": Encoding(missing=(0, "#ff8000"), factor=0.5), "left": Encoding()}
+    own = replace(preparation, encodings=encodings)
+    path = written(tmp_path / "prediction.json", own.to_json())
+    assert Preparation.load(path) == own
 
 
 def test_images_are_normalised_as_in_training(preparation: Preparation) -> None:
@@ -59,6 +68,10 @@ def test_only_some_tasks(preparation: Preparation) -> None:
         {"tasks": []},
         {"tasks": [{"name": "left"}]},
         {"more": 1},
+        {"encodings": {"left": {"values": [1, 2]}}},
+        {"encodings": {"left": {"values": [1, 2], "missing": [], "factor": 1.0}}},
+        {"encodings": {"none": {"values": [], "missing": [], "factor": 1.0}}},
+        {"encodings": {"left": {"values": [], "missing": ["red"], "factor": 1.0}}},
     ],
 )
 def test_what_is_impossible_is_refused(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 
 from sfg_nas.cli import run
 from sfg_nas.study import draft_study, load_study
+from tests.scenes import write_scenes
 
 COUNT = 80
 
@@ -56,53 +58,91 @@ def test_the_draft_says_what_it_guessed(folder: Path) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.slow
-def test_init_search_retrain_evaluate_predict(
-    folder: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+Ask = Callable[..., str]
+
+
+@pytest.fixture
+def ask(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Ask:
+    """Return a command line in a folder of its own, which gives what a command prints."""
     monkeypatch.chdir(tmp_path)
-    own = ["--runs", str(tmp_path / "runs"), "--device", "cpu"]
-    cache = ["--cache", str(tmp_path / "cache")]
 
     def call(*arguments: str, code: int = 0) -> str:
         capsys.readouterr()
         assert run(list(arguments)) == code, capsys.readouterr().err
         return capsys.readouterr().out
 
+    return call
+
+
+@pytest.mark.slow
+def test_init_search_retrain_evaluate_predict(folder: Path, tmp_path: Path, ask: Ask) -> None:
+    own = ["--runs", str(tmp_path / "runs"), "--device", "cpu"]
+    cache = ["--cache", str(tmp_path / "cache")]
     table = str(folder / "labels.csv")
-    said = json.loads(call("init", "made", "--from", table, "--json"))
+    said = json.loads(ask("init", "made", "--from", table, "--json"))
     study = "made/labels.yaml"
     assert study in said["written"]
     assert any("mood" in line for line in said["guessed"])
     text = Path(study).read_text(encoding="utf-8")
     assert text.startswith("# yaml-language-server: $schema=study.schema.json\n")
     assert Path("made/study.schema.json").is_file()
-    call("init", "made", "--from", table, code=2)  # nothing is written over
-    call("validate", study, "--data", *cache)
+    ask("init", "made", "--from", table, code=2)  # nothing is written over
+    ask("validate", study, "--data", *cache)
     small = ["--set", "training.batch_size=16", "--set", "backbone.width=0.125"]
-    call("search", study, "--smoke", *small, *own, *cache, "-q")
-    call("retrain", "labels-smoke", *own, *cache, "-q")
+    ask("search", study, "--smoke", *small, *own, *cache, "-q")
+    ask("retrain", "labels-smoke", *own, *cache, "-q")
     networks = sorted(
         (tmp_path / "runs" / "labels-smoke" / "retrained").glob("*/*/prediction.json")
     )
     assert networks
     network = str(networks[0].parent)
-    scored = json.loads(call("evaluate", network, "--json", "--device", "cpu", *cache))
+    scored = json.loads(ask("evaluate", network, "--json", "--device", "cpu", *cache))
     assert {"brightness_px/mae", "mood/accuracy", "level/mae", "wears/average_precision"} <= set(
         scored
     )
-    again = json.loads(call("evaluate", network, "--split", table, "--json", "--device", "cpu"))
+    again = json.loads(ask("evaluate", network, "--split", table, "--json", "--device", "cpu"))
     assert again["images"] == COUNT - 1
     assert again["unreadable"] == 1
     rows = list(
         csv.DictReader(
-            io.StringIO(call("predict", network, str(folder / "pics"), "--device", "cpu"))
+            io.StringIO(ask("predict", network, str(folder / "pics"), "--device", "cpu"))
         )
     )
     assert len(rows) == COUNT - 1
     assert {row["mood"] for row in rows} <= {"dark", "light"}
     assert {row["level"] for row in rows} <= {"low", "medium", "high"}
     assert all(0 <= float(row["wears/hat"]) <= 1 for row in rows)
+
+
+@pytest.mark.slow
+def test_the_same_with_label_images(tmp_path: Path, ask: Ask) -> None:
+    table = str(write_scenes(tmp_path / "own", 40))
+    own = ["--runs", "runs", "--device", "cpu", "--cache", "cache", "-q"]
+    said = json.loads(ask("init", "made", "--from", table, "--json"))
+    assert len([line for line in said["guessed"] if "its images hold" in line]) == 4
+    study = "made/scenes.yaml"
+    ask("validate", study, "--data", "--cache", "cache")
+    small = ["--set", "backbone.width=0.125", "--set", "data.size=16"]
+    ask("search", study, "--smoke", *small, *own)
+    ask("retrain", "scenes-smoke", "--seeds", "1", *own)
+    found = sorted(tmp_path.glob("runs/scenes-smoke/retrained/*/0/prediction.json"))
+    network = str(found[0].parent)
+    scored = json.loads(ask("evaluate", network, "--json", "--cache", "cache"))
+    wanted = {"ball/dice", "depth/mae", "faces/angle", "parts/dice/foreground", "side/accuracy"}
+    assert wanted <= set(scored)
+    again = json.loads(ask("evaluate", network, "--split", table, "--json"))
+    assert wanted <= set(again)
+    assert again["images"] == 40
+    ask("predict", network, "own/photos", "--to", "out")
+    rows = list(csv.DictReader(io.StringIO(Path("out/predictions.csv").read_text("utf-8"))))
+    assert len(rows) == 40
+    assert len(list(Path("out").iterdir())) == 161
+    for row in rows[:3]:
+        ball, parts, faces = (
+            np.asarray(Image.open(Path(row[f"{name}/image"])).convert("RGB"))
+            for name in ("ball", "parts", "faces")
+        )
+        assert ball.shape == parts.shape == faces.shape == (24, 32, 3)
+        assert set(np.unique(ball[:, 4:28])) <= {0, 255}
+        assert {tuple(colour) for colour in parts[:, 4:28].reshape(-1, 3)} <= {(0, 0, 0), (255, 128, 0)}
+        assert np.load(row["depth/image"]).shape == (24, 32)
