@@ -144,5 +144,8 @@ def test_the_same_with_label_images(tmp_path: Path, ask: Ask) -> None:
         )
         assert ball.shape == parts.shape == faces.shape == (24, 32, 3)
         assert set(np.unique(ball[:, 4:28])) <= {0, 255}
-        assert {tuple(colour) for colour in parts[:, 4:28].reshape(-1, 3)} <= {(0, 0, 0), (255, 128, 0)}
+        assert {tuple(colour) for colour in parts[:, 4:28].reshape(-1, 3)} <= {
+            (0, 0, 0),
+            (255, 128, 0),
+        }
         assert np.load(row["depth/image"]).shape == (24, 32)
