@@ -16,7 +16,9 @@ from sfg_nas.study.planted.roles import right_groups
 from sfg_nas.study.study import Study
 
 NARROWEST, WIDEST, STEPS = 1 / 3, 3.0, 6
-"""Bounds of the factor on the width, and halvings of the interval between them."""
+"""Bounds of the factor on the width, and how many widths are tried."""
+CLOSE = 0.02
+"""Networks whose MACs differ by less than this share count as equal."""
 
 
 def oracle_allocation(supernet: Supernet, truth: Truth) -> Allocation:
@@ -70,11 +72,16 @@ def at_equal_macs(
         supernet = study.make_supernet(config, seed=0)
         return distill(supernet, choose(supernet)).checked()
 
-    low, high = NARROWEST, WIDEST
-    best = made(1.0)
+    low, high, factor = NARROWEST, WIDEST, 1.0
+    best = found = made(factor)
     for _ in range(STEPS):
-        middle = (low * high) ** 0.5
-        found = made(middle)
-        low, high = (middle, high) if found.macs < macs else (low, middle)
+        if abs(best.macs / macs - 1) < CLOSE:
+            break
+        low, high = (factor, high) if found.macs < macs else (low, factor)
+        guess = (
+            factor * (macs / found.macs) ** 0.5
+        )  # the cost grows about with the square of the width
+        factor = guess if low < guess < high else (low * high) ** 0.5
+        found = made(factor)
         best = min(best, found, key=lambda a: abs(a.macs - macs))
     return best

@@ -29,17 +29,16 @@ DIAL = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Settings of the relatedness dial."""
 
 
-def again(study: Study, *, seed: int, relatedness: float | None = None) -> Study:
-    """Return the study on planted data of another seed, and perhaps another relatedness.
+def again(study: Study, *, seed: int, **dials: float) -> Study:
+    """Return the study on planted data of another seed, and perhaps with other dials.
 
     Args:
         study: A study whose data set is `planted`.
         seed: Of factors and images.
-        relatedness: Share of each task's factors that others need too; None for the study's.
+        dials: Options of the data set in place of the study's, such as `relatedness`.
     """
     data = study.config.data
-    chosen = {} if relatedness is None else {"relatedness": relatedness}
-    section = type(data).model_validate(data.model_dump() | chosen | {"seed": seed})
+    section = type(data).model_validate(data.model_dump() | dials | {"seed": seed})
     options: dict[str, object] = {**section.options, "fraction": data.fraction, "seed": seed}
     if data.size is not None:
         options["size"] = data.size
@@ -75,7 +74,7 @@ def score_dial(study: Study, relatedness: float, *, seed: int) -> dict[str, floa
     random = at_equal_macs(here, lambda net: random_allocation(net, seed), found.macs)
     oracle = at_equal_macs(here, lambda net: oracle_allocation(net, truth), found.macs)
     values = {
-        name: _retrained(here, architecture, seed)
+        name: retrained(here, architecture, seed)
         for name, architecture in (("found", found), ("random", random), ("oracle", oracle))
     }
     return {
@@ -88,8 +87,14 @@ def score_dial(study: Study, relatedness: float, *, seed: int) -> dict[str, floa
     }
 
 
-def _retrained(study: Study, architecture: Architecture, seed: int) -> dict[str, float]:
-    """Return the metrics on validation of an architecture that is trained from scratch."""
+def retrained(study: Study, architecture: Architecture, seed: int) -> dict[str, float]:
+    """Return the metrics on validation of an architecture that is trained from scratch.
+
+    Args:
+        study: Its retraining settings and its data.
+        architecture: The network.
+        seed: Of weights and the order of the data.
+    """
     config = study.config
     how = config.retrain
     settings = training_settings(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
@@ -17,7 +17,13 @@ from sfg_nas.study.planted.dial import DIAL, again, position, score_dial, spearm
 from sfg_nas.study.study import Study
 from sfg_nas.training import write_json
 
-FORMS = ("connections", "streams")
+BANKS: dict[str, tuple[Mapping[str, str], Mapping[str, float]]] = {
+    "connections": ({"relaxation": "connections"}, {}),
+    "streams": ({"relaxation": "streams"}, {}),
+    "lattice": ({"groups": "lattice"}, {"tasks": 3, "factors": 8, "relatedness": 0.5}),
+}
+"""Frozen banks: what each changes of the study's sharing and of its data. In the last there are factors that two of
+three tasks need, and groups for them."""
 DECIDING = {"data", "tasks", "backbone", "sharing", "training", "retrain"}
 """Sections that the scores depend on."""
 TARGETS = {"auroc": 0.95, "spearman": 0.9, "position": 0.5, "forms": 0.02}
@@ -29,7 +35,7 @@ class PlantedReport:
     """The scores.
 
     Attributes:
-        bank: One row per form and seed: `auroc`, `accuracy` and `confidence` over the frozen bank.
+        bank: One row per frozen bank (`BANKS`) and seed: `auroc`, `accuracy` and `confidence`.
         dial: One row per setting of the dial and seed; see `score_dial`.
         words: What follows, a sentence each.
     """
@@ -53,11 +59,11 @@ def planted_report(study: Study, runs: Path, *, seeds: Sequence[int] = (0, 1, 2)
     folder.mkdir(parents=True, exist_ok=True)
     mark = sha256(study.config.model_dump_json(include=DECIDING).encode()).hexdigest()[:12]
     bank = [
-        {"form": form, "seed": seed}
-        | _kept(folder / f"bank-{form}-{seed}-{mark}.json", partial(_bank, study, form, seed))
+        {"bank": bank, "seed": seed}
+        | _kept(folder / f"bank-{bank}-{seed}-{mark}.json", partial(_bank, study, bank, seed))
         for seed in seeds
-        for form in FORMS
-        if form == "streams" or study.config.sharing.preset == "corrected"
+        for bank in BANKS
+        if bank != "connections" or study.config.sharing.preset == "corrected"
     ]
     dial = [
         {"relatedness": setting, "seed": seed}
@@ -72,10 +78,11 @@ def planted_report(study: Study, runs: Path, *, seeds: Sequence[int] = (0, 1, 2)
     return PlantedReport(*frames, words=_words(*frames))
 
 
-def _bank(study: Study, form: str, seed: int) -> dict[str, float]:
-    sharing = study.config.sharing.model_copy(update={"relaxation": form})
+def _bank(study: Study, bank: str, seed: int) -> dict[str, float]:
+    changes, dials = BANKS[bank]
+    sharing = study.config.sharing.model_copy(update=dict(changes))
     config = study.config.model_copy(update={"sharing": sharing})
-    return score_bank(again(replace(study, config=config), seed=seed), seed=seed)
+    return score_bank(again(replace(study, config=config), seed=seed, **dials), seed=seed)
 
 
 def _kept(path: Path, make: Callable[[], dict[str, float]]) -> dict[str, float]:
@@ -88,18 +95,18 @@ def _kept(path: Path, make: Callable[[], dict[str, float]]) -> dict[str, float]:
 
 def _words(bank: pd.DataFrame, dial: pd.DataFrame) -> tuple[str, ...]:
     """Return what the scores say, target by target."""
-    by_form = bank.groupby("form")["auroc"]
-    own = by_form.mean()
-    spread = by_form.std(ddof=1)
-    first = str(own.index[0])
+    by_bank = bank.groupby("bank")["auroc"]
+    means, spreads = by_bank.mean(), by_bank.std()
     lines = [
-        f"Frozen bank, {first}: AUROC {own[first]:.3f} ± {spread[first]:.3f} over {len(bank) // len(own)} searches "
-        f"({_reached(own[first], TARGETS['auroc'])}); {_share(bank, first):.0%} of the detectors went to their role."
+        f"Frozen bank, {name}: AUROC {means[name]:.3f} ± {spreads[name]:.3f} over {bank['seed'].nunique()} searches "
+        f"({_reached(means[name], TARGETS['auroc'])}); {_share(bank, name):.0%} of the detectors went to their role."
+        for name in BANKS
+        if name in means.index
     ]
-    if len(own) > 1:
-        gap = abs(own["connections"] - own["streams"])
+    if "connections" in means.index:
+        gap = abs(means["connections"] - means["streams"])
         lines.append(
-            f"Streams: AUROC {own['streams']:.3f} ± {spread['streams']:.3f}; the forms differ by {gap:.3f} "
+            f"The forms, connections and streams, differ by {gap:.3f} AUROC "
             f"(target at most {TARGETS['forms']}: {'reached' if gap <= TARGETS['forms'] else 'missed'})."
         )
     rank, place = spearman(dial), position(dial)
@@ -107,8 +114,8 @@ def _words(bank: pd.DataFrame, dial: pd.DataFrame) -> tuple[str, ...]:
         f"Learned filters: the shared fraction follows the relatedness dial with a rank correlation of {rank:.2f} "
         f"over {dial['relatedness'].nunique()} settings, means of {dial['seed'].nunique()} seeds "
         f"({_reached(rank, TARGETS['spearman'])}).",
-        f"Retrained at equal MACs, found networks gain {dial['found'].mean():+.3f} over random allocations "
-        f"(mean relative gain), the oracle's {dial['oracle'].mean():+.3f}: {place:.2f} of the way "
+        f"Retrained at equal MACs, found networks gain {_with_error(dial['found'])} over random allocations "
+        f"(mean relative gain ± standard error), the oracle's {_with_error(dial['oracle'])}: {place:.2f} of the way "
         f"({_reached(place, TARGETS['position'])}).",
     ]
     if dial["found"].isna().any():
@@ -116,7 +123,7 @@ def _words(bank: pd.DataFrame, dial: pd.DataFrame) -> tuple[str, ...]:
         lines.append(
             f"In {lost} of {len(dial)} searches a task lost its path from the image; they are left out."
         )
-    if not dial["oracle"].mean() > dial["oracle"].std(ddof=1) / len(dial) ** 0.5:
+    if not dial["oracle"].mean() > 2 * _error(dial["oracle"]):
         lines.append(
             "The oracle itself is not clearly better than random here, so the way between them is ill-defined."
         )
@@ -127,8 +134,16 @@ def _reached(value: float, target: float) -> str:
     return f"target {target}: {'reached' if value >= target else 'missed'}"
 
 
-def _share(bank: pd.DataFrame, form: str) -> float:
-    return float(bank[bank["form"] == form]["accuracy"].mean())
+def _error(values: pd.Series[float]) -> float:
+    return float(values.std(ddof=1) / values.count() ** 0.5)
+
+
+def _with_error(values: pd.Series[float]) -> str:
+    return f"{values.mean():+.3f} ± {_error(values):.3f}"
+
+
+def _share(bank: pd.DataFrame, name: str) -> float:
+    return float(bank[bank["bank"] == name]["accuracy"].mean())
 
 
 def as_markdown(report: PlantedReport) -> str:
@@ -137,7 +152,9 @@ def as_markdown(report: PlantedReport) -> str:
     Args:
         report: What `planted_report` gave.
     """
-    bank = report.bank.groupby("form")[["auroc", "accuracy", "confidence"]].agg(["mean", "std"])
+    bank = report.bank.groupby("bank", sort=False)[["auroc", "accuracy", "confidence"]].agg(
+        ["mean", "std"]
+    )
     columns = ["shared", "macs", "found", "oracle"]
     dial = report.dial.groupby("relatedness")[columns].agg(["mean", "std"])
     parts = ["## Does it find the truth?", *report.words]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,25 +15,24 @@ from sfg_nas.data import DataBundle
 from sfg_nas.study import Study, load_study
 from sfg_nas.study.planted import detector_bank, score_bank, truth_of
 
+FILE = Path(__file__).resolve().parents[3] / "benchmarks/planted_defaults.py"
 FOUND = 0.95
 """What a working search reaches, and a broken one must not."""
 
 
 def planted(changes: Mapping[str, Value] | None = None) -> Study:
-    """Return a study that takes seconds."""
-    source: dict[str, Value] = {
-        "name": "small",
-        "data": {"kind": "planted", "size": 12, "train": 1500, "validation": 50, "test": 50},
-        "backbone": {"kind": "vgg11", "width": 0.125, "depth": 2},
-        "sharing": {"lambda3": 0.3, "temperature": {"start": 1.0, "end": 0.5}},
-        "training": {
-            "epochs": 20,
-            "batch_size": 64,
-            "learning_rate": 1e-2,
-            "allocation_learning_rate": 0.1,
-        },
-    }
-    return load_study(source, dict(changes or {}))
+    """Return a study that takes seconds: the one whose settings decided the defaults."""
+    return load_study(base_settings(), dict(changes or {}))
+
+
+def base_settings() -> dict[str, Value]:
+    spec = importlib.util.spec_from_file_location("planted_defaults", FILE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    settings: dict[str, Value] = module.BASE
+    return settings
 
 
 def shuffled(data: DataBundle) -> DataBundle:

@@ -36,7 +36,8 @@ def given(
     calls: list[str] = []
 
     def bank(study: Study, *, seed: int) -> dict[str, float]:
-        calls.append(f"bank {study.config.sharing.relaxation} {seed}")
+        sharing, tasks = study.config.sharing, len(study.data.tasks)
+        calls.append(f"bank {sharing.relaxation} {sharing.groups} {tasks} {seed}")
         return {"auroc": auroc + 0.01 * seed, "accuracy": 0.5, "confidence": 0.4}
 
     def dial(study: Study, relatedness: float, *, seed: int) -> dict[str, float]:
@@ -52,14 +53,16 @@ def given(
 
 
 def test_words_follow_from_the_scores(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    given(monkeypatch, auroc=0.96, slope=0.2, place=0.8)
+    calls = given(monkeypatch, auroc=0.96, slope=0.2, place=0.8)
     good = planted_report(planted(), tmp_path / "good", seeds=(0, 1))
     assert "missed" not in " ".join(good.words)
+    assert calls[:2] == ["bank connections specialists 2 0", "bank streams specialists 2 0"]
+    assert calls[2] == "bank connections lattice 3 0"
     assert "0.965 ± 0.007 over 2 searches" in good.words[0]
     assert "rank correlation of 1.00" in " ".join(good.words)
     given(monkeypatch, auroc=0.6, slope=-0.2, place=-0.4)
     bad = planted_report(planted(), tmp_path / "bad", seeds=(0, 1))
-    assert " ".join(bad.words).count("missed") == 3
+    assert " ".join(bad.words).count("missed") == 5
     assert "rank correlation of -1.00" in " ".join(bad.words)
     text = as_markdown(good)
     assert text.startswith("## Does it find the truth?")
@@ -72,12 +75,12 @@ def test_it_goes_on_where_it_stopped_and_starts_anew_with_other_settings(
 ) -> None:
     calls = given(monkeypatch, auroc=0.9, slope=0.1, place=0.5)
     first = planted_report(planted(), tmp_path, seeds=(0,))
-    assert len(calls) == 2 + len(DIAL)
+    assert len(calls) == 3 + len(DIAL)
     second = planted_report(planted(), tmp_path, seeds=(0, 1))
-    assert len(calls) == 2 * (2 + len(DIAL))
+    assert len(calls) == 2 * (3 + len(DIAL))
     assert second.dial[second.dial["seed"] == 0].reset_index(drop=True).equals(first.dial)
     planted_report(planted({"sharing.lambda3": 0.1}), tmp_path, seeds=(0,))
-    assert len(calls) == 3 * (2 + len(DIAL))
+    assert len(calls) == 3 * (3 + len(DIAL))
 
 
 def test_an_oracle_that_is_no_better_is_said(
@@ -111,7 +114,7 @@ def test_all_of_it_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     monkeypatch.setattr(module, "DIAL", (0.5,))
     report = planted_report(planted(), tmp_path, seeds=(0,))
     assert isinstance(report, PlantedReport)
-    assert report.bank["form"].tolist() == ["connections", "streams"]
+    assert report.bank["bank"].tolist() == ["connections", "streams", "lattice"]
     assert report.dial["relatedness"].tolist() == [0.5]
     for column in ("macs_random", "macs_oracle"):
         relative = report.dial[column] / report.dial["macs"]
