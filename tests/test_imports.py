@@ -32,6 +32,7 @@ HOMES = {
     "lightning_fabric": {"training"},
     "torchmetrics": {"tasks"},
     "torchjd": {"training"},
+    "tensorboard": {"study"},
     "optuna": {"search_space", "study"},
     "networkx": {"architecture", "cost", "sharing", "fixed", "report"},
     "pandas": {"data", "study", "report", "compare"},

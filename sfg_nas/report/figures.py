@@ -15,10 +15,12 @@ from sfg_nas.report.depth import entropy_frame, plot_entropy, plot_specialists, 
 from sfg_nas.report.drawing import draw_architecture
 from sfg_nas.report.front import front_frame, plot_front
 from sfg_nas.report.importances import plot_importances
+from sfg_nas.report.outer import plot_hypervolume, plot_neighbourhood
 from sfg_nas.report.sketch import sketch
 from sfg_nas.report.ternary import plot_paths, plot_ternary, ternary_frame
 from sfg_nas.report.trajectories import plot_trajectories, trajectory_frame
 from sfg_nas.study import Run, Study
+from sfg_nas.study.analysis import hypervolume_course, neighbourhood
 from sfg_nas.study.importances import importances
 
 
@@ -152,9 +154,24 @@ FIGURES: dict[str, RunFigure | ImageFigure] = {
     ),
     "importances": RunFigure(
         "What mattered in the search space",
-        "How much of the variance of Δ over the trials each dimension explains (functional ANOVA).",
+        "How much worse a random forest foretells Δ when one dimension is shuffled, over the variance of Δ. Lines "
+        "hold nine tenths of the bootstraps over trials; grey bars do not stand out from a column of pure chance.",
         plot_importances,
         importances,
+    ),
+    "hypervolume": RunFigure(
+        "The front over the trials",
+        "Left, which part of its last hypervolume (Δ and MACs, each scaled to its range) the front of the trials so "
+        "far had, dotted 95 %. Right, Δ of each complete trial and the best so far.",
+        plot_hypervolume,
+        hypervolume_course,
+    ),
+    "neighbourhood": RunFigure(
+        "Around the best candidate",
+        "The complete trials nearest to the best candidate, by number: a plateau if they are nearly as good (dotted: "
+        "the best), a lucky point if not.",
+        plot_neighbourhood,
+        neighbourhood,
     ),
     "activations": ImageFigure(
         "What filters see",

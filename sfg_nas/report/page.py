@@ -23,7 +23,7 @@ from sfg_nas.study import Run, Trial
 
 SECTIONS = (
     ("Accuracy against cost", ("front",)),
-    ("What mattered in the search space", ("importances",)),
+    ("What mattered in the search space", ("importances", "hypervolume", "neighbourhood")),
     ("Who owns the filters", ("allocation", "specialists")),
     ("Where the probabilities lie", ("ternary", "paths")),
     ("How they got there", ("trajectories", "entropy")),

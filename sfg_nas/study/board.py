@@ -11,8 +11,8 @@ import optuna
 from optuna.artifacts import FileSystemArtifactStore
 
 from sfg_nas.errors import ConfigError, explain
+from sfg_nas.study.opened import close_storage, open_storage, quiet_optuna
 from sfg_nas.study.run import Run
-from sfg_nas.study.storage import close_storage, open_storage, quiet_optuna
 
 WsgiApp = Callable[..., Iterable[bytes]]
 

@@ -114,6 +114,10 @@ class RunFiles:
         """Return the allocation that came from another run under a name such as `faces-3`."""
         return self.root / "transferred" / f"{name}.json"
 
+    def scalars(self, number: int) -> Path:
+        """Return the folder of a trial's events for TensorBoard."""
+        return self.root / "tensorboard" / str(number)
+
     def trial(self, number: int) -> TrialFiles:
         """Return the files of a trial."""
         return TrialFiles(self.trials / str(number))

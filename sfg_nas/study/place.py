@@ -11,12 +11,14 @@ from sfg_nas.errors import ConfigError, explain
 from sfg_nas.study.courier import Courier, SharedFolder
 from sfg_nas.study.layout import RunFiles
 from sfg_nas.study.locks import FileLocks, Locks
+from sfg_nas.study.opened import open_optuna, open_storage
 from sfg_nas.study.postgres import PostgresCourier, PostgresLocks, is_postgres
 from sfg_nas.study.provenance import begin_run
 from sfg_nas.study.samplers import rung_pruner
-from sfg_nas.study.storage import TrialStore, open_optuna, open_storage
+from sfg_nas.study.scalars import scalars
+from sfg_nas.study.storage import TrialStore
 from sfg_nas.study.study import Study
-from sfg_nas.training import remove_leftovers
+from sfg_nas.training import read_rows, remove_leftovers
 
 SQLITE = "sqlite:///"
 
@@ -45,6 +47,9 @@ class Place:
                 self.courier.fetch(files.root)
                 if files.is_ended():
                     files.checkpoint.unlink(missing_ok=True)
+                if files.metrics.exists():
+                    with scalars(self.files.scalars(number)) as board:
+                        board.write(read_rows(files.metrics))
 
 
 @contextmanager

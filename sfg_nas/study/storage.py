@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import optuna
-from optuna.storages import BaseStorage, RDBStorage
+from optuna.pruners import NopPruner
 from optuna.study import StudyDirection
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from sfg_nas.config import SearchConfig
-from sfg_nas.errors import ConfigError, explain
 from sfg_nas.search_space import Candidate, SearchSpace
+from sfg_nas.study.opened import close_storage, quiet_optuna
 from sfg_nas.study.pruning import RungPruner
-from sfg_nas.study.samplers import PRUNERS, SAMPLERS, ResumableSampler
-
-DIRECTIONS = {
-    "delta": StudyDirection.MAXIMIZE,
-    "error": StudyDirection.MINIMIZE,
-    "macs": StudyDirection.MINIMIZE,
-    "params": StudyDirection.MINIMIZE,
-}
 
 STORAGE_ERRORS = (optuna.exceptions.StorageInternalError, SQLAlchemyError)
 """What a storage raises that no longer answers."""
@@ -38,84 +25,6 @@ COURSE = "course"
 """Attribute of a trial: its objectives after each epoch, smaller is better."""
 
 Value = str | int | float | bool | None
-
-
-def open_storage(url: str | None, database: Path) -> BaseStorage:
-    """Return Optuna's storage.
-
-    Args:
-        url: `postgresql://...`, `sqlite:///FILE`, or None for the SQLite file.
-        database: The SQLite file.
-
-    Raises:
-        ConfigError: If the storage cannot be opened.
-    """
-    address = url or f"sqlite:///{database.resolve()}"
-    database.parent.mkdir(parents=True, exist_ok=True)
-    options: dict[str, object] = {"pool_pre_ping": True}
-    if address.startswith("sqlite"):
-        # Other workers may write at the same moment: wait for them.
-        options = {"connect_args": {"timeout": 120}}
-    elif "://" in address:
-        address = "postgresql+psycopg://" + address.split("://", 1)[1]
-    try:
-        return RDBStorage(address, engine_kwargs=options)
-    except Exception as error:
-        raise ConfigError(
-            explain(
-                where=f"storage of {database.parent}",
-                rule="Optuna must be able to open it",
-                found=f"{type(error).__name__}: {error}".splitlines()[0],
-                do="check the address, or leave --storage out to use the run's own file",
-            )
-        ) from error
-
-
-def close_storage(storage: BaseStorage) -> None:
-    """End the connections to a storage, perhaps one that Optuna has wrapped."""
-    backend = getattr(storage, "_backend", storage)
-    if isinstance(backend, RDBStorage):
-        backend.remove_session()
-        backend.engine.dispose()
-
-
-def open_optuna(
-    search: SearchConfig, storage: BaseStorage, *, name: str, epochs: int
-) -> optuna.Study:
-    """Return the Optuna study, made if it is not there yet, with the study's candidates enqueued first.
-
-    Args:
-        search: Sampler, pruner, objectives, seed.
-        storage: Where it is kept.
-        name: The study's name.
-        epochs: Epochs of a trial, for Hyperband.
-    """
-    sampler = ResumableSampler(
-        lambda seed: SAMPLERS[search.sampler.kind](search, seed), search.seed
-    )
-    with quiet_optuna():
-        return optuna.create_study(
-            storage=storage,
-            study_name=name,
-            directions=[DIRECTIONS[objective] for objective in search.objectives],
-            sampler=sampler,
-            pruner=PRUNERS.get(search.pruner.kind, PRUNERS["none"])(search, epochs),
-            load_if_exists=True,
-        )
-
-
-@contextmanager
-def quiet_optuna() -> Iterator[None]:
-    """Keep Optuna's log lines and its warnings about experimental parts off the screen, inside a `with`."""
-    logger = logging.getLogger("optuna")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 @dataclass(frozen=True)
@@ -138,6 +47,24 @@ _STATES = {
     "pruned": TrialState.PRUNED,
     "failed": TrialState.FAIL,
 }
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a search is.
+
+    Attributes:
+        counts: Trials that were asked for, by state in small letters.
+        best: The best value of the first objective, or None.
+    """
+
+    counts: Counter[str]
+    best: float | None
+
+
+def _counts(trials: Sequence[FrozenTrial]) -> Counter[str]:
+    states = [trial.state for trial in trials if trial.state is not TrialState.WAITING]
+    return Counter("failed" if s is TrialState.FAIL else s.name.lower() for s in states)
 
 
 class TrialStore:
@@ -180,9 +107,7 @@ class TrialStore:
 
     def counts(self) -> Counter[str]:
         """Return the number of trials that were asked for, by state in small letters."""
-        trials = self._study.get_trials(deepcopy=False)
-        states = [t.state for t in trials if t.state is not TrialState.WAITING]
-        return Counter("failed" if s is TrialState.FAIL else s.name.lower() for s in states)
+        return _counts(self._study.get_trials(deepcopy=False))
 
     def running(self) -> list[int]:
         """Return the numbers of the trials that were begun and not ended."""
@@ -194,12 +119,12 @@ class TrialStore:
         trials = self._study.get_trials(deepcopy=False)
         return [trial.number for trial in trials if trial.state.is_finished()]
 
-    def best(self) -> float | None:
-        """Return the best value of the first objective or None."""
-        trials = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        values = [trial.values[0] for trial in trials]
+    def standing(self) -> Standing:
+        """Return how far the search is, from one look at the storage."""
+        trials = self._study.get_trials(deepcopy=False)
+        values = [trial.values[0] for trial in trials if trial.state is TrialState.COMPLETE]
         up = self._study.directions[0] is StudyDirection.MAXIMIZE
-        return (max if up else min)(values) if values else None
+        return Standing(_counts(trials), (max if up else min)(values) if values else None)
 
     def ask(self) -> RunningTrial:
         """Return a new trial."""
@@ -232,6 +157,7 @@ class RunningTrial:
             rungs: Our own pruner, or None for that of the Optuna study.
         """
         self._study, self._trial, self._rungs = study, trial, rungs
+        self._reported: set[int] | None = None
 
     @property
     def number(self) -> int:
@@ -265,12 +191,15 @@ class RunningTrial:
             return self._stops_at_rung(self._rungs, points)
         if len(self._study.directions) > 1:
             return False  # Optuna's pruners know one objective only
-        known = self._study.get_trials(deepcopy=False)[self.number].intermediate_values
+        if self._reported is None:  # by an earlier process
+            stored = self._study.get_trials(deepcopy=False)[self.number].intermediate_values
+            self._reported = set(stored)
         with quiet_optuna():
             for epoch, point in enumerate(points):
-                if epoch not in known and point is not None:
+                if epoch not in self._reported and point is not None:
                     self._trial.report(point[0], epoch)
-            return self._trial.should_prune()
+                    self._reported.add(epoch)
+            return not isinstance(self._study.pruner, NopPruner) and self._trial.should_prune()
 
     def _stops_at_rung(self, rungs: RungPruner, points: Sequence[tuple[float, ...] | None]) -> bool:
         signs = [-1.0 if d is StudyDirection.MAXIMIZE else 1.0 for d in self._study.directions]

@@ -15,6 +15,7 @@ from sfg_nas.study.layout import TrialFiles
 from sfg_nas.study.place import Place
 from sfg_nas.study.progress import Clock, Progress, ProgressCallback
 from sfg_nas.study.references import References
+from sfg_nas.study.scalars import Scalars, scalars
 from sfg_nas.study.storage import Ended, RunningTrial
 from sfg_nas.study.study import Study
 from sfg_nas.study.trial import Ledger, OnEpoch, run_trial
@@ -107,7 +108,8 @@ class Worker:
     def _run(self, trial: RunningTrial) -> Ended:
         """Return how a trial ended; an interruption goes through and leaves it running."""
         try:
-            ledger = self._train(trial, self.place.files.trial(trial.number))
+            with scalars(self.place.files.scalars(trial.number)) as board:
+                ledger = self._train(trial, self.place.files.trial(trial.number), board)
         except PrunedError as stop:
             return Ended("pruned", reason=str(stop))
         except FAILURES as error:
@@ -117,7 +119,7 @@ class Worker:
             )
         return Ended("complete", values=objective_values(self.study, ledger))
 
-    def _train(self, trial: RunningTrial, files: TrialFiles) -> Ledger:
+    def _train(self, trial: RunningTrial, files: TrialFiles, board: Scalars) -> Ledger:
         remove_leftovers(files.root)
         candidate = trial.suggest(self.study.space)
         if not files.candidate.exists():
@@ -129,6 +131,7 @@ class Worker:
         def on_epoch(history: History) -> None:
             self.place.locks.check()
             self.place.courier.send(files.root)
+            board.write(history.rows)
             self._report(trial, history, config.training.epochs)
             points = [objective_point(self.study, row) for row in history.rows]
             last = len(points) >= config.training.epochs
@@ -178,7 +181,8 @@ class Worker:
         text: str = "",
         values: dict[str, float] | None = None,
     ) -> None:
-        counts = self.place.store.counts()
+        standing = self.place.store.standing()
+        counts = standing.counts
         done = sum(counts.values()) - counts["running"]
         rows = history.rows if history is not None else ()
         row = rows[-1] if rows else {}
@@ -194,7 +198,7 @@ class Worker:
                 values=values or row,
                 trial=None if trial is None else trial.number,
                 counts=dict(counts),
-                best=self.place.store.best(),
+                best=standing.best,
                 seconds_left=self.clock.seconds_left(done + part, self.total),
             )
         )

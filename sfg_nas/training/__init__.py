@@ -4,6 +4,7 @@ from sfg_nas.training.checkpoint import load_module, load_tensors, save_module, 
 from sfg_nas.training.distillation import Distillation, DistilledMethod
 from sfg_nas.training.evaluation import each_batch, evaluate, predict
 from sfg_nas.training.files import (
+    read_rows,
     remove_leftovers,
     write_atomically,
     write_json,
@@ -51,6 +52,7 @@ __all__ = [
     "norm_state",
     "predict",
     "predict_volume",
+    "read_rows",
     "recalibrate_norms",
     "remove_leftovers",
     "restore_norm_state",

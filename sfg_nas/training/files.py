@@ -74,3 +74,14 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
     lines = [",".join(columns)]
     lines += [",".join(repr(row[key]) if key in row else "" for key in columns) for row in rows]
     write_text(path, "\n".join(lines) + "\n")
+
+
+def read_rows(path: Path) -> list[dict[str, float]]:
+    """Return the rows that `write_rows` wrote; what a row lacks is left out.
+
+    Args:
+        path: The file.
+    """
+    head, *lines = path.read_text(encoding="utf-8").splitlines()
+    pairs = [zip(head.split(","), line.split(","), strict=True) for line in lines]
+    return [{key: float(text) for key, text in row if text} for row in pairs]

@@ -21,7 +21,7 @@ CONTENT: dict[str, Any] = {
     "sharing": {"start": {"kind": "branched", "split": 1, "confidence": 0.6}},
     "training": {"epochs": 2, "batch_size": 32, "allocation_learning_rate": 0.2},
     "search": {
-        "trials": 4,
+        "trials": 8,
         "sampler": {"kind": "random"},
         "space": {
             "sharing.lambda2": {"type": "float", "low": -1.0, "high": 1.0},

@@ -134,7 +134,7 @@ def test_a_run_in_trouble_has_a_page_that_says_so(
         state.write_text('{"state": "failed", "reason": "loss is not finite"}', encoding="utf-8")
     text = report_page(Run.load(path))
     assert "No verdict: no trial is complete yet." in text
-    assert text.count("loss is not finite") == 4
+    assert text.count("loss is not finite") == len(Run.load(path).all)
     assert "<svg" not in text
     shutil.rmtree(path / "trials")
     assert "No trial was started yet." in report_page(Run.load(path))

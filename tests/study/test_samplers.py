@@ -6,8 +6,8 @@ import optuna
 import pytest
 
 from sfg_nas.config import SearchConfig
+from sfg_nas.study.opened import quiet_optuna
 from sfg_nas.study.samplers import SAMPLERS, ResumableSampler
-from sfg_nas.study.storage import quiet_optuna
 
 
 def optuna_study(kind: str, seed: int = 0) -> optuna.Study:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sfg_nas.training import write_atomically, write_json, write_rows, write_text
+from sfg_nas.training import read_rows, write_atomically, write_json, write_rows, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -34,3 +34,4 @@ def test_rows_come_back_exactly(tmp_path: Path) -> None:
     frame = pd.read_csv(tmp_path / "m.csv")
     assert frame["loss"].tolist() == [0.1 + 0.2, 1e-17]
     assert frame["late"].isna().tolist() == [True, False]
+    assert read_rows(tmp_path / "m.csv") == rows
