@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -32,6 +32,7 @@ class Dimension(BaseModel):
     log: bool = False
     step: int | float | None = None
     choices: Choices | None = None
+    first: Choice | None = None
     unit: str | None = None
     note: str | None = None
     when: Annotated[dict[str, Choices], Field(strict=False, default_factory=dict)]
@@ -43,6 +44,10 @@ class Dimension(BaseModel):
             self._check_choices()
         else:
             self._check_range()
+        if self.first is not None and not self.contains(self.first):
+            ends = ", ".join(map(str, self.endpoints()))
+            rule, do = "`first` must be possible here", "move it into the range, or remove it"
+            raise _rule("first", rule, f"{self.first} beside {ends}", do)
         return self
 
     def _check_choices(self) -> None:
@@ -127,3 +132,16 @@ class Dimension(BaseModel):
         if self.type == "float":
             return float(self.low), float(self.high)
         return self.low, self.high
+
+
+def known_good(dimensions: Iterable[tuple[str, Dimension]]) -> dict[str, Choice]:
+    """Return the candidate of the entries' `first` values where their conditions hold; often empty.
+
+    Args:
+        dimensions: Keys and dimensions of a space, conditions after what they depend on.
+    """
+    values: dict[str, Choice] = {}
+    for key, dimension in dimensions:
+        if dimension.first is not None and dimension.active(values):
+            values[key] = dimension.first
+    return values

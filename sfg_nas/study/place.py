@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sfg_nas.errors import ConfigError, explain
+from sfg_nas.search_space import known_good
 from sfg_nas.study.courier import Courier, SharedFolder
 from sfg_nas.study.layout import RunFiles
 from sfg_nas.study.locks import FileLocks, Locks
@@ -92,7 +93,8 @@ def _begin(study: Study, files: RunFiles, courier: Courier, storage: str | None)
         epochs=study.config.training.epochs,
     )
     store = TrialStore(optuna_study, rung_pruner(search))
-    store.enqueue(search.enqueue)
+    first = known_good(study.space.dimensions)
+    store.enqueue([*search.enqueue, *([first] if first else [])])
     return store
 
 

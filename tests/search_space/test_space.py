@@ -19,6 +19,7 @@ from sfg_nas.search_space import (
     Candidate,
     SearchSpace,
     check_whole_study,
+    known_good,
     resolve_space,
     searchable_keys,
 )
@@ -92,6 +93,26 @@ def test_shipped_studies_have_a_space_that_fits(study: str) -> None:
     assert len(SearchSpace.from_study(load_study_config(shipped("studies")[study]))) >= 1
 
 
+def test_the_known_good_candidate_keeps_to_conditions() -> None:
+    entries = {**ENTRIES, END: {**ENTRIES[END], "first": 0.1}}
+    choice = {"type": "categorical", "choices": ["constant", "linear"]}
+    assert known_good(SearchSpace.from_mapping(entries).dimensions) == {}
+    for shape, wanted in (("constant", {}), ("linear", {END: 0.1})):
+        entries[SHAPE] = {**choice, "first": shape}
+        found = known_good(SearchSpace.from_mapping(entries).dimensions)
+        assert found == {SHAPE: shape, **wanted}
+
+
+@pytest.mark.parametrize("name", sorted(shipped("search_spaces")))
+def test_shipped_spaces_know_a_good_candidate(name: str) -> None:
+    config = override(load_study_config(shipped("studies")["digits"]), {"search.space": name})
+    space = SearchSpace.from_study(config)
+    candidate = known_good(space.dimensions)
+    assert len(candidate) >= 4
+    assert space.problems_of(candidate) == []
+    assert Candidate.of(candidate).apply(config) != config
+
+
 def test_full_has_all_the_dimensions() -> None:
     expected = {
         START, END, SHAPE, "sharing.lambda1", "sharing.lambda2", "sharing.lambda3",
@@ -132,6 +153,11 @@ def test_full_has_all_the_dimensions() -> None:
         ),
         ("sharing.estimator", {"type": "categorical", "choices": ["hard"]}, ["straight-through"]),
         ("sharing.estimator", {"type": "categorical"}, ["needs `choices`"]),
+        (
+            "backbone.width",
+            {"type": "float", "low": 1, "high": 2, "first": 3.0},
+            ["`first` must be possible", "3.0 beside 1.0, 2.0"],
+        ),
         ("sharing.estimator", {"type": "categorical", "choices": []}, ["at least 1"]),
         ("sharing.estimator", {"type": "categorical", "choices": ["soft", "soft"]}, ["once"]),
         (

@@ -39,6 +39,18 @@ def test_the_best_come_first_near_their_allocations(
     assert len(list((run.path / "transferred").iterdir())) == len(best_of(source))
 
 
+def test_known_good_candidates_come_first(make_study: Make, tmp_path: Path, source: Run) -> None:
+    entry = {"type": "float", "low": 0.0, "high": 1.0, "first": 0.25}
+    own = {"sharing.lambda3": 0.75}
+    study = make_study(
+        {"search.space": {"sharing.lambda3": entry}, "search.enqueue": [own], "training.epochs": 1}
+    )
+    for trials in (2, 3):  # asked for once, however often the search goes on
+        run = search(study, runs=tmp_path, trials=trials, source=source)
+    values = [trial.candidate["sharing.lambda3"] for trial in run.all]
+    assert values == [0.75, 0.25, source.best.candidate["sharing.lambda3"]]
+
+
 def test_values_that_the_new_space_lacks_are_left_to_the_sampler(source: Run) -> None:
     entries = {"sharing.lambda3": {"type": "float", "low": 0.0, "high": 1e-9}, "backbone.depth": {
         "type": "int", "low": 1, "high": 2}}  # fmt: skip
