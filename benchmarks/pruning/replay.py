@@ -1,6 +1,6 @@
 """Replay the recorded curves under each pruner: how much of the final hypervolume, at how many of the epochs?
 
-    python benchmarks/pruning/replay.py
+    python benchmarks/pruning/replay.py [curves-1.csv]
 
 Trials come in the recorded order and in 20 shuffled ones. The hypervolume is that of the final points of the trials
 that were not stopped, over that of all trials; both objectives scaled to their range, reference 1.1.
@@ -8,6 +8,7 @@ that were not stopped, over that of all trials; both objectives scaled to their 
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +17,18 @@ import pandas as pd
 from sfg_nas.study.fronts import hypervolume, scaled
 from sfg_nas.study.pruning import RULES, Course, RungPruner, replay
 
-CURVES = Path(__file__).with_name("curves.csv")
+HERE = Path(__file__).parent
 ORDERS = 20
 
 
-def load_courses() -> list[Course]:
-    """Return the course of each recorded trial: (-delta, macs) per epoch, None where macs were not known."""
+def load_courses(name: str = "curves.csv") -> list[Course]:
+    """Return the course of each recorded trial: (-delta, macs) per epoch, None where macs were not known.
+
+    Args:
+        name: Of the recorded file beside this one.
+    """
     courses: list[Course] = []
-    for _, rows in pd.read_csv(CURVES).groupby("trial"):
+    for _, rows in pd.read_csv(HERE / name).groupby("trial"):
         points = rows.sort_values("epoch")[["delta", "macs"]].to_numpy()
         courses.append([[-d, m] if np.isfinite(m) else None for d, m in points])
     return courses
@@ -46,7 +51,7 @@ def play(pruner: RungPruner, courses: list[Course]) -> tuple[float, float]:
 
 def main() -> None:
     """Print a table."""
-    courses = load_courses()
+    courses = load_courses(*sys.argv[1:2])
     print(f"{len(courses)} trials of {len(courses[0])} epochs, {ORDERS} shuffled orders")
     print("rule         first factor startup | hypervolume mean   min | epochs mean   max")
     settings = [

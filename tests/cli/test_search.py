@@ -8,10 +8,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sfg_nas.study import Run
+from sfg_nas.study import Cluster, Run, Study
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -138,6 +139,61 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_call_does(study: Path) -> None:
     done = subprocess.run(again, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     assert "1 complete" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        (["--ray"], Cluster("local", 1.0, 0.0, None)),
+        (["--ray", "auto", "--cpus", "4", "--gpus", "0.5"], Cluster("auto", 4.0, 0.5, None)),
+        (["--ray", "ray://head:10001", "--workers", "3"], Cluster("ray://head:10001", trials=3)),
+        (["--workers", "3"], None),
+    ],
+)
+def test_where_trials_run(
+    call: Callable,
+    runs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    wanted: Cluster | None,
+) -> None:
+    seen: dict[str, Any] = {}
+
+    def record(study: Study, **how: object) -> Run:
+        seen.update(how)
+        return Run.load(runs / study.config.name)
+
+    monkeypatch.setattr("sfg_nas.study.search", record)
+    answer = call("search", runs / "small.yaml", "--runs", runs, "--device", "cpu", *options)
+    assert answer.code == 0
+    assert seen["ray"] == wanted
+    assert seen["workers"] == (3 if "--workers" in options else 1)
+
+
+def test_another_run_is_where_the_search_begins(call: Callable, study: Path, runs: Path) -> None:
+    study.write_text(study.read_text().replace("name: small", "name: after"))
+    where = ["--runs", study.parent / "runs", "--device", "cpu", "--trials", "1"]
+    answer = call("search", study, *where, "--from", runs / "small")
+    assert answer.code == 0
+    (first,) = Run.load(study.parent / "runs/after").all
+    assert first.candidate == Run.load(runs / "small").best.candidate
+    answer = call("search", study, *where, "--from", runs / "nothing")
+    assert answer.code == 2
+    assert "nothing" in answer.err
+
+
+@pytest.mark.ci
+@pytest.mark.filterwarnings("ignore")
+def test_a_cluster_is_started_and_asked_for_no_more_than_it_has(
+    call: Callable, study: Path
+) -> None:
+    where = ["--runs", study.parent / "runs", "--device", "cpu"]
+    answer = call("search", study, *where, "--ray", "--cpus", "1000")
+    assert answer.code == 2
+    assert "room for one trial" in answer.err
+    answer = call("search", study, *where, "--ray", "--workers", "2")
+    assert answer.code == 0
+    assert "2 complete of 2 planned" in answer.out
 
 
 def test_smoke_runs_beside_the_real_run(call: Callable, study: Path) -> None:

@@ -300,6 +300,7 @@ def live_a_while(process: BaseProcess, run: Path, epochs: int, seconds: float) -
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)  # half a minute, but twenty processes in turn: slow beside other load
 @pytest.mark.parametrize(
     "kind", [pytest.param("tpe-median", marks=pytest.mark.ci), "nsga2-dominance"]
 )

@@ -56,6 +56,13 @@ def test_two_workers_share_the_trials_and_a_killed_one_is_replaced(
     # Whether both are ever at work at once depends on how soon the second starts; never more are.
     running = [report.counts.get("running", 0) for report in found]
     assert max(running) in {1, 2}
+    for report in found:
+        ended = sum(number for state, number in report.counts.items() if state != "running")
+        assert report.done == ended <= report.total
+        assert report.epoch <= report.epochs <= 6 * 2
+        assert report.seconds_left is None or report.seconds_left >= 0
+    best = [report.best for report in found if report.best is not None]
+    assert max(best) == best[-1]
     last = found[-1]
     assert (last.done, last.total, last.counts["complete"]) == (5, 5, 5)
     assert last.best == run.best.delta
