@@ -22,7 +22,7 @@ from sfg_nas.data.checks import check_name
 from sfg_nas.data.decode import fit_box, upright_size, usual_side
 from sfg_nas.data.guess import TableGuess, guess_table
 from sfg_nas.data.images import DataBundle, Examples, ImageSet
-from sfg_nas.data.label_images import LabelFile, base_of, read_targets
+from sfg_nas.data.label_images import LabelFile, base_of, below, read_targets
 from sfg_nas.data.labelled import LabelledPhotos, photos_of_folder, photos_of_table
 from sfg_nas.data.location import Location, Progress
 from sfg_nas.data.own import OwnData, bundle_from_dataset
@@ -141,6 +141,7 @@ __all__ = [
     "Trouble",
     "VolumeSettings",
     "base_of",
+    "below",
     "bundle_from_arrays",
     "bundle_from_dataset",
     "data_options",

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from sfg_nas.data.content import content_key, workers
-from sfg_nas.data.decode import fit_photo, open_upright
+from sfg_nas.data.decode import fit_photo, open_upright, reason_of
 from sfg_nas.data.duplicates import SIMILARITY, THUMBNAIL, near_duplicates
 from sfg_nas.data.location import Progress
 from sfg_nas.errors import DataError, explain
@@ -172,7 +172,7 @@ def _decode_all(
         try:
             images[row], thumbnails[row] = _decode(paths[row], images.shape[1:])
         except Exception as error:  # noqa: BLE001  (Pillow's decoders raise many kinds)
-            return f"{type(error).__name__}: {error}"
+            return reason_of(error)
         return None
 
     failed: dict[str, str] = {}

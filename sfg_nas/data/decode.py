@@ -90,6 +90,16 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
 
 
+def reason_of(error: Exception) -> str:
+    """Return why a photo could not be read, in a few words.
+
+    Args:
+        error: What the attempt raised.
+    """
+    missing = isinstance(error, FileNotFoundError)
+    return "no such file" if missing else f"{type(error).__name__}: {error}"
+
+
 def usual_side(paths: Sequence[Path]) -> tuple[int, bool]:
     """Return a side in pixels that suits some photos, of 16, 32 and 64, and whether all of them are grey.
 

@@ -11,12 +11,11 @@ from pathlib import Path
 from sfg_nas.data.guess_images import guess_label_images
 from sfg_nas.data.label_images import base_of
 from sfg_nas.data.table_parts import PARTS
-from sfg_nas.data.tables import Table, listed
-from sfg_nas.data.unseen import FILE_COLUMNS
+from sfg_nas.data.tables import IMAGES, Table, listed
+from sfg_nas.data.unseen import usual_columns
 from sfg_nas.errors import DataError, explain
 from sfg_nas.tasks import TASK_KINDS, WrongLabelError
 
-IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".npy")
 _SPLITS = ("split", "part", "subset", "partition", "set", "fold", "usage")
 _GROUPS = re.compile(r"^(patient|subject|person|identity|group|family|case|participant)(_?id)?$")
 _UNITS = {
@@ -32,6 +31,7 @@ _LEVELS = (
     ("bad", "ok", "good"),
     ("small", "medium", "large"),
 )
+_DATE = re.compile(r"\d{1,4}([-/.:])\d{1,2}\1\d{1,4}")
 _FEW = 10
 """Different whole numbers up to which a column counts as one of classes."""
 _MANY_FLAGS = 4
@@ -127,7 +127,7 @@ def _image(table: Table, cells: dict[str, list[str]]) -> str:
         known = [cell for cell in cells[name] if cell]
         return sum(cell.lower().endswith(IMAGES) for cell in known) / max(1, len(known))
 
-    usual = [name for name in FILE_COLUMNS if name in cells and share(name) > 0.5]
+    usual = [name for name in usual_columns(table.columns) if share(name) > 0.5]
     ranked = usual or [name for name in table.columns if share(name) > 0.5]
     if not ranked:
         rule = "a column with the paths of images is needed"
@@ -144,6 +144,14 @@ def _guess(name: str, cells: Sequence[str]) -> ColumnGuess:
         return ColumnGuess(name, {}, "it says the same, or nothing, in every row")
     if numbers is not None:
         return _of_numbers(name, cells, numbers, counts)
+    odd = [cell for cell in counts if _numbers([cell]) is None]
+    if len(known) - sum(counts[cell] for cell in odd) > 0.8 * len(known):
+        why = f"it holds numbers, but also {listed(map(repr, odd), 3)}: empty these cells for a regression"
+        return ColumnGuess(name, {}, why)
+    if all(_DATE.match(cell) for cell in known):
+        return ColumnGuess(
+            name, {}, "it holds dates or times: write numbers, such as days, to predict them"
+        )
     lists = [cell for cell in known if ";" in cell or "|" in cell]
     if lists:
         return _checked(
@@ -166,7 +174,7 @@ def _of_numbers(
     if (
         whole
         and len(counts) == len(numbers)
-        and re.search(r"(^|_)(id|index|idx|number)$", name.lower())
+        and re.search(r"(^|_)(id|index|idx|number)$|^$|^unnamed: 0$", name.lower())
     ):
         return ColumnGuess(name, {}, "a different whole number in every row: a name, not a label")
     if whole and len(counts) <= _FEW and len(numbers) >= 3 * len(counts):

@@ -244,7 +244,7 @@ def label_files(
     cells = table.column(column)
     base = base_of(cells, table.path.parent, root)
     return [
-        LabelFile(base / cell if cell else None, photo, f"{table.where(row)}: {column}")
+        LabelFile(below(base, cell) if cell else None, photo, f"{table.where(row)}: {column}")
         for row, (cell, photo) in enumerate(zip(cells, photos, strict=True))
     ]
 
@@ -259,5 +259,16 @@ def base_of(cells: Sequence[str], folder: Path, root: Path | None) -> Path:
     """
     tried = [cell for cell in cells if cell][:_TRIED]
     bases = [folder] + ([root, root / folder.name] if root is not None else [])
-    found = [sum((base / cell).is_file() for cell in tried) for base in bases]
+    found = [sum(below(base, cell).is_file() for cell in tried) for base in bases]
     return bases[found.index(max(found))]
+
+
+def below(base: Path, cell: str) -> Path:
+    """Return the file that a cell names; backslashes are read as slashes where no such file is there.
+
+    Args:
+        base: What the cell is relative to.
+        cell: Of a table.
+    """
+    path = base / cell
+    return base / cell.replace("\\", "/") if "\\" in cell and not path.exists() else path

@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from sfg_nas.data import utkface
-from sfg_nas.data.label_images import LabelFile, label_files
+from sfg_nas.data.label_images import LabelFile, below, label_files
 from sfg_nas.data.table_tasks import ColumnTask
 from sfg_nas.data.tables import Table, listed, read_table
 from sfg_nas.data.troubles import Trouble
@@ -83,7 +83,7 @@ def photos_of_table(
     names = rows.column(column)
     base = _base(folder or table.parent, kind, names[0])
     labels = _labels_of_names(names, kind)
-    paths = [base / name for name in names]
+    paths = [below(base, name) for name in names]
     images: dict[str, tuple[LabelFile, ...]] = {}
     for task in tasks:
         own = _there(rows, known.get(task.name, ())) or _there(rows, (task.name,))

@@ -12,7 +12,7 @@ import numpy as np
 from sfg_nas.data.arrays import assemble
 from sfg_nas.data.cache import DecodedPhotos, decoded_photos
 from sfg_nas.data.images import DataBundle
-from sfg_nas.data.label_images import Maps, base_of, label_files, stored_labels
+from sfg_nas.data.label_images import Maps, base_of, below, label_files, stored_labels
 from sfg_nas.data.location import Location
 from sfg_nas.data.splits import Indices, Splits
 from sfg_nas.data.table_options import COLOURS, DUPLICATES, PART, Examined, Labels, examine
@@ -101,7 +101,7 @@ def load(  # noqa: PLR0913 (the options of a data set are its keywords)
         [own.task for own in found.tasks],
         splits.with_fraction(fraction, seed),
         content=photos.key,
-        warnings=[*source.warnings, *failures, *notes],
+        warnings=[*source.warnings, *failures, *notes, *_alike(found)],
     )
     return replace(bundle, columns=found.columns(), encodings=found.encodings())
 
@@ -146,7 +146,7 @@ class _Source:
         return cls(
             found.table.only(order),
             tuple(names),
-            tuple(base / cells[row] for row in order),
+            tuple(below(base, cells[row]) for row in order),
             {name: values[order] for name, values in found.labels.items()},
             tuple(warnings),
         )
@@ -162,11 +162,23 @@ class _Source:
             do = (
                 "check the column and its folder; paths are relative to the table or to --data-root"
             )
-            found = f"{len(reasons)} that cannot, such as {self.paths[0]}"
+            first = next(iter(photos.failed.values()))
+            found = f"{len(reasons)} that cannot, such as {self.paths[0]} ({first})"
             rule = "at least one image that can be decoded is needed"
             raise DataError(explain(where=str(self.table.path), rule=rule, found=found, do=do))
         what = f"{self.table.path.name}: left out because they cannot be decoded: {len(reasons)}"
         return [f"{what} ({listed(reasons)})"] if reasons else []
+
+
+def _alike(found: Examined) -> list[str]:
+    """Return a warning for each task with classes that differ in capital letters only."""
+    warnings = []
+    for task in (own.task for own in found.tasks):
+        low = [name.lower() for name in task.classes]
+        same = [name for name in task.classes if low.count(name.lower()) > 1]
+        if same:
+            warnings.append(f"{task.name}: classes that differ in capitals only: {listed(same)}")
+    return warnings
 
 
 def _maps(

@@ -14,7 +14,7 @@ from sfg_nas.data.table_parts import check_parts
 from sfg_nas.data.table_tasks import ColumnTask, tasks_of
 from sfg_nas.data.tables import Table, listed, read_table
 from sfg_nas.data.troubles import Inspection, Options, nearest
-from sfg_nas.data.unseen import FILE_COLUMNS
+from sfg_nas.data.unseen import FILE_COLUMNS, usual_columns
 from sfg_nas.errors import DataError
 from sfg_nas.tasks import Encoding
 
@@ -153,7 +153,7 @@ def _image(options: Options, table: Table | None) -> str | None:
         return options.column(("image",), options.given["image"], columns)
     if columns is None:
         return None
-    usual = [name for name in FILE_COLUMNS if name in columns]
+    usual = usual_columns(columns)
     if not usual:
         do = f"name the column: `image: ...` (the columns are {listed(columns)})"
         found = f"none of {', '.join(FILE_COLUMNS)}"

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sfg_nas.errors import DataError, explain
 
-MISSING = ("", "na", "n/a", "nan", "null", "#n/a")
+MISSING = ("", "na", "n/a", "nan", "null", "#n/a", "<na>", "nat")
 """Cells that say nothing, in lower case."""
 DELIMITERS = ",;\t|"
+IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".npy")
+"""How the names of images end."""
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +72,11 @@ def read_table(path: Path) -> Table:
     """Return a table with a header.
 
     Commas, semicolons, tabs and bars may separate the cells of a text file; whichever the header
-    holds most of does.
+    holds most of does. Where it is not the comma, numbers may have a decimal comma. Columns without
+    name and content are left out.
 
     Args:
-        path: A Parquet file if its name ends so, else text in UTF-8.
+        path: A Parquet file if its name ends so, else text in UTF-8, or UTF-16 with its mark.
 
     Raises:
         DataError: If it cannot be read, has no row, or a row has more cells than the header.
@@ -78,27 +84,58 @@ def read_table(path: Path) -> Table:
     if path.suffix.lower() in (".parquet", ".pq"):
         return _parquet(path)
     try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
+        with path.open(newline="", encoding=_encoding(path)) as stream:
             header = stream.readline()
             stream.seek(0)
             delimiter = max(DELIMITERS, key=header.count)
             reader = csv.reader(stream, delimiter=delimiter, strict=True)
             lines = [(reader.line_num, tuple(row)) for row in reader if any(row)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeError as error:
+        found, do = f"other characters ({error})", "save it as UTF-8 (in Excel: CSV UTF-8)"
+        raise unusable(path, found, "text in UTF-8 is needed", do) from error
+    except (OSError, csv.Error) as error:
         found = f"{type(error).__name__}: {error}" if isinstance(error, csv.Error) else str(error)
         raise unusable(path, found) from error
     if len(lines) < 2:
         raise unusable(path, "no row")
     columns = tuple(name.strip() for name in lines[0][1])
-    _check_columns(path, columns)
-    wrong = [(number, row) for number, row in lines[1:] if len(row) > len(columns)]
+    wrong = [(number, row) for number, row in lines[1:] if any(row[len(columns) :])]
     if wrong:
         number, row = wrong[0]
         found = f"{len(row)} cells on line {number}, {len(columns)} in the header"
         raise unusable(path, found + _others(len(wrong) - 1))
     width = len(columns)
-    rows = tuple(row + ("",) * (width - len(row)) for _, row in lines[1:])  # as spreadsheets save
-    return Table(path, columns, rows, tuple(number for number, _ in lines[1:]))
+    rows = [(row + ("",) * width)[:width] for _, row in lines[1:]]  # as spreadsheets save
+    cells = list(zip(*rows, strict=True))
+    named = [k for k in range(width) if columns[k] or any(cells[k])]
+    columns = tuple(columns[k] for k in named)
+    _check_columns(path, columns)
+    kept = [cells[k] if delimiter == "," else _with_points(cells[k]) for k in named]
+    numbers = tuple(number for number, _ in lines[1:])
+    return Table(path, columns, tuple(zip(*kept, strict=True)), numbers)
+
+
+def _encoding(path: Path) -> str:
+    with path.open("rb") as stream:
+        start = stream.read(2)
+    return "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+
+
+def _with_points(cells: Sequence[str]) -> Sequence[str]:
+    """Return a column of numbers with points for its decimal commas; any other column as it is."""
+    known = [cell.strip() for cell in cells if cell.strip().lower() not in MISSING]
+    commas = [cell for cell in known if _DECIMAL_COMMA.fullmatch(cell)]
+    if not commas or not all(cell in commas or _is_number(cell) for cell in set(known)):
+        return cells
+    return [cell.replace(",", ".") for cell in cells]
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _parquet(path: Path) -> Table:
@@ -138,21 +175,31 @@ def _check_columns(path: Path, columns: Sequence[str]) -> None:
     twice = sorted({name for name in columns if list(columns).count(name) > 1})
     if twice:
         raise unusable(path, f"the column {twice[0]!r} twice")
+    files = [name for name in columns if name.lower().endswith(IMAGES)]
+    if files:
+        do = "write the names of the columns on the first line"
+        raise unusable(path, f"a first line that names a file, {files[0]}", do=do)
 
 
 def _others(count: int) -> str:
     return f", and {count} more such lines" if count else ""
 
 
-def unusable(path: Path, found: str) -> DataError:
+def unusable(
+    path: Path,
+    found: str,
+    rule: str = "a table (CSV or Parquet) with a header, each name once, and rows is needed",
+    do: str = "correct the table",
+) -> DataError:
     """Return the error of a table that cannot be used.
 
     Args:
         path: Of the file.
         found: What is wrong.
+        rule: What is needed.
+        do: What to do.
     """
-    rule = "a table (CSV or Parquet) with a header, each name once, and rows is needed"
-    return DataError(explain(where=str(path), rule=rule, found=found, do="correct the table"))
+    return DataError(explain(where=str(path), rule=rule, found=found, do=do))
 
 
 def listed(names: Iterable[str], most: int = 20) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfg_nas.data.content import workers
-from sfg_nas.data.decode import MODES, decode_photo
+from sfg_nas.data.decode import MODES, decode_photo, reason_of
 from sfg_nas.data.tables import Table, listed, read_table
 from sfg_nas.errors import ConfigError, DataError, explain
 
@@ -66,6 +66,15 @@ def _hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
+def usual_columns(columns: Sequence[str]) -> list[str]:
+    """Return the columns that usually name photos, in small or capital letters, the first choice first.
+
+    Args:
+        columns: Of a table.
+    """
+    return [name for usual in FILE_COLUMNS for name in columns if name.lower() == usual]
+
+
 def file_column(table: Table) -> str:
     """Return the column that names the photos.
 
@@ -75,9 +84,8 @@ def file_column(table: Table) -> str:
     Raises:
         DataError: If there is none.
     """
-    for name in FILE_COLUMNS:
-        if name in table.columns:
-            return name
+    for name in usual_columns(table.columns):
+        return name
     rule = f"a column `{FILE_COLUMNS[0]}` is needed"
     found = f"the columns {listed(table.columns)}"
     raise DataError(explain(where=str(table.path), rule=rule, found=found, do="name the files"))
@@ -109,7 +117,7 @@ def _decode_some(paths: Sequence[Path], shape: tuple[int, ...], start: int) -> D
         try:
             return decode_photo(path, shape)
         except Exception as error:  # noqa: BLE001  (Pillow's decoders raise many kinds)
-            return f"{type(error).__name__}: {error}"
+            return reason_of(error)
 
     with ThreadPoolExecutor(workers()) as pool:
         results = list(pool.map(attempt, paths))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from sfg_nas.config import Value, flow
-from sfg_nas.data import TableGuess, base_of, guess_table, read_table, usual_side
+from sfg_nas.data import TableGuess, base_of, below, guess_table, read_table, usual_side
 from sfg_nas.tasks import TASK_KINDS
 
 _MOST_TASKS = 6
@@ -49,7 +49,7 @@ def draft_study(table: Path, folder: Path, *, schema: str, data_root: Path | Non
     guess = guess_table(content, data_root)
     cells = [cell for cell in content.column(guess.image) if cell]
     base = base_of(cells, table.parent, data_root)
-    there = [base / cell for cell in cells[:: max(1, len(cells) // _LOOKED_AT)]]
+    there = [below(base, cell) for cell in cells[:: max(1, len(cells) // _LOOKED_AT)]]
     size, grey = usual_side(there)
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", table.stem).strip("-._") or "own"
     path = os.path.relpath(table.resolve(), folder.resolve())
@@ -61,7 +61,7 @@ def draft_study(table: Path, folder: Path, *, schema: str, data_root: Path | Non
         + ("" if place < _MOST_TASKS else "; left out of the first study, which takes 6 tasks")
         for place, own in enumerate(guess.tasks)
     ]
-    said += [f"{own.name}: left out, {own.why}" for own in guess.left_out]
+    said += [f"{own.name or 'no name'}: left out, {own.why}" for own in guess.left_out]
     said += [f"parts are read from `{guess.split}`"] if guess.split else []
     said += [f"rows with the same `{guess.group}` stay in one part"] if guess.group else []
     text = _HEAD.format(schema=schema, name=name, rows=len(content), file=table.name)

@@ -75,7 +75,7 @@ def names_of(
         ordered: Whether the order has a meaning, so that words must be given.
 
     Raises:
-        WrongLabelError: If words have no order, or there is one class per row, as in a column of names.
+        WrongLabelError: If there are not two, words have no order, or there is one class per row, as in a column of names.
     """
     if classes:
         return tuple(classes)
@@ -84,7 +84,9 @@ def names_of(
     numbers = sorted(found.items(), key=lambda pair: pair[1] or 0.0)
     if all(value is not None for value in found.values()):
         same = {value: name for name, value in reversed(numbers)}  # `3` and `3.0` are one class
+        _check_several(list(same.values()))
         return tuple(same[value] for value in sorted(same, key=lambda v: v or 0.0))
+    _check_several(list(found))
     if ordered:
         shown = ", ".join(sorted(found)[:10])
         raise WrongLabelError("`classes`, the levels from low to high, are needed", shown)
@@ -92,6 +94,11 @@ def names_of(
         rule = "classes that occur more than once are needed"
         raise WrongLabelError(rule, f"{len(found)} different texts in {len(known)} rows")
     return tuple(sorted(found))
+
+
+def _check_several(names: Sequence[str]) -> None:
+    if len(names) < 2:
+        raise WrongLabelError("at least 2 classes are needed", ", ".join(names) or "none")
 
 
 def check_names(task: TaskFields, what: str) -> None:

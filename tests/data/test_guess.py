@@ -69,6 +69,24 @@ def test_many_flags_are_one_task(tmp_path: Path) -> None:
     assert [task.name for task in found.tasks] == ["labels", "age"]
 
 
+def test_what_is_no_label_is_said_why(tmp_path: Path) -> None:
+    rows = range(COUNT)
+    table = {
+        "": [str(i) for i in rows],
+        "File": [f"p/{i}.png" for i in rows],
+        "age": ["unknown" if i == 3 else str(20 + i) for i in rows],
+        "taken": [f"2020-01-{1 + i % 28:02}" for i in rows],
+        "kind": [("a", "b")[i % 2] for i in rows],
+    }
+    found = guess(tmp_path, table)
+    assert found.image == "File"
+    assert [task.name for task in found.tasks] == ["kind"]
+    why = {left.name: left.why for left in found.left_out}
+    assert "a name, not a label" in why[""]
+    assert "also 'unknown': empty these cells" in why["age"]
+    assert "dates" in why["taken"]
+
+
 def test_tables_without_images_or_labels(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="paths of images"):
         guess(tmp_path, {"age": ["1", "2"]})

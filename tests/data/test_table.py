@@ -235,6 +235,7 @@ def test_everything_wrong_is_said_at_once(load: Load) -> None:
         ({"tasks": {"colour": {"kind": "classification", "class_weights": {"red": 1}}}}, "without one"),
         ({"tasks": {"colour": {"kind": "classification", "class_weights": "even"}}}, "`balanced`"),
         ({"tasks": {"photo": {"kind": "classification"}}}, "classes that occur more than once"),
+        ({"tasks": {"c": {"kind": "classification", "column": "one"}}}, "a column of the table is needed"),
         ({"tasks": {"c/d": {"kind": "classification", "column": "colour"}}}, "without `/`"),
     ],
 )  # fmt: skip
@@ -242,3 +243,39 @@ def test_wrong_options(load: Load, options: dict[str, object], text: str) -> Non
     with pytest.raises(ConfigError) as caught:
         load(**options)
     assert text in str(caught.value)
+
+
+def test_names_as_other_systems_write_them(folder: Path, load: Load) -> None:
+    lines = ["Image,colour"]
+    for number in range(COUNT):
+        colour = COLOURS[number % 3].title() if number % 2 else COLOURS[number % 3]
+        lines.append(f"pics\\{number}.png,{colour}")
+    (folder / "windows.csv").write_text("\n".join(lines), encoding="utf-8")
+    tasks = {"colour": {"kind": "classification"}}
+    bundle = load(table="windows.csv", image=None, tasks=tasks)
+    assert sum(map(len, (bundle.train, bundle.validation, bundle.test))) == COUNT
+    assert "colour: classes that differ in capitals only: Blue" in "".join(bundle.warnings)
+
+
+def test_modes_of_images_are_the_same_image(folder: Path) -> None:
+    """16 bits, palettes, alpha and a camera that lay on its side give the pixels of the plain photo."""
+    grey = Image.open(folder / "pics/1.png").convert("L")
+    place = folder / "modes"
+    place.mkdir()
+    grey.save(place / "plain.png")
+    Image.fromarray(np.asarray(grey).astype(np.uint16) * 257).save(place / "wide.png")
+    grey.convert("P").save(place / "palette.png")
+    grey.convert("LA").save(place / "alpha.png")
+    lying = grey.rotate(90, expand=True)
+    exif = lying.getexif()
+    exif[0x0112] = 6
+    lying.save(place / "lying.png", exif=exif)
+    names = ["plain", "wide", "palette", "alpha", "lying"]
+    lines = ["file,x", *(f"{name}.png,{k}" for k, name in enumerate(names))]
+    (place / "t.csv").write_text("\n".join(lines), encoding="utf-8")
+    bundle = load_data(
+        "table", beside=place, cache=place / "cache", table="t.csv", size=16, colour="grey",
+        tasks={"x": {"kind": "regression"}}, duplicates="ignore", validation=0.3, test=0.3,
+    )  # fmt: skip
+    images = bundle.train.images
+    assert all(np.array_equal(images[0], image) for image in images[1:])

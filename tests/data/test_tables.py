@@ -76,5 +76,26 @@ def test_parquet_cells_are_those_of_a_csv(tmp_path: Path) -> None:
         read_table(tmp_path / "bad.parquet")
 
 
+def test_decimal_commas_are_read_where_commas_do_not_separate(tmp_path: Path) -> None:
+    table = read_table(written(tmp_path, "a;b;c\n1,5;x,y;1\n;2,5;-2,25\nNA;1;3.5\n"))
+    assert table.column("a") == ["1.5", "", ""]
+    assert table.column("b") == ["x,y", "2,5", "1"]
+    assert table.column("c") == ["1", "-2.25", "3.5"]
+    assert read_table(written(tmp_path, 'a,b\n"1,5",2\n')).column("a") == ["1,5"]
+
+
+def test_what_spreadsheets_write(tmp_path: Path) -> None:
+    (tmp_path / "wide.csv").write_text("file\tage\na\t1\n", encoding="utf-16")
+    assert read_table(tmp_path / "wide.csv").column("age") == ["1"]
+    table = read_table(written(tmp_path, ",file,,age,\n0,a,,1,\n1,b,,2,,,\n"))
+    assert table.columns == ("", "file", "age")
+    assert table.rows == (("0", "a", "1"), ("1", "b", "2"))
+    with pytest.raises(DataError, match=r"a first line that names a file, a\.png; write the names"):
+        read_table(written(tmp_path, "a.png,1\nb.png,2\n"))
+    (tmp_path / "latin.csv").write_bytes("file,note\na,caf\xe9\n".encode("latin-1"))
+    with pytest.raises(DataError, match="save it as UTF-8"):
+        read_table(tmp_path / "latin.csv")
+
+
 def test_lists_are_cut() -> None:
     assert listed(map(str, range(3)), most=2) == "0, 1, and 1 more"
