@@ -111,6 +111,11 @@ def compare(  # noqa: PLR0913 (the public face: each is a choice of its own)
         team.train(tuning_jobs(setting, entrants))
         jobs = seed_jobs(setting, entrants, seeds or section.seeds)
         team.train(jobs)
+        begun = set(jobs)
+        jobs = seed_jobs(
+            setting, entrants, seeds or section.seeds
+        )  # with what is learned at equal MACs
+        team.train([job for job in jobs if job not in begun])
         notes += _failures(team, jobs)
         team.test(jobs)
     finally:

@@ -108,6 +108,8 @@ class Entrant:
         prepare: Makes it.
         macs: Its multiply-accumulates for one image at a factor on its width, with a seed; None if they are known
             only once it is trained.
+        learned_macs: For a method without `macs`: what the network read out of a trained module costs, carried over to
+            a factor on its width with the same shares of groups in every layer.
         options: What its training depends on beside the study, for the record.
         varies: Whether it draws another network with each seed.
         own_factor: The factor on its width in the comparison at its own cost.
@@ -120,4 +122,5 @@ class Entrant:
     options: Mapping[str, object] = field(default_factory=dict)
     varies: bool = False
     own_factor: float = 1.0
+    learned_macs: Callable[[nn.Module, float], int] | None = None
     note: str = ""

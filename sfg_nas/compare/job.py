@@ -34,7 +34,7 @@ from sfg_nas.training import (
 
 OWN, EQUAL, TUNING = "own", "equal-macs", "tuning"
 _LATE = 0.75
-"""Epochs after this share of all are scored on validation, to see how flat the curve is."""
+"""The epoch at this share of all is scored on validation beside the last, to see how flat the curve is."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def _train(
 
     def score() -> dict[str, float]:
         nonlocal epochs_done
-        if epochs_done + 1 < late:
+        if epochs_done + 1 not in {late, setting.epochs}:
             return {}
         values = evaluate(method.module, study.data.validation, study.tasks)
         row = {f"validation/{name}": value for name, value in values.items()}
@@ -199,6 +199,19 @@ def _train(
 
 def _prepare(job: Job, entrant: Entrant, setting: Setting) -> Prepared:
     return entrant.prepare(job.factor, seed=job.root(setting), learning_rate=job.learning_rate)
+
+
+def trained(job: Job, entrant: Entrant, setting: Setting) -> Prepared:
+    """Return a method with the weights that a finished training left.
+
+    Args:
+        job: The training.
+        entrant: Its method.
+        setting: The comparison.
+    """
+    prepared = _prepare(job, entrant, setting)
+    load_module(job.folder(setting) / "network.safetensors", prepared.method.module)
+    return prepared
 
 
 def _finish(
@@ -268,8 +281,7 @@ def test_job(job: Job, entrant: Entrant, setting: Setting, *, device: str) -> No
     """
     if stored(job, entrant, setting, "test") or not stored(job, entrant, setting):
         return
-    prepared = _prepare(job, entrant, setting)
-    load_module(job.folder(setting) / "network.safetensors", prepared.method.module)
+    prepared = trained(job, entrant, setting)
     prepared.method.module.to(device)
     prepared.method.before_step(1.0)
     content = {

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sfg_nas.compare.entrant import Entrant, Setting
-from sfg_nas.compare.job import EQUAL, OWN, TUNING, Job, quality, stored
+from sfg_nas.compare.job import EQUAL, OWN, TUNING, Job, quality, stored, trained
 from sfg_nas.compare.plain import HARD_SHARING, study_macs
 from sfg_nas.compare.width import CLOSE, fit_width
 from sfg_nas.study import locked
@@ -88,41 +88,59 @@ class Twin:
 def twin_of(setting: Setting, entrant: Entrant, seed: int, reference: int) -> Twin:
     """Return a method's twin at equal MACs, looked up once and kept.
 
+    A method that learns its network has one once it is trained at its own width: the width at which the network learned
+    there would cost as much. What it learns at that width may cost something else.
+
     Args:
         setting: The comparison.
         entrant: The method.
         seed: Of the comparison; matters only to methods that draw their networks.
         reference: MACs of hard sharing.
     """
-    if entrant.macs is None or entrant.name.startswith(_NO_TWIN):
+    learned = entrant.macs is None
+    if entrant.name.startswith(_NO_TWIN) or (learned and entrant.learned_macs is None):
+        return Twin(None)
+    own = Job(entrant.name, OWN, seed, entrant.own_factor, chosen_rate(setting, entrant))
+    if learned and not stored(own, entrant, setting):
         return Twin(None)
     if entrant.name == HARD_SHARING:
         return Twin(1.0, same=True)
-    place = str(seed) if entrant.varies else "all"
+    place = str(seed) if entrant.varies or learned else "all"
     path = setting.files.root / "compared" / entrant.name / f"width-{place}.json"
     key = {"reference": reference, "options": dict(entrant.options)}
+    key |= {"learning_rate": own.learning_rate, "epochs": setting.epochs} if learned else {}
     key = json.loads(json.dumps(key))
     with locked(setting.files.lock(f"compare-width-{entrant.name}-{place}")):
         if path.exists():
             content = json.loads(path.read_text(encoding="utf-8"))
             if content["key"] == key:
                 return Twin(content["factor"], content["same"])
-        twin = _fitted(setting, entrant, seed, reference)
+        twin = _fitted(entrant, _cost(setting, entrant, own), reference)
         write_json(path, {"key": key, "factor": twin.factor, "same": twin.same})
     return twin
 
 
-def _fitted(setting: Setting, entrant: Entrant, seed: int, reference: int) -> Twin:
-    assert entrant.macs is not None
-    cost, root = entrant.macs, Job(entrant.name, OWN, seed, 1.0, 1.0).root(setting)
-    if abs(cost(entrant.own_factor, root) / reference - 1) < CLOSE:
+def _cost(setting: Setting, entrant: Entrant, own: Job) -> Callable[[float], int]:
+    """Return what a method costs at a factor on its width."""
+    if entrant.macs is not None:
+        macs, root = entrant.macs, own.root(setting)
+        return lambda factor: macs(factor, root)
+    assert entrant.learned_macs is not None
+    learned, module = entrant.learned_macs, trained(own, entrant, setting).method.module
+    return lambda factor: learned(module, factor)
+
+
+def _fitted(entrant: Entrant, cost: Callable[[float], int], reference: int) -> Twin:
+    if abs(cost(entrant.own_factor) / reference - 1) < CLOSE:
         return Twin(entrant.own_factor, same=True)
-    fit = fit_width(lambda factor: cost(factor, root), reference)
+    fit = fit_width(cost, reference)
     return Twin(None if fit is None else fit.factor)
 
 
 def seed_jobs(setting: Setting, entrants: Sequence[Entrant], seeds: int) -> list[Job]:
     """Return the trainings whose results are reported, seed by seed.
+
+    Asked again once they are done, it has the twins of the methods that learn their networks, too.
 
     Args:
         setting: The comparison.
