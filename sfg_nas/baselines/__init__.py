@@ -8,6 +8,7 @@ from sfg_nas.baselines.allocations import permuted, resized, shuffled, tree_spli
 from sfg_nas.baselines.constant import constant_mask, equal_shares
 from sfg_nas.baselines.constant_p import ConstantProbabilities
 from sfg_nas.baselines.cross_stitch import CrossStitchNetwork, CrossStitchUnit, cross_stitch
+from sfg_nas.baselines.nddr import NDDRUnit, nddr
 from sfg_nas.baselines.network import (
     MultiTaskNetwork,
     SingleTaskNetworks,
@@ -24,6 +25,7 @@ BASELINES: dict[str, Baseline] = {
     "hard-sharing": hard_sharing,
     "constant-mask": constant_mask,
     "cross-stitch": cross_stitch,
+    "nddr": nddr,
 }
 """Name to what makes the network from (backbone factory, tasks, image shape); weights come from torch's random state."""
 
@@ -34,12 +36,14 @@ __all__ = [
     "CrossStitchNetwork",
     "CrossStitchUnit",
     "MultiTaskNetwork",
+    "NDDRUnit",
     "SingleTaskNetworks",
     "constant_mask",
     "cross_stitch",
     "equal_shares",
     "hard_sharing",
     "make_heads",
+    "nddr",
     "permuted",
     "resized",
     "shuffled",

@@ -1,4 +1,7 @@
-"""Cross-Stitch networks: one column for each task, whose features are mixed channel by channel on the way."""
+"""Cross-Stitch networks: one column for each task, whose features are mixed channel by channel on the way.
+
+The network of columns takes any unit that mixes them, see `sfg_nas.baselines.nddr`.
+"""
 
 from __future__ import annotations
 
@@ -46,6 +49,10 @@ class CrossStitchUnit(nn.Module):
         return mixed
 
 
+MakeUnit = Callable[[torch.Size], nn.Module]
+"""Makes what mixes the columns from the shape of their features at a place, `[1, C, ...]`; it maps lists to lists."""
+
+
 class CrossStitchNetwork(nn.Module):
     """One column and head for each task, with units where the columns meet.
 
@@ -61,7 +68,7 @@ class CrossStitchNetwork(nn.Module):
         heads: dict[str, nn.Module],
         example: Tensor,
         *,
-        alpha: float,
+        unit: MakeUnit,
     ) -> None:
         """Find the places and make a unit for each.
 
@@ -69,7 +76,7 @@ class CrossStitchNetwork(nn.Module):
             columns: Backbones of one make.
             heads: Task to head, in the order of the columns.
             example: `[1, C, H, W]`.
-            alpha: Where the units begin.
+            unit: Makes the unit of a place.
 
         Raises:
             ConversionError: If the backbone cannot be traced, or has no place where columns could meet.
@@ -97,9 +104,7 @@ class CrossStitchNetwork(nn.Module):
                 )
             )
         self._places = {name: index for index, name in enumerate(places)}
-        self.units = nn.ModuleList(
-            CrossStitchUnit(shapes[name][1], len(columns), alpha) for name in places
-        )
+        self.units = nn.ModuleList(unit(shapes[name]) for name in places)
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -141,10 +146,35 @@ def cross_stitch(
     Raises:
         ConversionError: If the backbone cannot be traced, or has no place where columns could meet.
     """
+    return columns_with_units(
+        backbone,
+        tasks,
+        image_shape,
+        lambda shape: CrossStitchUnit(shape[1], len(tasks), alpha),
+    )
+
+
+def columns_with_units(
+    backbone: Callable[[], nn.Module],
+    tasks: Sequence[Task],
+    image_shape: Sequence[int],
+    unit: MakeUnit,
+) -> CrossStitchNetwork:
+    """Return a network with one column for each task and a unit where they meet.
+
+    Args:
+        backbone: Makes a backbone with new weights from torch's global random state.
+        tasks: The tasks.
+        image_shape: C, H, W.
+        unit: Makes the unit of a place.
+
+    Raises:
+        ConversionError: If the backbone cannot be traced, or has no place where columns could meet.
+    """
     columns: list[nn.Module] = []
     heads: dict[str, nn.Module] = {}
     for task in tasks:
         trunk = backbone()
         columns.append(trunk)
         heads |= make_heads(trunk, [task], image_shape)
-    return CrossStitchNetwork(columns, heads, torch.zeros(1, *image_shape), alpha=alpha)
+    return CrossStitchNetwork(columns, heads, torch.zeros(1, *image_shape), unit=unit)

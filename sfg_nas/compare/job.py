@@ -160,12 +160,11 @@ def _train(
     method = prepared.method
     if job.entrant != SINGLE_TASK:  # its networks share nothing to weigh against
         method = weighted(method, study.tasks, study.config.training.weighting)
-    late = int(_LATE * setting.epochs)
-    epochs_done = 0
+    scored, epochs_done = {int(_LATE * setting.epochs), setting.epochs}, 0
 
     def score() -> dict[str, float]:
         nonlocal epochs_done
-        if epochs_done + 1 not in {late, setting.epochs}:
+        if epochs_done + 1 not in scored:
             return {}
         values = evaluate(method.module, study.data.validation, study.tasks)
         row = {f"validation/{name}": value for name, value in values.items()}

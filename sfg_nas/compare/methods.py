@@ -47,6 +47,7 @@ METHODS: dict[str, Kind] = {
     "constant-mask": Kind(allocated.constant_mask),
     "constant-p": Kind(relaxed.constant_p),
     "cross-stitch": Kind(plain.stitched),
+    "nddr": Kind(plain.fused),
     "sfg-corrected": Kind(relaxed.corrected),
     "sfg-iccv2019": Kind(relaxed.published),
     "found": Kind(allocated.found, searches=True),

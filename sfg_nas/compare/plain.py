@@ -1,4 +1,4 @@
-"""Entrants that are plain networks: single-task, hard sharing at any width, Cross-Stitch."""
+"""Entrants that are plain networks: single-task, hard sharing at any width, Cross-Stitch, NDDR."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from torch import nn
 
-from sfg_nas.baselines import CrossStitchNetwork, cross_stitch, hard_sharing, single_task
+from sfg_nas.baselines import CrossStitchNetwork, cross_stitch, hard_sharing, nddr, single_task
 from sfg_nas.compare.entrant import Entrant, Prepared, Setting
-from sfg_nas.config import BackboneConfig
+from sfg_nas.config import BackboneConfig, CrossStitchConfig, NDDRConfig
 from sfg_nas.study import Study
 from sfg_nas.study.references import macs_of
 from sfg_nas.tasks import Task
@@ -76,7 +76,7 @@ def plain(
 
 
 class CrossStitchMethod(SupervisedMethod):
-    """Trains columns and units, the units with a rate of their own and without decay.
+    """Trains columns and units, the units with a rate and a decay of their own.
 
     Source: Misra et al. 2016, sections 4.1 and 5 (units learn faster than the weights; columns begin as single-task
     networks, which `pretrain` does inside the same budget of epochs).
@@ -89,6 +89,7 @@ class CrossStitchMethod(SupervisedMethod):
         *,
         unit_rate: float,
         pretrain: float,
+        unit_decay: float | None = 0.0,
     ) -> None:
         """Keep the network.
 
@@ -97,9 +98,11 @@ class CrossStitchMethod(SupervisedMethod):
             tasks: The tasks, with their weights.
             unit_rate: Learning rate of the units.
             pretrain: Share of the steps in which the columns do not meet.
+            unit_decay: Weight decay of the units; None for the weights' own.
         """
         super().__init__(network, tasks)
         self._stitches, self._unit_rate, self._pretrain = network, unit_rate, pretrain
+        self._unit_decay = unit_decay
         self.before_step(0.0)
 
     def parameter_groups(self) -> Sequence[ParameterGroup]:
@@ -109,7 +112,9 @@ class CrossStitchMethod(SupervisedMethod):
         weights = [p for p in self._stitches.parameters() if id(p) not in own]
         return [
             ParameterGroup("weights", weights),
-            ParameterGroup("units", units, learning_rate=self._unit_rate, weight_decay=0.0),
+            ParameterGroup(
+                "units", units, learning_rate=self._unit_rate, weight_decay=self._unit_decay
+            ),
         ]
 
     def before_step(self, progress: float) -> None:
@@ -120,12 +125,40 @@ class CrossStitchMethod(SupervisedMethod):
 def stitched(setting: Setting, argument: str = "") -> Entrant:
     """Return Cross-Stitch networks (Misra et al. 2016)."""
     del argument
-    study, section = setting.study, setting.section.cross_stitch
+    note = "the units' products (one per channel, pixel and pair of tasks) are not in the MACs"
+    entrant = columns(setting, "cross-stitch", cross_stitch, setting.section.cross_stitch, 0.0)
+    return replace(entrant, note=note)
+
+
+def fused(setting: Setting, argument: str = "") -> Entrant:
+    """Return NDDR-CNN (Gao et al. 2019): columns fused by 1x1 convolutions."""
+    del argument
+    # The paper's fusions have the weights' own decay, unlike the units of Cross-Stitch.
+    return columns(setting, "nddr", nddr, setting.section.nddr, None)
+
+
+def columns(
+    setting: Setting,
+    name: str,
+    make: Callable[..., CrossStitchNetwork],
+    section: CrossStitchConfig | NDDRConfig,
+    decay: float | None,
+) -> Entrant:
+    """Return an entrant that has a column for each task, and units where they meet.
+
+    Args:
+        setting: The comparison.
+        name: Of the method.
+        make: Makes the network from (backbone factory, tasks, image shape, alpha).
+        section: The method's options.
+        decay: Weight decay of the units; None for the weights' own.
+    """
+    study = setting.study
 
     def network(factor: float, seed: int) -> CrossStitchNetwork:
         config = at_width(study.config.backbone, factor)
         with fenced_random_state(derive_seed(seed, "weights")):
-            return cross_stitch(
+            return make(
                 lambda: study.make_backbone(config),
                 study.tasks,
                 study.data.image_shape,
@@ -137,16 +170,16 @@ def stitched(setting: Setting, argument: str = "") -> Entrant:
             network(factor, seed),
             study.tasks,
             unit_rate=section.rate * learning_rate,
+            unit_decay=decay,
             pretrain=section.pretrain,
         )
         return Prepared(method)
 
     return Entrant(
-        "cross-stitch",
+        name,
         prepare,
         lambda factor, seed: macs_of(network(factor, seed), study),
         options=section.model_dump(mode="json"),
-        note="the units' products (one per channel, pixel and pair of tasks) are not in the MACs",
     )
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from sfg_nas.config.comparing import CompareConfig, ConstantPConfig, CrossStitchConfig
+from sfg_nas.config.comparing import (
+    CompareConfig,
+    ConstantPConfig,
+    CrossStitchConfig,
+    NDDRConfig,
+)
 from sfg_nas.config.load import (
     check_study,
     load_study_config,
@@ -44,6 +49,7 @@ __all__ = [
     "DataConfig",
     "Document",
     "Inspected",
+    "NDDRConfig",
     "Names",
     "Problem",
     "PrunerConfig",

@@ -29,6 +29,17 @@ class CrossStitchConfig(Section):
     """Share of the epochs in which the columns are still single-task networks."""
 
 
+class NDDRConfig(Section):
+    """NDDR-CNN (Gao et al. 2019)."""
+
+    alpha: Share = 0.9
+    """Where a fusion begins: the weight of a task's own column; the others share the rest."""
+    rate: PositiveFloat = 1.0
+    """Learning rate of the fusions, as a multiple of the weights' (the paper, with SGD: 100)."""
+    pretrain: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the epochs in which the columns are still single-task networks."""
+
+
 class ConstantPConfig(Section):
     """Masks redrawn at constant probabilities."""
 
@@ -70,4 +81,5 @@ class CompareConfig(Section):
     tolerance: NonNegativeFloat = 0.0
     """Differences of delta smaller than this do not matter to the verdict."""
     cross_stitch: CrossStitchConfig = CrossStitchConfig()
+    nddr: NDDRConfig = NDDRConfig()
     constant_p: ConstantPConfig = ConstantPConfig()

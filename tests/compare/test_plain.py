@@ -1,4 +1,4 @@
-"""The options of Cross-Stitch networks: the units' own rate, and columns that begin as single-task networks."""
+"""The options of columns with units: the units' own rate, and columns that begin as single-task networks."""
 
 from __future__ import annotations
 
@@ -52,3 +52,21 @@ def test_columns_are_single_task_networks_until_they_meet(make_study: Make, tmp_
         assert (column.grad is not None and bool(column.grad.abs().sum() > 0)) is crosses
         assert all((unit.weights.grad is not None) is crosses for unit in network.units)
     assert other in network(images)
+
+
+def test_fusions_have_a_rate_of_their_own_and_the_decay_of_the_weights(
+    make_study: Make, tmp_path: Path
+) -> None:
+    changes = {"compare.nddr.rate": 5.0, "compare.nddr.alpha": 0.6, "compare.nddr.pretrain": 0.5}
+    entrant = make(Setting(make_study(changes), RunFiles(tmp_path)), "nddr")
+    method = entrant.prepare(1.0, seed=0, learning_rate=0.01).method
+    network = method.module
+    assert isinstance(network, CrossStitchNetwork)
+    weights, units = method.parameter_groups()
+    assert (units.learning_rate, units.weight_decay) == (pytest.approx(0.05), None)
+    assert weights.learning_rate is None
+    assert network.units[0].fusions[0][0].weight[0, 0].item() == pytest.approx(0.6)
+    assert not network.stitched
+    method.before_step(0.5)
+    assert network.stitched
+    assert entrant.options == {"alpha": 0.6, "rate": 5.0, "pretrain": 0.5}

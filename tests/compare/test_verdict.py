@@ -81,15 +81,17 @@ def test_at_equal_macs_methods_are_set_beside_hard_sharing() -> None:
             "hard-sharing": [0.01, 0.011, 0.009],
             "found@equal-macs": [0.05, 0.052, 0.051],
             "thirds@equal-macs": [-0.05, -0.052, -0.051],
+            "nddr@equal-macs": [-0.05, 0.06, 0.01],
         }
     )
     rows = comparisons(frame, TASKS)
     equal = rows[rows["question"] == "equal-macs"]
     assert set(equal["against"]) == {"hard-sharing"}
-    assert set(equal["comparisons"]) == {2}
+    assert set(equal["comparisons"]) == {3}
     text = verdict(rows)[0]
     assert "better than hard sharing: found" in text
     assert "worse: sharing this way hurts: thirds" in text
+    assert text.endswith("no difference shown: nddr.")
 
 
 def test_nothing_to_compare_is_said() -> None:
