@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import rich.style  # noqa: F401 (its import draws from Python's random stream, which tests must leave alone)
 import torch
 
 from sfg_nas.cli import run
