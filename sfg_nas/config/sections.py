@@ -257,8 +257,8 @@ class TrainingConfig(Section):
     """Of the weights; the assignments always use Adam."""
     learning_rate: PositiveFloat = 1e-3
     """Of the weights."""
-    allocation_learning_rate: PositiveFloat = 1e-2
-    """Of the logits of the assignments."""
+    allocation_learning_rate: PositiveFloat = 1e-1
+    """Of the logits of the assignments; high, as the steps of a search are few (docs/defaults.md)."""
     weight_decay: NonNegativeFloat = 0.0
     """Of the optimiser, beside lambda1."""
     schedule: Literal["constant", "cosine"] = "cosine"

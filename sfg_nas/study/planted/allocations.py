@@ -41,14 +41,25 @@ def oracle_allocation(supernet: Supernet, truth: Truth) -> Allocation:
 
 
 def shared_fraction(supernet: Supernet) -> float:
-    """Return the mean probability of the groups of more than one task, every layer counting the same.
+    """Return the share of the expected MACs that filters of more than one task spend, the mean over layers.
+
+    A filter that may read nothing costs nothing and counts for nothing. Of the probabilities alone one could not tell:
+    under a cost, filters of the last layer that all tasks share and that find no shared filter to read are free.
 
     Args:
-        supernet: Any supernet.
+        supernet: Any supernet whose searchable layers are not grouped convolutions.
     """
-    several = torch.tensor([len(group) > 1 for group in supernet.groups.sets])
-    layers = [p[:, several].sum(1).mean() for p in supernet.probabilities().values()]
-    return float(torch.stack(layers).mean())
+    groups, wiring = supernet.groups, supernet.wiring
+    table = supernet.assignments.table(supernet.assignments.probabilities().detach())
+    reads = torch.from_numpy(groups.reads).to(table)
+    several = torch.tensor([len(members) > 1 for members in groups.sets])
+    shares = []
+    for layer in wiring.reading:
+        if layer.name in wiring.layers:
+            owners = table[layer.filters].sum(0) * (reads @ table[layer.channels].sum(0))
+            macs = owners[: len(groups)]
+            shares.append(macs[several].sum() / macs.sum())
+    return float(torch.stack(shares).mean())
 
 
 def at_equal_macs(

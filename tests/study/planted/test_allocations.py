@@ -38,7 +38,21 @@ def test_the_oracle_knows_subsets() -> None:
 
 
 def test_shared_fraction_by_hand() -> None:
-    assert shared_fraction(supernet(2)) == pytest.approx(1 / 3)
-    assert shared_fraction(supernet(3, "lattice")) == pytest.approx(4 / 7)
+    # Of the second layer's filters, own ones read own and shared channels, shared ones read shared.
+    assert shared_fraction(supernet(2)) == pytest.approx((1 / 3 + 1 / (1 + 2 + 2)) / 2)
+    # lattice: a single task reads 4 of 7 groups, a pair 2, all of them 1
+    expected = (4 / 7 + (3 * 2 + 1) / (3 * 4 + 3 * 2 + 1)) / 2
+    assert shared_fraction(supernet(3, "lattice")) == pytest.approx(expected)
     net = supernet(2, start="branched")  # the first of two layers shared with 0.9, the second own
-    assert shared_fraction(net) == pytest.approx((0.9 + 0.05) / 2, abs=1e-3)
+    own, shared = 2 * 0.475 * (0.05 + 0.9), 0.05 * 0.9
+    assert shared_fraction(net) == pytest.approx((0.9 + shared / (own + shared)) / 2, abs=1e-3)
+
+
+def test_shared_filters_that_read_nothing_do_not_count() -> None:
+    net = supernet(2)
+    first, second = net.wiring.layers.values()
+    with torch.no_grad():  # the first layer is task a's, the second half a's and half everyone's
+        for rows, group in ((first, 0), (second[::2], 0), (second[1::2], 2)):
+            net.assignments.filter_logits[rows] = 20.0 * torch.eye(3)[group]
+    assert list(net.allocation().counts().values()) == [(12, 0, 0), (12, 0, 12)]
+    assert shared_fraction(net) < 0.01
