@@ -5,8 +5,8 @@ UNet of MONAI where installed), with 2, 3 and 5 tasks: convert, take one trainin
 random, distil, build the fixed network, and compare its outputs with the supernet's. Needs the
 `vision` extra (and `medical` for MONAI); nothing is downloaded, weights are random.
 
-    python benchmarks/coverage.py --to docs/coverage.md
-    python benchmarks/coverage.py --only resnet18 convnext_tiny
+    python benchmarks/coverage.py --to docs/coverage.md     # goes on where it stopped
+    python benchmarks/coverage.py --only resnet18 convnext_tiny --log /tmp/some.jsonl
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ from __future__ import annotations
 import argparse
 import gc
 import importlib
+import json
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +28,7 @@ import sfg_nas
 from sfg_nas.errors import SfgNasError
 
 TOLERANCE = 1e-4
-TASKS = (2, 3, 5)
+TASKS = (3, 2, 5)
 TRANSFORMERS = ("vit_", "swin", "maxvit", "mvit")  # not CNNs: attention over tokens throughout
 
 
@@ -72,6 +75,17 @@ def torchvision_networks() -> Iterator[tuple[str, str, Callable[[], nn.Module]]]
                     options |= {"init_weights": False, "aux_logits": False}
                 build = models.get_model_builder(name)
                 yield family, name, lambda build=build, options=options: build(**options)
+
+
+def transformers() -> list[str]:
+    """Return the names of the constructors that are left out."""
+    try:
+        models = importlib.import_module("torchvision.models")
+    except ImportError:
+        return []
+    modules = (models, models.segmentation, models.video)
+    names = {name for module in modules for name in models.list_models(module=module)}
+    return sorted(name for name in names if name.startswith(TRANSFORMERS))
 
 
 def monai_networks() -> Iterator[tuple[str, str, Callable[[], nn.Module]]]:
@@ -175,48 +189,81 @@ def check(family: str, name: str, build: Callable[[], nn.Module], tasks: int) ->
     }
 
 
+def tried(family: str, name: str, build: Callable[[], nn.Module], tasks: int) -> dict[str, Any]:
+    """Return one row of the table, whatever happens."""
+    row: dict[str, Any] = {"family": family, "network": name, "tasks": tasks}
+    try:
+        row |= check(family, name, build, tasks)
+    except Exception as err:  # noqa: BLE001 - every failure is a row of the table
+        kind = "refused" if isinstance(err, SfgNasError) else type(err).__name__
+        return row | {"result": f"{kind}: {' '.join(str(err).split())[:300]}"}
+    fine = row["difference"] <= TOLERANCE and not row["faults"]
+    return row | {"result": "exact" if fine else "differs"}
+
+
+def as_table(rows: list[dict[str, Any]], left_out: list[str]) -> str:
+    """Return the Markdown table, one line per network, with what was not tried."""
+    networks: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        networks.setdefault((row["family"], row["network"]), []).append(row)
+    good = sum(all(row["result"] == "exact" for row in group) for group in networks.values())
+    lines = [
+        f"{good} of {len(networks)} networks convert and agree to {TOLERANCE:.0e} for every number "
+        "of tasks tried.",
+        "",
+        f"Not tried, because they are no CNNs: {', '.join(left_out) or 'none'}.",
+        "",
+        "| family | network | tasks | result | largest difference | filters | independent | "
+        "convert (s) |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for (family, name), group in networks.items():
+        results = sorted({row["result"] for row in group})
+        exact = [row for row in group if "difference" in row]
+        numbers = (
+            f"{max(r['difference'] for r in exact):.1e} | {exact[0]['filters']} "
+            f"| {exact[0]['variables']} | {statistics.median(r['seconds'] for r in exact):.1f}"
+            if exact
+            else "| | |"
+        )
+        counts = ", ".join(str(row["tasks"]) for row in sorted(group, key=lambda r: r["tasks"]))
+        lines.append(f"| {family} | {name} | {counts} | {'; '.join(results)} | {numbers} |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
-    """Check all networks, or those named, and print or write a Markdown table."""
+    """Check all networks, or those named; what the log holds is not done again."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="*", default=None)
     parser.add_argument("--family", default=None)
     parser.add_argument("--tasks", nargs="*", type=int, default=TASKS)
+    parser.add_argument("--log", type=Path, default=Path("runs/coverage.jsonl"))
     parser.add_argument("--to", type=Path, default=None)
     arguments = parser.parse_args()
-    rows = [
-        "| family | network | tasks | result | largest difference | filters | independent | convert (s) |"
+    arguments.log.parent.mkdir(parents=True, exist_ok=True)
+    arguments.log.touch()
+    rows = [json.loads(line) for line in arguments.log.read_text(encoding="utf-8").splitlines()]
+    done = {(row["family"], row["network"], row["tasks"]) for row in rows}
+    networks = [
+        (family, name, build)
+        for family, name, build in [*monai_networks(), *torchvision_networks()]
+        if (arguments.only is None or name in arguments.only)
+        and (arguments.family is None or family.startswith(arguments.family))
     ]
-    rows.append("|---|---|---|---|---|---|---|---|")
-    good = total = 0
-    for family, name, build in [*torchvision_networks(), *monai_networks()]:
-        if (arguments.only and name not in arguments.only) or (
-            arguments.family and not family.startswith(arguments.family)
-        ):
-            continue
-        exact = True
-        for tasks in arguments.tasks:
-            try:
-                row = check(family, name, build, tasks)
-            except Exception as err:  # noqa: BLE001 - every failure is a row of the table
-                kind = "refused" if isinstance(err, SfgNasError) else type(err).__name__
-                exact = False
-                line = f"| {family} | {name} | {tasks} | {kind}: {str(err)[:160]!r} | | | | |"
-            else:
-                fine = row["difference"] <= TOLERANCE and not row["faults"]
-                exact = exact and fine
-                line = (
-                    f"| {family} | {name} | {tasks} | {'exact' if fine else 'differs'} "
-                    f"| {row['difference']:.1e} | {row['filters']} | {row['variables']} "
-                    f"| {row['seconds']:.1f} |"
-                )
-            rows.append(line)
-            print(line, flush=True)
+    for tasks in arguments.tasks:  # every network with the first number before any with the next
+        for family, name, build in networks:
+            if (family, name, tasks) in done:
+                continue
+            row = tried(family, name, build, tasks)
+            rows.append(row)
+            with arguments.log.open("a", encoding="utf-8") as log:
+                log.write(json.dumps(row) + "\n")
+            print(row, flush=True)
             gc.collect()
-        good, total = good + exact, total + 1
-    summary = f"{good} of {total} networks convert and agree to {TOLERANCE} for all task counts."
-    print(summary)
+    table = as_table(rows, transformers())
+    print(table)
     if arguments.to is not None:
-        arguments.to.write_text(summary + "\n\n" + "\n".join(rows) + "\n", encoding="utf-8")
+        arguments.to.write_text(table, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -67,9 +67,9 @@ def ratios(ways: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[f
     for _ in range(rounds):
         seconds = {}
         for name, run in ways.items():
-            start = time.perf_counter()
+            start = time.process_time()
             run()
-            seconds[name] = time.perf_counter() - start
+            seconds[name] = time.process_time() - start
         plain = next(iter(seconds.values()))
         for name, value in seconds.items():
             found[name].append(value / plain)

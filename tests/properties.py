@@ -206,8 +206,17 @@ def hard_owners(supernet: Supernet, allocation: Allocation) -> Tensor:
     return torch.cat([hard, torch.arange(len(supernet.groups.extended))])
 
 
-def reading_rule_holds(supernet: Supernet, allocation: Allocation, x: Tensor) -> None:
-    """Raise if a change of filters whose groups lack a task ever changes that task's output."""
+def reading_rule_holds(
+    supernet: Supernet, allocation: Allocation, x: Tensor, *, fill: float = 1.7
+) -> None:
+    """Raise if a change of filters whose groups lack a task ever changes that task's output.
+
+    Args:
+        supernet: The supernet.
+        allocation: Its allocation.
+        x: A batch.
+        fill: What the filters are changed to; deep networks stay finite with the default.
+    """
     supernet.harden(allocation)
     before = run(supernet, x)
     owned = list(owned_parameters(supernet, hard_owners(supernet, allocation)))
@@ -217,7 +226,7 @@ def reading_rule_holds(supernet: Supernet, allocation: Allocation, x: Tensor) ->
         with torch.no_grad():
             for part in owned:
                 foreign = part.slices(of=index, inside=False)
-                part.value.index_fill_(part.axis, foreign, 1.7)  # deep networks must stay finite
+                part.value.index_fill_(part.axis, foreign, fill)
         after = run(supernet, x)
         with torch.no_grad():
             for value, saved in kept:

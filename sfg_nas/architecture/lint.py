@@ -12,7 +12,7 @@ from sfg_nas.operations import Kind, vocabulary
 
 SPECIAL = ("input", "output", "select", "constant")
 MAX_FEATURES = 2**31  # values of one example at one node
-MAX_WEIGHTS = 2**28  # of all nodes together: a gigabyte
+MAX_WEIGHTS = 2**30  # of all nodes together: four gigabytes
 
 
 def lint_graph(graph: nx.DiGraph[str]) -> list[str]:

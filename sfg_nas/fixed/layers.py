@@ -65,7 +65,9 @@ class Select(nn.Module):
             return chosen
         view = [1] * x.dim()
         view[self.axis] = -1
-        return chosen * self.kept.to(chosen.dtype).view(view)
+        return torch.where(
+            self.kept.view(view), chosen, 0.0
+        )  # also where what is hidden is infinite
 
 
 class ReadNorm(nn.Module):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -11,23 +11,14 @@ from torch import Tensor, nn
 from sfg_nas.architecture import Architecture, Node
 from sfg_nas.errors import ArchitectureError, explain
 from sfg_nas.fixed.layers import Constant, ReadNorm, Select, make_bank, make_channel_norm
+from sfg_nas.fixed.lean import lean_steps, may_be_lean
+from sfg_nas.fixed.pooling import POOLS, compared
+from sfg_nas.fixed.steps import Run, Step, with_lifetimes
 from sfg_nas.operations import Kind, Operation, Setting, run_operation, vocabulary
 
-Run = Callable[[list[list[Tensor]], bool], Tensor]  # a node's operands, each a list; training
 _BANKS = (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)
 _IMAGE = -1  # place of the network's input
 _LISTS = ("cat", "concat", "stack", "hstack")
-
-
-@dataclass(frozen=True)
-class _Step:
-    """One node made runnable: where its inputs lie and what computes it."""
-
-    node: str
-    sources: tuple[tuple[int, ...], ...]
-    target: int
-    run: Run
-    free: tuple[int, ...]  # values no later step needs
 
 
 class FixedNetwork(nn.Module):
@@ -48,14 +39,15 @@ class FixedNetwork(nn.Module):
         self.architecture = architecture
         self.layers = nn.ModuleDict()
         self.module_of: dict[str, str] = {}
-        self._steps: list[_Step] = []
+        self._steps: list[Step] = []
+        self._lean: list[Step] = []
         self._outputs: dict[str, int] = {}
         self._build()
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Return every task's output for a batch `[N, C, H, W]`."""
         values: dict[int, Tensor] = {_IMAGE: x}
-        for step in self._steps:
+        for step in self._lean if may_be_lean(x, self) else self._steps:
             inputs = [[values[i] for i in places] for places in step.sources]
             values[step.target] = step.run(inputs, self.training)
             for place in step.free:
@@ -99,18 +91,13 @@ class FixedNetwork(nn.Module):
         order = architecture.in_order()
         place = {name: i for i, name in enumerate(order)}
         sources = {name: architecture.sources(name) for name in order}
-        last: dict[int, int] = {}
-        for i, name in enumerate(order):
-            for operand in sources[name]:
-                last.update(dict.fromkeys((place[s] for s in operand), i))
         self._outputs = {task: place[name] for task, name in architecture.outputs().items()}
-        kept = set(self._outputs.values())
+        steps: list[Step] = []
         for i, name in enumerate(order):
             node = architecture.node(name)
             taken = tuple(tuple(place[s] for s in operand) for operand in sources[name])
             if node["op"] in ("input", "constant"):
                 taken = ((_IMAGE,),)
-            free = tuple(v for v, at in last.items() if at == i and v not in kept)
             try:
                 run = self._runner(name, node)
             except (TypeError, ValueError, RuntimeError, KeyError, AssertionError) as err:
@@ -122,7 +109,12 @@ class FixedNetwork(nn.Module):
                         do="correct the node",
                     )
                 ) from err
-            self._steps.append(_Step(name, taken, i, run, free))
+            steps.append(Step(name, taken, i, run))
+        kept = set(self._outputs.values())
+        modules = {name: self.layers[key] for name, key in self.module_of.items()}
+        operations = {name: architecture.node(name)["op"] for name in order}
+        self._steps = with_lifetimes(steps, kept)
+        self._lean = lean_steps(steps, modules, operations, kept)
 
     def _runner(self, name: str, node: Node) -> Run:
         """Return what computes a node from its operands."""
@@ -218,6 +210,10 @@ class _Function:
         if self.module is not None:
             tensors.update(dict(self.module.named_parameters()))
             tensors.update(dict(self.module.named_buffers()))
+        if not training and self.operation.name in POOLS:
+            pooled = compared(self.operation.name, inputs[0][0], self.settings)
+            if pooled is not None:
+                return pooled
         result = run_operation(self.operation, tensors, self.settings, training=training)
         value = result if self.item is None else result[self.item]
         assert isinstance(value, Tensor)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
+from sfg_nas.sharing.guard import mark
 from sfg_nas.sharing.wiring import ReadingLayer
 
 TableSource = Callable[[], tuple[Tensor, Tensor]]
@@ -72,8 +73,12 @@ class ConnectionMask(nn.Module):
         allowed = self.connections().to(weight.dtype)
         if self.repeat > 1:
             rows = weight.reshape(*allowed.shape, self.repeat)
-            return (rows * allowed.unsqueeze(-1)).view_as(weight)
-        return masked(weight, allowed)
+            result = (rows * allowed.unsqueeze(-1)).view_as(weight)
+        else:
+            result = masked(weight, allowed)
+        if getattr(self.table, "careful", False):
+            mark(result, allowed.T if self.transposed else allowed, self.repeat)
+        return result
 
     def right_inverse(self, weight: Tensor) -> Tensor:
         """Return the weight to store when a new one is assigned: itself."""

@@ -10,13 +10,18 @@ from sfg_nas.sharing.assignments import Assignments
 
 
 class TableHolder:
-    """The masks of the forward pass that is under way, shared by all layers of one supernet."""
+    """The masks of the forward pass that is under way, shared by all layers of one supernet.
+
+    Attributes:
+        careful: Whether masked values may be anything but finite (see `guard`).
+    """
 
     def __init__(self, assignments: Assignments, groups: Groups) -> None:
         self.assignments = assignments
         self.reads = torch.from_numpy(groups.reads).float()
         self.tables: tuple[Tensor, Tensor] | None = None
         self.passes = 0
+        self.careful = False
 
     def hold(self, table: Tensor) -> None:
         """Use these masks `[V + E, E]` until `release`."""

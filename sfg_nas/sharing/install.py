@@ -12,6 +12,7 @@ from torch.nn.utils import parametrize
 
 from sfg_nas.operations import Kind
 from sfg_nas.sharing.connections import ConnectionMask, TableSource
+from sfg_nas.sharing.guard import read_carefully
 from sfg_nas.sharing.intercept import Passes, Replacement, intercept
 from sfg_nas.sharing.norms import affine, norm_axes, norm_segments, read_norm
 from sfg_nas.sharing.traced import BackboneWithHeads, TracedOp, is_kind
@@ -94,7 +95,12 @@ class _MaskedCall:
         given = dict(zip(("input", "weight"), args, strict=False)) | kwargs
         weight = given.pop("weight")
         assert isinstance(weight, Tensor)
-        return original(given.pop("input"), self.mask(weight), *args[2:], **given)
+        x = given.pop("input")
+        assert isinstance(x, Tensor)
+        masked = self.mask(weight)
+        if getattr(self.mask.table, "careful", False):
+            return read_carefully(original, x, masked, *args[2:], **given)
+        return original(x, masked, *args[2:], **given)
 
 
 def _mixes(op: TracedOp, wiring: Wiring) -> bool:
@@ -145,5 +151,6 @@ class _NormCall:
                 readers=self.reads.to(x) @ own.T,
                 own=own,
                 eps=eps,
+                careful=bool(getattr(self.table, "careful", False)),
             )
             return affine(y, weight, bias, self.axis if self.per_channel else None)

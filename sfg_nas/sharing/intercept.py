@@ -72,9 +72,9 @@ class _Interception(TorchFunctionMode):
         if family is None or family not in self.replacements:
             return func(*args, **keywords)
         replacement = self._next(family)
+        if replacement is None:
+            return func(*args, **keywords)
         with torch._C.DisableTorchFunction():
-            if replacement is None:
-                return func(*args, **keywords)
             return replacement(func, *args, **keywords)
 
 

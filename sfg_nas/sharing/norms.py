@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from sfg_nas.sharing.guard import times
 from sfg_nas.sharing.traced import TracedOp
 
 
@@ -17,6 +18,7 @@ def read_norm(
     readers: Tensor,
     own: Tensor,
     eps: float,
+    careful: bool = False,
 ) -> Tensor:
     """Normalise each channel by the statistics of the channels its owner may read.
 
@@ -32,6 +34,7 @@ def read_norm(
         readers: What each of the E owners may read of each channel `[E, C]`, in [0, 1].
         own: Assignment of each channel `[C, E]`, rows summing to 1.
         eps: Added to the variance.
+        careful: Whether values that may not be read may be infinite or no numbers.
 
     Returns:
         Normalised values, the shape of `x`, before any affine map.
@@ -44,13 +47,16 @@ def read_norm(
     for reader, allowed in enumerate(readers):
         weight = segments.T * allowed  # [S, C]
         weight = weight / weight.sum(1, keepdim=True).clamp_min(1e-12)
-        mean = per_channel @ weight.T @ segments.T
-        second = (per_channel - mean).square()  # around the reader's own mean: no cancellation
+        seen = times(per_channel, (allowed != 0).to(x), careful=True) if careful else per_channel
+        mean = seen @ weight.T @ segments.T
+        second = (seen - mean).square()  # around the reader's own mean: no cancellation
         if spread is not None:
             second = second + spread.movedim(axis, -1)
+        if careful:
+            second = times(second, (allowed != 0).to(x), careful=True)
         variance = second @ weight.T @ segments.T
-        mean_c = mean_c + own[:, reader] * mean
-        scale_c = scale_c + own[:, reader] * (variance + eps).rsqrt()
+        mean_c = mean_c + times(mean, own[:, reader], careful=careful)
+        scale_c = scale_c + times((variance + eps).rsqrt(), own[:, reader], careful=careful)
     return (x - mean_c.movedim(-1, axis)) * scale_c.movedim(-1, axis)
 
 

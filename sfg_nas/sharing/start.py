@@ -25,7 +25,8 @@ class Start:
         kind: `thirds` (uniform over the G groups; 1/3 each for two tasks), `dirichlet` (a draw per
             filter), `vertices` (each filter near one group, by `proportions`), `near-shared`
             (`confidence` on the largest group), or `branched` (near-shared before layer `split`,
-            from there on each task's own group, filters divided evenly).
+            from there on each task's smallest group, which is its own where it has one; filters are
+            divided evenly).
         confidence: Probability of the favoured group, between 1/G and 1.
         concentration: Parameter of the symmetric Dirichlet distribution.
         proportions: Share of filters per group for `vertices`; None means equal shares.
@@ -66,8 +67,8 @@ class Start:
             seed: Seed of the random draws.
 
         Raises:
-            ConfigError: `proportions` does not fit the groups, `split` the layers, or a task that
-                `branched` must separate has no group of its own.
+            ConfigError: `proportions` does not fit the groups, `split` the layers, or `branched` has
+                no group but that of all tasks.
         """
         table = self._of_kind(groups, layers, count, seed)
         return table if self.near is None else self._transfer(table, groups, layers)
@@ -131,9 +132,7 @@ class Start:
         if not 0 <= split <= len(layers):
             rule = f"`0 <= split <= {len(layers)}` (the number of searchable layers) must hold"
             raise _error("split", rule, str(split))
-        own = [frozenset({t}) for t in range(len(groups.tasks))]
-        if any(group not in groups.sets for group in own):
-            raise _error("kind", "`branched` needs a group for each single task", str(groups.names))
+        own = _smallest(groups)
         favoured = torch.full((count,), _largest(groups))
         settled: set[int] = set()
         for depth, filters in enumerate(layers.values()):
@@ -141,13 +140,30 @@ class Start:
             settled.update(fresh)
             if depth >= split:
                 for i, v in enumerate(fresh):
-                    favoured[v] = groups.sets.index(own[i * len(own) // len(fresh)])
+                    favoured[v] = own[i * len(own) // len(fresh)]
         return favoured
 
 
 def _members(groups: Groups) -> list[frozenset[str]]:
     """Return the names of the tasks of each group."""
     return [frozenset(groups.tasks[task] for task in members) for members in groups.sets]
+
+
+def _smallest(groups: Groups) -> list[int]:
+    """Return the smallest group of each task, none twice: the branches of a tree.
+
+    Raises:
+        ConfigError: Every task's smallest group is that of all tasks.
+    """
+    found = []
+    for task in range(len(groups.tasks)):
+        serving = [g for g, members in enumerate(groups.sets) if task in members]
+        found.append(min(serving, key=lambda g: len(groups.sets[g])))
+    branches = list(dict.fromkeys(found))
+    if len(branches) == 1 and len(groups.tasks) > 1:
+        rule = "`branched` needs a group that leaves out some task, to branch into"
+        raise _error("kind", rule, f"{list(groups.names)}")
+    return branches
 
 
 def _largest(groups: Groups) -> int:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from sfg_nas.operations import Kind, run_operation, vocabulary
+from sfg_nas.sharing.guard import times
 from sfg_nas.sharing.norms import affine, norm_axes, norm_segments
 from sfg_nas.sharing.traced import BATCH, BackboneWithHeads, TracedOp, is_kind
 from sfg_nas.sharing.wiring import Wiring
@@ -59,6 +60,7 @@ class StreamRunner(nn.Module):
         self._network = [network]  # a list, so that it is not registered a second time
         self.reads = wiring.groups.reads
         self.mask_first = False
+        self.careful = False
         state = dict(network.state_dict())
         trained = {name for name, _ in network.named_parameters()}
         self.norms = nn.ModuleList()
@@ -172,7 +174,11 @@ class StreamRunner(nn.Module):
     ) -> Tensor:
         """Return the stream that `owner` reads: the sum over h >= owner of m[:, h] * y_h."""
         parts = [
-            tensor * self._mask(source, h, table, tensor, again=self.mask_first)
+            times(
+                tensor,
+                self._mask(source, h, table, tensor, again=self.mask_first),
+                careful=self.careful,
+            )
             for h, tensor in streams[source].items()
             if self.reads[owner, h]
         ]
@@ -231,8 +237,10 @@ class StreamRunner(nn.Module):
             per_segment = total.movedim(axis, -1) @ segments / count
             return (per_segment @ segments.T).movedim(-1, axis)
 
-        mean = pooled([mask * stream for mask, stream in parts])
-        variance = pooled([mask * (stream - mean).square() for mask, stream in parts])
+        careful = self.careful
+        mean = pooled([times(stream, mask, careful=careful) for mask, stream in parts])
+        apart = [((stream - mean).square(), mask) for mask, stream in parts]
+        variance = pooled([times(value, mask, careful=careful) for value, mask in apart])
         return affine((own - mean) * (variance + eps).rsqrt(), weight, bias, affine_axis)
 
     def norm_values(self, hard: Tensor) -> dict[str, Tensor]:

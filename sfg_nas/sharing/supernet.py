@@ -13,6 +13,7 @@ from sfg_nas.errors import ConfigError, explain
 from sfg_nas.groups import Groups
 from sfg_nas.sharing.assignments import Assignments
 from sfg_nas.sharing.cost import ExpectedCost
+from sfg_nas.sharing.guard import Careful, all_finite, times
 from sfg_nas.sharing.holder import TableHolder
 from sfg_nas.sharing.install import install_masks
 from sfg_nas.sharing.names import masked_targets, plain_name, stored_name
@@ -101,6 +102,19 @@ class Supernet(nn.Module):
         return self._run(x, self.assignments.current(sample=self.training))
 
     def _run(self, x: Tensor, table: Tensor) -> dict[str, Tensor]:
+        """Return all outputs; if one is not finite, those of a second pass in which no mask leaks."""
+        outputs = self._pass(x, table)
+        if all_finite(outputs):
+            return outputs
+        form = self._holder if self._streams is None else self._streams
+        form.careful = True
+        try:
+            with Careful():
+                return self._pass(x, table)
+        finally:
+            form.careful = False
+
+    def _pass(self, x: Tensor, table: Tensor) -> dict[str, Tensor]:
         if self._streams is not None:
             early = self.preset.mask_first and not self.hardened
             outputs: dict[str, Tensor] = self._streams(
@@ -130,7 +144,8 @@ class Supernet(nn.Module):
             view = [1] * leaf.dim()
             if axis is not None:
                 view[axis] = len(gate)
-            gated.append(leaf * gate.to(leaf.dtype).view(view))
+            mask = gate.to(leaf.dtype).view(view)
+            gated.append(times(leaf, mask, careful=self._holder.careful))
         return tree_unflatten(gated, spec)
 
     def predict(

@@ -81,7 +81,24 @@ def test_wrong_values_are_refused(options: dict[str, object], message: str) -> N
         start(**options)
 
 
-def test_branched_needs_a_group_per_task() -> None:
-    groups = Groups.explicit(["a", "b"], [["a"], "all"])
-    with pytest.raises(ConfigError, match="group for each single task"):
+@pytest.mark.parametrize(
+    ("sets", "branches"),
+    [
+        ([["a"], "all"], ["a", "a+b+c"]),
+        ([["a"], ["b", "c"], "all"], ["a", "b+c"]),
+        ([["a", "b"], ["b", "c"]], ["a+b", "b+c"]),
+    ],
+)
+def test_branches_are_the_smallest_group_of_each_task(
+    sets: list[str | list[str]], branches: list[str]
+) -> None:
+    groups = Groups.explicit(["a", "b", "c"], sets)
+    table = Start(kind="branched", split=0).probabilities(groups, LAYERS, 12, 0)
+    found = {groups.names[g] for g in table.argmax(1).tolist()}
+    assert found == set(branches)
+
+
+def test_branched_needs_a_group_that_leaves_out_a_task() -> None:
+    groups = Groups.explicit(["a", "b"], ["all"])
+    with pytest.raises(ConfigError, match="a group that leaves out some task"):
         Start(kind="branched").probabilities(groups, LAYERS, 12, 0)
