@@ -6,7 +6,8 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from torch import nn
 from sfg_nas.config import BackboneConfig
 from sfg_nas.errors import ConfigError
 from sfg_nas.study import Progress, Study, search
-from sfg_nas.study.workers import devices_for
+from sfg_nas.study.progress import silent
+from sfg_nas.study.workers import Errand, _Crew, devices_for
 
 Make = Callable[..., Study]
 
@@ -24,6 +26,43 @@ def test_gpus_are_taken_in_turn() -> None:
     assert devices_for("cuda", 3, gpus=2) == ["cuda:0", "cuda:1", "cuda:0"]
     assert devices_for("cuda", 2, gpus=1) == ["cuda", "cuda"]
     assert devices_for("cpu", 2, gpus=4) == ["cpu", "cpu"]
+
+
+class Unborn:
+    """A process that never starts."""
+
+    def start(self) -> None:
+        """Do nothing."""
+
+
+@dataclass
+class Midwife:
+    """Notes which errand and how many threads each worker is sent out with."""
+
+    sent: list[tuple[str, int]] = field(default_factory=list)
+
+    def Pipe(self, duplex: bool) -> tuple[Connection, Connection]:
+        return multiprocessing.Pipe(duplex)
+
+    def Process(self, *, args: tuple[Errand, Connection, int], **_: object) -> Unborn:
+        self.sent.append((args[0].device, args[2]))
+        return Unborn()
+
+
+def test_each_worker_gets_its_gpu_and_its_share_of_threads_and_keeps_them_when_replaced(
+    make_study: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 8)
+    errand = Errand(make_study(), Path("runs"), "cuda", None, 9)
+    context = Midwife()
+    crew = _Crew(errand, 3, None, silent, context=context)  # type: ignore[arg-type]
+    crew.start()
+    assert context.sent == [("cuda:0", 2), ("cuda:1", 2), ("cuda:0", 2)]
+    crew._member(1)
+    assert context.sent[-1] == ("cuda:1", 2)
+    for member in crew.members:
+        member.ears.close()
 
 
 def children() -> list[int]:
