@@ -67,7 +67,7 @@ def plot_neighbourhood(run: Run) -> Figure:
             f"{row['trial']}", (row["distance"], 100 * row["delta"]), (0, 5),
             textcoords="offset points", size=7, color=INK, ha="center",
         )  # fmt: skip
-    label = "distance from the best candidate (mean over the dimensions, each scaled to 0 to 1)"
+    label = "mean distance over the dimensions, each scaled to 0 to 1"
     axes.set_xlabel(label, fontsize=8, color=INK)
     axes.set_ylabel("Δ over single-task [%]", fontsize=8.5, color=INK)
     axes.margins(x=0.08, y=0.18)

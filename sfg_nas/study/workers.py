@@ -100,6 +100,7 @@ class _Crew:
     progress: ProgressCallback
     members: list[_Member] = field(default_factory=list)
     deaths: Counter[int | None] = field(default_factory=Counter)
+    newest: Progress | None = None
     clock: Clock = field(default_factory=Clock)
     context: SpawnContext = field(default_factory=lambda: multiprocessing.get_context("spawn"))
 
@@ -180,14 +181,20 @@ class _Crew:
                 files.checkpoint.unlink(missing_ok=True)
 
     def _merged(self, said: Progress) -> Progress:
-        """Return one report for all: the counts that the storage gave last, the epochs of everyone."""
+        """Return one report for all: the newest look at the storage, the epochs of everyone."""
+        # What a worker saw before another one ended a trial may be heard after it.
+        if self.newest is None or said.done >= self.newest.done:
+            self.newest = said
         reports = [m.last for m in self.members if m.last is not None and not m.last.text]
         parts = sum(r.epoch / r.epochs for r in reports if r.epochs)
         return replace(
             said,
+            done=self.newest.done,
+            counts=self.newest.counts,
+            best=self.newest.best,
             epoch=sum(report.epoch for report in reports),
             epochs=sum(report.epochs for report in reports),
-            seconds_left=self.clock.seconds_left(said.done + parts, said.total),
+            seconds_left=self.clock.seconds_left(self.newest.done + parts, said.total),
             workers=len(self.members),
         )
 
