@@ -61,7 +61,7 @@ types: $(STAMP)
 
 # What editors complete study files with; a test fails while it is not that of the code.
 schema: $(PLAIN)
-	"$(BIN)/python" -c "import json; from sfg_nas.config import study_schema; print(json.dumps(study_schema(), indent=2))" > sfg_nas/config/study.schema.json.new
+	"$(BIN)/python" -c "import json; from sfg_nas.study.schema import full_schema; print(json.dumps(full_schema(), indent=2))" > sfg_nas/config/study.schema.json.new
 	mv sfg_nas/config/study.schema.json.new sfg_nas/config/study.schema.json
 
 docs: $(STAMP)

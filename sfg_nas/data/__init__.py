@@ -29,6 +29,7 @@ from sfg_nas.data.own import OwnData, bundle_from_dataset
 from sfg_nas.data.predicted import label_image, stems_of, write_label_image
 from sfg_nas.data.preparation import PREPARATION_FILE, Preparation
 from sfg_nas.data.splits import Splits, random_splits
+from sfg_nas.data.table_tasks import KEYS as COLUMN_TASK_KEYS
 from sfg_nas.data.tables import read_table
 from sfg_nas.data.troubles import Inspection, Trouble
 from sfg_nas.data.unseen import Decoded, decode_batches, find_photos, shown
@@ -118,6 +119,7 @@ def data_options(kind: str) -> dict[str, object]:
 
 __all__ = [
     "AUGMENTATIONS",
+    "COLUMN_TASK_KEYS",
     "DATASETS",
     "DATASET_TASKS",
     "INSPECTIONS",

@@ -13,9 +13,20 @@ from sfg_nas.data.troubles import Options, Trouble, nearest
 from sfg_nas.errors import ConfigError
 from sfg_nas.tasks import TASK_KINDS, Cell, Encoding, Task, WrongLabelError, encoding_of
 
-PIXEL_KEYS = tuple(field.name for field in fields(Encoding))
-KEYS = ("kind", "column", "columns", "unit", "classes", "class_weights", "likelihood", *PIXEL_KEYS)
-"""What may stand in the entry of a task."""
+PIXEL_KEYS = tuple(key.name for key in fields(Encoding))
+KEYS = {
+    "kind": "What is predicted.",
+    "column": "The column with the labels, or with the paths of label images; the task's name if left out.",
+    "columns": "One yes-or-no column for each label (multi-label).",
+    "unit": "Of the numbers, for example years.",
+    "classes": "Names in the order of the outputs; levels from low to high; of a segmentation the background first.",
+    "class_weights": "balanced, a list, or a mapping by class.",
+    "likelihood": "Of the numbers' errors.",
+    "values": "The pixel of each class in label images: whole numbers, or colours such as '#ff8000'.",
+    "missing": "Pixels of label images that say nothing.",
+    "factor": "What the pixels of label images are multiplied by to be in the unit.",
+}
+"""What may stand in the entry of a task, and what it means."""
 MOST_SHOWN = 10
 """Wrong cells of one task that are named one by one."""
 
