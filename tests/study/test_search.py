@@ -311,7 +311,7 @@ def test_killed_twenty_times_at_random_moments_equals_uninterrupted(
     started = time.monotonic()
     wanted = search(make_study(changes), runs=tmp_path / "whole")
     seconds_per_trial = (time.monotonic() - started) / LONG["search.trials"]
-    assert {trial.state for trial in wanted.all} == {"complete", "pruned"}
+    assert {"complete", "pruned"} <= {trial.state for trial in wanted.all}
     # Forked from a process that has imported everything: a real process, without its seconds of imports.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["sfg_nas.study.search"])

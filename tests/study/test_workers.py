@@ -72,6 +72,7 @@ def children() -> list[int]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # three processes with their imports: slow beside other load
 def test_two_workers_share_the_trials_and_a_killed_one_is_replaced(
     make_study: Make, tmp_path: Path
 ) -> None:
