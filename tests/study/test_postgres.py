@@ -133,7 +133,7 @@ def test_a_worker_elsewhere_goes_on_where_a_killed_one_stopped(
         started = time.monotonic()
         while not (metrics.exists() and len(metrics.read_text().splitlines()) > 4):
             assert child.poll() is None
-            assert time.monotonic() - started < 100
+            assert time.monotonic() - started < 250
             time.sleep(0.02)
         child.send_signal(signal.SIGKILL)
     killed = pd.read_csv(metrics)
