@@ -10,6 +10,8 @@ import re
 import stat
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -17,6 +19,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
+from tests.command_server import CLIENT
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -132,10 +136,28 @@ def test_there_are_pages_with_code() -> None:
     assert {"README.md", "docs/tutorial.md", "docs/own-data.md"} <= set(with_code())
 
 
-def commands(folder: Path) -> Path:
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Start the process that runs the commands of all pages, and return its socket."""
+    place = tmp_path_factory.mktemp("commands") / "socket"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
+    call = [sys.executable, str(ROOT / "tests/command_server.py"), str(place)]
+    process = subprocess.Popen(call, env=environment, cwd=ROOT)
+    try:
+        while not place.exists():
+            assert process.poll() is None
+            time.sleep(0.1)
+        yield place
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def commands(folder: Path, server: Path) -> Path:
     """Return a folder with `sfg-nas`, which makes shipped studies small, and harmless `make` and `pip`."""
     folder.mkdir()
-    own = Path(sys.executable).parent / "sfg-nas"
+    (folder / "client.py").write_text(CLIENT, encoding="utf-8")
+    own = f'"{sys.executable}" -SE "{folder}/client.py" "{server}"'
     cases = "".join(
         f'  *{name}.yaml*|*" {name} "*) set -- "$@"{"".join(f" --set {c}" for c in sets.split())} ;;\n'
         for name, sets in SMALL.items()
@@ -146,7 +168,7 @@ case " $* " in
 {cases}esac
 case "$1 $*" in *--trials*) ;; search*) set -- "$@" --trials 2 ;; esac ;;
 esac
-exec "{own}" "$@"
+exec {own} "$@"
 """
     # These two are run by CI itself (`make demo`, the tests of the wheel); here their targets are looked up.
     make = f'#!/bin/sh\nexec /usr/bin/env -u MAKEFLAGS PATH=/usr/bin:/bin make -n -C "{ROOT}" "$@" > /dev/null\n'
@@ -170,14 +192,14 @@ def faces(folder: Path) -> None:
 @pytest.mark.ci
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", with_code())
-def test_blocks_run_in_order(page: str, tmp_path: Path) -> None:
+def test_blocks_run_in_order(page: str, tmp_path: Path, server: Path) -> None:
     work = tmp_path / "work"
     (work / "studies").mkdir(parents=True)
     for study in (ROOT / "studies").glob("*.yaml"):
         (work / "studies" / study.name).write_bytes(study.read_bytes())
     (work / "search_spaces").symlink_to(ROOT / "search_spaces")
     faces(work / "DIR")
-    path = f"{commands(tmp_path / 'bin')}{os.pathsep}{os.environ['PATH']}"
+    path = f"{commands(tmp_path / 'bin', server)}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
     environment["SFG_NAS_CACHE"] = str(tmp_path / "cache")
     steps = [[b.language, b.mark, small(b.text)] for b in blocks(page) if b.language]

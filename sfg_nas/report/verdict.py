@@ -117,7 +117,7 @@ def _sentence(other: str, row: pd.Series) -> str:
 
 
 def _percent(value: float) -> str:
-    return f"{100 * value:+.2f} %".replace("-", "−")
+    return f"{100 * value:+.2f}\N{NO-BREAK SPACE}%".replace("-", "−")
 
 
 def _compared(page: Path) -> Verdict:

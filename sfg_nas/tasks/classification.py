@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ class Classification(TaskKind):
     """A class number, -1 where it is missing; cross-entropy, weighted by class if asked for."""
 
     likelihoods = ("categorical",)
-    metrics = ("accuracy", "balanced_accuracy")
+    metrics: ClassVar[tuple[str, ...]] = ("accuracy", "balanced_accuracy")
     higher_is_better = True
 
     def check(self, task: TaskFields) -> None:

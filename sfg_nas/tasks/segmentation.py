@@ -24,9 +24,11 @@ class Segmentation(Classification):
     occur among the labels of the batch (Milletari, Navab & Ahmadi 2016, without the squares). The Dice coefficient
     (Dice 1945) of each class is counted once over all pixels, not as a mean over images; where the classes have names
     it is also reported for each, as `dice/<class>`, NaN for one that occurs neither in the labels nor in the prediction.
+    `iou` is the mean overlap over union of all classes that are labelled, the background too (Everingham et al. 2010), as
+    data sets without a background, such as NYUv2, are scored.
     """
 
-    metrics = ("dice", "accuracy")
+    metrics = ("dice", "accuracy", "iou")
     dense = True
     pixel_keys = ("values", "missing")
 
@@ -68,7 +70,7 @@ class Segmentation(Classification):
         return torch.stack(counts, dim=1).double()
 
     def conclude(self, task: TaskFields, tally: Tensor) -> dict[str, float]:
-        """Return the mean Dice coefficient of the classes that are labelled, the accuracy, and each class's Dice."""
+        """Return the mean Dice coefficient of the classes that are labelled, accuracy, mean overlap, and each class's Dice."""
         overlap, predicted, wanted = tally.unbind(1)
         dice = 2 * overlap / (predicted + wanted)
         occurs = wanted > 0
@@ -76,7 +78,12 @@ class Segmentation(Classification):
         # Labels that are all background are met by predicting nothing else.
         alone = float(predicted[1:].sum() == 0) if float(wanted.sum()) else math.nan
         mean = float(dice[occurs].mean()) if bool(occurs.any()) else alone
-        values = {"dice": mean, "accuracy": float(overlap.sum() / wanted.sum())}
+        overlaps = (overlap / (predicted + wanted - overlap))[wanted > 0]
+        values = {
+            "dice": mean,
+            "accuracy": float(overlap.sum() / wanted.sum()),
+            "iou": float(overlaps.mean()),
+        }
         named = enumerate(task.classes[1:], start=1)
         return values | {f"dice/{name}": float(dice[place]) for place, name in named}
 

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from sfg_nas import cli
@@ -39,3 +44,32 @@ def test_our_own_mistakes_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(cli, "app", fail)
     with pytest.raises(ZeroDivisionError):
         cli.run([])
+
+
+COMMAND = Path(sys.executable).parent / "sfg-nas"
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ("sfg-nas se", {"search"}),
+        ("sfg-nas search --tri", {"--trials"}),
+        ("sfg-nas list ba", {"backbones", "baselines"}),
+    ],
+)
+def test_a_shell_completes_commands_options_and_choices(words: str, wanted: set[str]) -> None:
+    asked = {"_SFG_NAS_COMPLETE": "complete_bash", "COMP_WORDS": words}
+    asked["COMP_CWORD"] = str(words.count(" "))
+    done = subprocess.run(
+        [COMMAND], env={**os.environ, **asked}, capture_output=True, text=True, check=False
+    )
+    assert set(done.stdout.split()) == wanted
+
+
+def test_completion_is_installed_for_a_shell(tmp_path: Path) -> None:
+    asked = {"HOME": str(tmp_path), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    call = [COMMAND, "--install-completion", "bash"]
+    subprocess.run(call, env={**os.environ, **asked}, capture_output=True, check=True)
+    script = (tmp_path / ".bash_completions" / "sfg-nas.sh").read_text(encoding="utf-8")
+    assert "_SFG_NAS_COMPLETE=complete_bash" in script
+    assert "sfg-nas.sh" in (tmp_path / ".bashrc").read_text(encoding="utf-8")

@@ -28,6 +28,7 @@ def test_dice_of_each_organ_and_their_mean() -> None:
     assert math.isnan(found["dice/rectum"])
     assert found["dice"] == pytest.approx(0.4)
     assert found["accuracy"] == pytest.approx(3 / 5)
+    assert found["iou"] == pytest.approx((1 / 3 + 2 / 3 + 0) / 3)
 
 
 def test_tallies_add_up() -> None:
