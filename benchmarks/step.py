@@ -2,7 +2,9 @@
 
 Every way is timed in turn within one run, and only ratios are reported: the median over rounds of
 (time of this way / time of the plain step in the same round), with the quartiles. The plain step is
-hard sharing: the same backbone and heads, forward, backward and Adam.
+hard sharing: the same backbone and heads, forward, backward and Adam. With one thread the processor's
+time is taken, which other people's work on the machine changes less than the clock on the wall.
+Memory is the peak of a process of its own that takes two steps, less what the libraries hold.
 
     python benchmarks/step.py                          # everything: some minutes on two cores
     python benchmarks/step.py --only vgg11-quarter --batch 16 --rounds 15
@@ -11,11 +13,12 @@ hard sharing: the same backbone and heads, forward, backward and Adam.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import platform
-import resource
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -67,13 +70,18 @@ def ratios(ways: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[f
     for _ in range(rounds):
         seconds = {}
         for name, run in ways.items():
-            start = time.process_time()
+            start = now()
             run()
-            seconds[name] = time.process_time() - start
+            seconds[name] = now() - start
         plain = next(iter(seconds.values()))
         for name, value in seconds.items():
             found[name].append(value / plain)
     return found
+
+
+def now() -> float:
+    """Return a time to take differences of."""
+    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
 
 def show(label: str, found: dict[str, list[float]]) -> None:
@@ -83,21 +91,68 @@ def show(label: str, found: dict[str, list[float]]) -> None:
         print(f"| {label} | {name} | {middle:.2f} | {low:.2f} to {high:.2f} |", flush=True)
 
 
-def search_steps(name: str, batch: int, side: int, rounds: int) -> None:
-    """Time the search step in both forms and with ten tasks."""
+WAYS = {  # name: tasks and relaxation, None for hard sharing
+    "plain hard sharing": (2, None),
+    "connections, 2 tasks": (2, "connections"),
+    "connections, 10 tasks": (10, "connections"),
+    "streams, 2 tasks": (2, "streams"),
+}
+
+
+def way_of(way: str, name: str, batch: int, side: int) -> Callable[[], None]:
+    """Return the training step of one way."""
+    tasks, relaxation = WAYS[way]
     kind, width = NETWORKS[name]
     x = torch.randn(batch, 3, side, side).contiguous(memory_format=torch.channels_last)
     backbone = build_backbone(kind, in_channels=3, width=width)
-    features = backbone(x[:1]).shape[1]
-    plain = BackboneWithHeads(backbone, heads_for(features, 2))
-    ways = {"plain hard sharing": trainer(plain, x)}
-    ways["connections, 2 tasks"] = trainer(sfg_nas.convert(backbone, heads_for(features, 2), x), x)
-    ways["connections, 10 tasks"] = trainer(
-        sfg_nas.convert(backbone, heads_for(features, 10), x), x
+    heads = heads_for(backbone(x[:1]).shape[1], tasks)
+    if relaxation is None:
+        return trainer(BackboneWithHeads(backbone, heads), x)
+    return trainer(sfg_nas.convert(backbone, heads, x, relaxation=relaxation), x)
+
+
+def search_steps(name: str, batch: int, side: int, rounds: int) -> None:
+    """Time the search step in both forms and with ten tasks."""
+    ways = {way: way_of(way, name, batch, side) for way in WAYS}
+    found = ratios(ways, rounds)
+    show(f"{name}, batch {batch}", found)
+    two, ten = found["connections, 2 tasks"], found["connections, 10 tasks"]
+    show(
+        f"{name}, batch {batch}",
+        {"10 tasks / 2 tasks": [b / a for a, b in zip(two, ten, strict=True)]},
     )
-    streams = sfg_nas.convert(backbone, heads_for(features, 2), x, relaxation="streams")
-    ways["streams, 2 tasks"] = trainer(streams, x)
-    show(f"{name}, batch {batch}", ratios(ways, rounds))
+
+
+def resident(peak: bool) -> float:
+    """Return this process's memory, or its peak so far, in MiB (Linux)."""
+    key = "VmHWM:" if peak else "VmRSS:"
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(key)) / 1024
+
+
+def peak_of(arguments: tuple[str, str, int, int]) -> float:
+    """Return the peak memory of two steps of a way, in MiB; to be called in a fresh process."""
+    torch.set_num_threads(1)
+    before = resident(peak=False)
+    step = way_of(*arguments)
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # not what converting took
+    for _ in range(2):
+        step()
+    return resident(peak=True) - before
+
+
+def memory(name: str, batch: int, side: int) -> None:
+    """Print the peak memory of each way over that of hard sharing."""
+    fresh = multiprocessing.get_context("spawn")
+    found = {}
+    for way in WAYS:
+        with fresh.Pool(1) as pool:
+            found[way] = pool.apply(peak_of, ((way, name, batch, side),))
+    plain = next(iter(found.values()))
+    for way, value in found.items():
+        print(
+            f"| {name}, batch {batch}, peak memory | {way} | {value / plain:.2f} | {value:.0f} MiB |"
+        )
 
 
 def fixed_forward(name: str, batch: int, side: int, rounds: int) -> None:
@@ -125,7 +180,16 @@ def fixed_forward(name: str, batch: int, side: int, rounds: int) -> None:
 
         return run
 
-    found = ratios({"hard sharing": timed(shared), "fixed at thirds": timed(network)}, rounds)
+    everyone = Allocation(
+        supernet.groups, {k: (len(supernet.groups) - 1,) * len(v) for k, v in thirds.items()}
+    )
+    whole = sfg_nas.build_network(sfg_nas.distill(supernet, everyone), weights=supernet).eval()
+    ways = {
+        "hard sharing": timed(shared),
+        "hard sharing as a fixed network": timed(whole),
+        "fixed at thirds": timed(network),
+    }
+    found = ratios(ways, rounds)
     macs = architecture.macs / count_macs(shared, x)
     show(f"{name}, batch {batch}, forward, MACs ratio {macs:.3f}", found)
 
@@ -148,11 +212,9 @@ def main() -> None:
         for batch in arguments.batch:
             if not arguments.skip_search:
                 search_steps(name, batch, arguments.side, arguments.rounds)
+            if not arguments.skip_search:
+                memory(name, batch, arguments.side)
             fixed_forward(name, batch, arguments.side, arguments.rounds)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(
-        f"peak resident memory of the whole run: {peak / 2**20:.2f} GiB (in units of this system)"
-    )
 
 
 if __name__ == "__main__":

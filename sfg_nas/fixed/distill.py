@@ -60,7 +60,7 @@ class _Divider:
             for name, (axis, _) in self.wiring.rows.items()
         }
         masked = masked_targets(self.wiring)
-        names = (name for name, _ in supernet.network.named_parameters())
+        names = (name for name, _ in supernet.network.named_parameters(remove_duplicate=False))
         self.trained = {plain_name(name, masked) for name in names}
 
     def divide(self) -> Architecture:

@@ -62,7 +62,7 @@ class StreamRunner(nn.Module):
         self.mask_first = False
         self.careful = False
         state = dict(network.state_dict())
-        trained = {name for name, _ in network.named_parameters()}
+        trained = {name for name, _ in network.named_parameters(remove_duplicate=False)}
         self.norms = nn.ModuleList()
         self.norm_of: dict[str, int] = {}
         for op in wiring.network.ops:
@@ -93,7 +93,10 @@ class StreamRunner(nn.Module):
         """
         self.mask_first = mask_first
         network = self._network[0]
-        state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+        state = {  # tied weights under each of their names
+            **dict(network.named_parameters(remove_duplicate=False)),
+            **dict(network.named_buffers(remove_duplicate=False)),
+        }
         streams: dict[str, Streams] = {}
         for op in self.wiring.network.ops:
             if op.operation == "input":

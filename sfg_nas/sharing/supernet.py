@@ -231,7 +231,7 @@ class Supernet(nn.Module):
 
         A preset: the mean over the layers of half of it, as TensorFlow's regulariser has it.
         """
-        state = dict(self.network.named_parameters())
+        state = dict(self.network.named_parameters(remove_duplicate=False))
         terms = []
         for layer in self.wiring.reading:
             target = self.wiring.network.static_target(layer.weight)

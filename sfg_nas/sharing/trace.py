@@ -68,7 +68,8 @@ class _Reader:
     def __init__(self, program: ExportedProgram, network: BackboneWithHeads) -> None:
         self.program = program
         state = {**program.state_dict, **program.constants}
-        tensors = {k: v for k, v in state.items() if isinstance(v, Tensor)}
+        known = network.state_dict().keys()  # read there: a copy here would hold the memory
+        tensors = {k: v for k, v in state.items() if isinstance(v, Tensor) and k not in known}
         self.record = Record(network, tensors)
 
     def read(self) -> TracedNetwork:
