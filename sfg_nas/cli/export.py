@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sfg_nas.cli.distill import Distill
 from sfg_nas.cli.find import device_of
 from sfg_nas.cli.options import Common, with_common
 from sfg_nas.cli.output import json_result, note, result, table
@@ -24,7 +25,7 @@ NETWORK_FORMATS = ("safetensors", "onnx", "pt2", "py")
 LATENCY_BATCH = 1
 
 
-@with_common("runs", "device")
+@with_common("runs", "device", "data_root", "cache")
 def export(
     found: Annotated[str, typer.Argument(metavar="RUN|ARCHITECTURE", help="What to export.")],
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Where to write.")],
@@ -47,6 +48,7 @@ def export(
     latency: Annotated[
         bool, typer.Option("--latency", help="Time a forward pass of each network, too.")
     ] = False,
+    distill: Distill = None,
     *,
     common: Common,
 ) -> None:
@@ -60,7 +62,7 @@ def export(
         raise ConfigError(explain(where="--to", rule=rule, found=f"the file {to}", do=do))
     written: list[str] = []
     costs: list[dict[str, object]] = []
-    for chosen in choose(found, trial, weights, common):
+    for chosen in choose(found, trial, weights, common, distill=distill):
         network = chosen.network() if latency or set(names) & set(NETWORK_FORMATS) else None
         folder = to / chosen.folder
         folder.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from sfg_nas.cli.distill import Distill, distill_changes, redistilled, refuse_distill
 from sfg_nas.cli.find import (
     changes_of,
     choose_trials,
@@ -64,6 +65,7 @@ def search(  # noqa: PLR0913 - a command: its options
         str | None,
         typer.Option("--from", metavar="RUN", help="Try what this other run found first."),
     ] = None,
+    distill: Distill = None,
     smoke: Annotated[
         bool, typer.Option("--smoke", help="As small as can be, to see that all of it runs.")
     ] = False,
@@ -71,7 +73,7 @@ def search(  # noqa: PLR0913 - a command: its options
     common: Common,
 ) -> None:
     """Run a study, or the rest of it; an interrupted one goes on where it stopped."""
-    path, changes = study_file(study), changes_of(common)
+    path, changes = study_file(study), changes_of(common) | distill_changes(distill)
     with resumable():
         if smoke:
             changes = smoke_changes(path, changes, common.data_root)
@@ -117,6 +119,7 @@ def retrain(
     teacher: Annotated[
         bool, typer.Option("--teacher", help="Learn from the trial's supernet, too.")
     ] = False,
+    distill: Distill = None,
     *,
     common: Common,
 ) -> None:
@@ -125,6 +128,7 @@ def retrain(
     Opens the test part. What was trained already is not trained again.
     """
     if is_architecture(found):
+        refuse_distill(distill, found)
         architecture: Architecture | Trial = open_architecture(found)
         path = _study_of_file(study, found)
     else:
@@ -134,6 +138,9 @@ def retrain(
             rule, do = "a run brings its own study", "remove --study"
             raise ConfigError(explain(where="--study", rule=rule, found=study, do=do))
         chosen = _one(run, trial)
+        if distill is not None:
+            with resumable():
+                (chosen,) = redistilled(run, [chosen], distill, common)
         architecture, path = chosen, run.files.study
         common = replace(common, runs=run.path.parent)
         note(f"retraining trial {chosen.number} of {name}", common)

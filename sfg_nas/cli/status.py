@@ -65,6 +65,7 @@ def show_run(run: Run, common: Common, *, words: bool = False) -> None:
     frame = run.trials()
     rows = json.loads(frame.to_json(orient="records", double_precision=10)) if len(frame) else []
     states = [str(row["state"]) for row in rows]
+    choices = _choices(run)
     counts = {state: states.count(state) for state in dict.fromkeys(states)}
     best = run.best if run.complete else None
     front = [trial.number for trial in run.pareto()] if run.complete else []
@@ -78,6 +79,7 @@ def show_run(run: Run, common: Common, *, words: bool = False) -> None:
                 "best": _best_row(rows, best),
                 "pareto": front,
                 "trials": rows,
+                "choices": choices,
                 "words": _words(run) if words else [],
             }
         )
@@ -94,11 +96,24 @@ def show_run(run: Run, common: Common, *, words: bool = False) -> None:
         scores += [f"{key} {cell(value)}" for key, value in found.items() if "/" in key]
         result(f"best: trial {best.number}, {', '.join(scores)} (on validation)")
         result(f"Pareto front (delta, MACs): trials {', '.join(map(str, front))}")
+    if len({row["choice"] for row in choices}) > 1:
+        table(choices, title="choices from the trials' supernets: Δ on validation, step by step")
     for sentence in _words(run) if words else []:
         result(sentence)
     for row in rows:
         if row.get("reason"):
             result(f"trial {row['number']} {row['state']}: {row['reason']}")
+
+
+def _choices(run: Run) -> list[dict[str, object]]:
+    """Return one row per trial and choice of an allocation, with Δ at each step of its ledger."""
+    frame = run.ledgers()
+    rows: dict[tuple[int, str], dict[str, object]] = {}
+    for step in frame.to_dict("records"):
+        start = {key: step[key] for key in ("trial", "choice", "macs")}
+        row = rows.setdefault((step["trial"], step["choice"]), start)
+        row[str(step["step"])] = step["delta"]
+    return list(rows.values())
 
 
 def _in_short(row: dict[str, object]) -> dict[str, object]:

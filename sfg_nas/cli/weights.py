@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sfg_nas.cli.distill import redistilled, refuse_distill
 from sfg_nas.cli.find import choose_trials, is_architecture, open_architecture, open_run
 from sfg_nas.cli.networks import ARCHITECTURE, WEIGHTS
 from sfg_nas.cli.options import Common
@@ -50,7 +51,9 @@ class Chosen:
         return network.eval()
 
 
-def choose(found: str, trial: str, weights: str | None, common: Common) -> list[Chosen]:
+def choose(
+    found: str, trial: str, weights: str | None, common: Common, *, distill: str | None = None
+) -> list[Chosen]:
     """Return what to export.
 
     Args:
@@ -58,6 +61,7 @@ def choose(found: str, trial: str, weights: str | None, common: Common) -> list[
         trial: `best`, `pareto` or a number; for a run.
         weights: `supernet` (a run's default), `retrained`, or a safetensors file.
         common: The shared options.
+        distill: Another rule to choose from the trials' supernets by; for a run.
 
     Raises:
         ConfigError: There is no such thing.
@@ -67,9 +71,12 @@ def choose(found: str, trial: str, weights: str | None, common: Common) -> list[
     if (path / ARCHITECTURE).is_file():
         path = path / ARCHITECTURE
     if is_architecture(str(path)):
+        refuse_distill(distill, found)
         return [_of_file(path, weights)]
     run = open_run(found, common)
     trials = choose_trials(run, trial)
+    if distill is not None:
+        trials = redistilled(run, trials, distill, common)
     many = trial == "pareto"
     return [_of_trial(run, t, weights, f"trial-{t.number}" if many else "") for t in trials]
 

@@ -8,6 +8,7 @@ from sfg_nas.config.comparing import (
     CrossStitchConfig,
     NDDRConfig,
 )
+from sfg_nas.config.distilling import DistillConfig
 from sfg_nas.config.load import (
     check_study,
     load_study_config,
@@ -47,6 +48,7 @@ __all__ = [
     "ConstantPConfig",
     "CrossStitchConfig",
     "DataConfig",
+    "DistillConfig",
     "Document",
     "Inspected",
     "NDDRConfig",

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from sfg_nas.config.comparing import CompareConfig
+from sfg_nas.config.distilling import DistillConfig
 from sfg_nas.config.sections import (
     BackboneConfig,
     DataConfig,
@@ -126,6 +127,7 @@ class StudyConfig(Section):
     sharing: SharingConfig = SharingConfig()
     training: TrainingConfig = TrainingConfig()
     search: SearchConfig = SearchConfig()
+    distill: DistillConfig = DistillConfig()
     retrain: RetrainConfig = RetrainConfig()
     compare: CompareConfig = CompareConfig()
     references: ReferencesConfig = ReferencesConfig()

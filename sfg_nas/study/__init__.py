@@ -7,6 +7,7 @@ from sfg_nas.study.names import known_names, read_study
 from sfg_nas.study.own import BackboneFactory, OwnBackbone
 from sfg_nas.study.progress import Progress, ProgressCallback
 from sfg_nas.study.ray_workers import Cluster
+from sfg_nas.study.redistill import redistill
 from sfg_nas.study.references import References
 from sfg_nas.study.retrain import retrain
 from sfg_nas.study.run import Run, Trial
@@ -39,6 +40,7 @@ __all__ = [
     "locked",
     "paired_differences",
     "read_study",
+    "redistill",
     "retrain",
     "search",
     "slice_views",

@@ -58,6 +58,11 @@ class TrialFiles:
         return self.root / "network.safetensors"
 
     @property
+    def norms(self) -> Path:
+        """Return the norms' statistics as the search left them, before they were recalibrated."""
+        return self.root / "norms.safetensors"
+
+    @property
     def ledger(self) -> Path:
         """Return the scores of each step on validation."""
         return self.root / "ledger.json"
@@ -66,6 +71,10 @@ class TrialFiles:
     def checkpoint(self) -> Path:
         """Return the file that is there while the trial runs."""
         return self.root / "checkpoint.safetensors"
+
+    def distilled(self, label: str) -> TrialFiles:
+        """Return the files of another choice of an allocation from the same supernet."""
+        return TrialFiles(self.root / "distilled" / label)
 
     def is_ended(self) -> bool:
         """Return whether the trial's state is here and says that it ended."""

@@ -11,8 +11,10 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from sfg_nas.allocation import Allocation
 from sfg_nas.errors import ArchitectureError, explain
 from sfg_nas.sharing import Supernet
 from sfg_nas.study.layout import TrialFiles
@@ -120,3 +122,41 @@ def _array(content: bytes) -> NDArray[np.float32]:
     if not np.isfinite(values).all() or (values < 0).any() or (values > 1 + 1e-4).any():
         raise ValueError("numbers that are no probabilities")
     return np.array(values)
+
+
+def probability_frame(number: int, files: TrialFiles) -> pd.DataFrame:
+    """Return a trial's probabilities, one row per epoch (0 is the start), layer, filter and group.
+
+    Args:
+        number: The trial's.
+        files: Its files.
+
+    Raises:
+        ArchitectureError: If a file is damaged.
+    """
+    frames = []
+    names = None
+    for layer, values in read_probabilities(files.probabilities).items():
+        epochs, filters, groups = np.indices(values.shape)
+        if names is None:
+            names = _group_names(files, values.shape[2])
+        frames.append(
+            pd.DataFrame(
+                {
+                    "trial": number,
+                    "epoch": epochs.ravel(),
+                    "layer": layer,
+                    "filter": filters.ravel(),
+                    "group": np.asarray(names, dtype=object)[groups.ravel()],
+                    "p": values.ravel(),
+                }
+            )
+        )
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def _group_names(files: TrialFiles, count: int) -> list[str]:
+    """Return the groups' names, known once there is an allocation, else their numbers."""
+    if files.allocation.exists():
+        return list(Allocation.load(files.allocation).groups.names)
+    return [str(index) for index in range(count)]

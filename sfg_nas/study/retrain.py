@@ -20,7 +20,7 @@ from sfg_nas.study.layout import RunFiles, locked
 from sfg_nas.study.own import OwnBackbone
 from sfg_nas.study.progress import Progress, ProgressCallback, silent
 from sfg_nas.study.provenance import begin_run
-from sfg_nas.study.references import macs_of
+from sfg_nas.study.references import load_references, macs_of
 from sfg_nas.study.retrain_entries import FOUND, Entry, make_entries, variant_folders
 from sfg_nas.study.run import Run, Trial, retrained_rows
 from sfg_nas.study.settings import training_settings
@@ -269,11 +269,13 @@ def _conclude(
     write_text(files.retrained / "table.csv", table.to_csv())
     paired = paired_differences(chosen, study.tasks, method=found.method)
     write_text(files.retrained / "paired.csv", paired.to_csv(index=False))
-    _note_in_ledgers(files, chosen, found, trial)
+    _note_in_ledgers(study, files, chosen, found, trial)
     return table
 
 
-def _note_in_ledgers(files: RunFiles, rows: pd.DataFrame, found: Entry, own: Trial | None) -> None:
+def _note_in_ledgers(
+    study: Study, files: RunFiles, rows: pd.DataFrame, found: Entry, own: Trial | None
+) -> None:
     """Add the mean validation scores of what was found from scratch to the ledgers of all trials that found it.
 
     As long as a trial's architecture was not trained from scratch, its ledger has the variant's scores.
@@ -281,12 +283,15 @@ def _note_in_ledgers(files: RunFiles, rows: pd.DataFrame, found: Entry, own: Tri
     columns = [name for name in rows.columns if name.startswith("validation/")]
     scratch = rows[rows["method"] == FOUND]
     variant = rows[rows["method"] == found.method]
-    for trial in Run.load(files.root).complete:
+    references = load_references(files)
+    for trial in Run.load(files.root).choices:
         mine = scratch[scratch["name"] == trial.architecture.hash]
-        if mine.empty and own is not None and trial.number == own.number:
+        if mine.empty and own is not None and trial.files.root == own.files.root:
             mine = variant
         if not mine.empty:
             values = {
                 name.removeprefix("validation/"): float(mine[name].mean()) for name in columns
             }
+            if references is not None:
+                values["delta"] = references.delta(values, study.tasks)
             write_json(trial.files.ledger, replace(trial.ledger, retrained=values).to_json())

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Self, cast
 
-import numpy as np
 import pandas as pd
 
 from sfg_nas.allocation import Allocation
@@ -19,7 +18,7 @@ from sfg_nas.files import read_text
 from sfg_nas.search_space import Candidate
 from sfg_nas.study.layout import RunFiles, TrialFiles
 from sfg_nas.study.provenance import stored_study
-from sfg_nas.study.recorder import read_probabilities
+from sfg_nas.study.recorder import probability_frame
 from sfg_nas.study.references import References, load_references
 from sfg_nas.study.stored import read_metrics, read_state
 from sfg_nas.study.trial import Ledger
@@ -67,6 +66,18 @@ class Trial:
             ArchitectureError: If the file is missing or damaged.
         """
         return Architecture.load(self.files.architecture)
+
+    @property
+    def distilled(self) -> list[Trial]:
+        """Return this trial under each other choice that was made from its supernet, by name."""
+        folders = sorted(self.files.distilled("").root.glob("*"))
+        files = [TrialFiles(folder) for folder in folders]
+        return [replace(self, files=item) for item in files if item.ledger.is_file()]
+
+    @property
+    def choice(self) -> str:
+        """Return how the allocation of a complete trial was chosen, such as `layers-argmax`."""
+        return str(self.ledger.choice.get("label", "filters-argmax"))
 
     @property
     def delta(self) -> float:
@@ -144,6 +155,11 @@ class Run:
     def complete(self) -> list[Trial]:
         """Return the complete trials by number."""
         return [trial for trial in self.all if trial.state == "complete"]
+
+    @property
+    def choices(self) -> list[Trial]:
+        """Return the complete trials, each followed by itself under the other choices that were made."""
+        return [choice for trial in self.complete for choice in (trial, *trial.distilled)]
 
     @property
     def best(self) -> Trial:
@@ -237,11 +253,18 @@ class Run:
             trials: Numbers of trials, or None for all.
         """
         frames = [
-            _probability_frame(trial)
+            probability_frame(trial.number, trial.files)
             for trial in self.all
             if (trials is None or trial.number in trials) and trial.files.probabilities.exists()
         ]
         return _leading("trial", frames)
+
+    def ledgers(self) -> pd.DataFrame:
+        """Return one row per trial, choice of an allocation and step of its ledger, with the metrics on validation.
+
+        The steps are `relaxed`, `sampled`, `hard`, `recalibrated`, `fixed` and, where it was retrained, `retrained`.
+        """
+        return pd.DataFrame([row for trial in self.choices for row in _ledger_rows(trial)])
 
     def retrained(self) -> pd.DataFrame:
         """Return one row per retrained network and control: method, name, seed, costs and metrics."""
@@ -268,30 +291,10 @@ def _leading(column: str, frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return joined[[column, *[name for name in joined.columns if name != column]]]
 
 
-def _probability_frame(trial: Trial) -> pd.DataFrame:
-    frames = []
-    names = None
-    for layer, values in read_probabilities(trial.files.probabilities).items():
-        epochs, filters, groups = np.indices(values.shape)
-        if names is None:
-            names = _group_names(trial, values.shape[2])
-        frames.append(
-            pd.DataFrame(
-                {
-                    "trial": trial.number,
-                    "epoch": epochs.ravel(),
-                    "layer": layer,
-                    "filter": filters.ravel(),
-                    "group": np.asarray(names, dtype=object)[groups.ravel()],
-                    "p": values.ravel(),
-                }
-            )
-        )
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
-
-
-def _group_names(trial: Trial, count: int) -> list[str]:
-    """Return the groups' names, known once there is an allocation, else their numbers."""
-    if trial.files.allocation.exists():
-        return list(trial.allocation.groups.names)
-    return [str(index) for index in range(count)]
+def _ledger_rows(trial: Trial) -> list[dict[str, object]]:
+    ledger = trial.ledger
+    start = {"trial": trial.number, "choice": trial.choice}
+    costs = {"macs": ledger.macs, "params": ledger.params}
+    retrained = {} if ledger.retrained is None else {"retrained": ledger.retrained}
+    steps = (ledger.steps | retrained).items()
+    return [{**start, "step": step, **costs, **values} for step, values in steps]

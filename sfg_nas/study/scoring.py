@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from sfg_nas.allocation import Allocation
 from sfg_nas.architecture import Architecture
+from sfg_nas.config import DistillConfig
 from sfg_nas.data import DataBundle, Examples
 from sfg_nas.errors import ArchitectureError, TrainingError, explain
-from sfg_nas.fixed import FixedNetwork, build_network, distill
+from sfg_nas.fixed import FixedNetwork, Stopwatch, build_network, choose, distill
 from sfg_nas.sharing import Supernet
 from sfg_nas.tasks import Task
 from sfg_nas.training import (
@@ -30,6 +31,10 @@ EPOCH_BATCHES = 8
 """Training batches that the norms are recalibrated on for an epoch's validation score."""
 TOLERANCE = 1e-3
 """Greatest difference, relative to the spread of the outputs, between the hard supernet and the fixed network."""
+
+
+ARGMAX = DistillConfig()
+"""The most probable group of every filter."""
 
 
 class _Sampled(nn.Module):
@@ -51,10 +56,11 @@ class Hardened:
     """What a trained supernet became.
 
     Attributes:
-        allocation: The most probable group of every filter.
+        allocation: One group for every filter.
         architecture: Distilled from it.
         network: The fixed network, with the supernet's weights.
         steps: Metrics on validation: `relaxed`, `sampled`, `hard` (norms as trained), `recalibrated`, `fixed`.
+        choice: How the allocation was chosen: rule, score and bound, and what was measured for it.
         difference: Greatest difference between the outputs of the last two, relative to the outputs' spread.
     """
 
@@ -62,11 +68,18 @@ class Hardened:
     architecture: Architecture
     network: FixedNetwork
     steps: dict[str, dict[str, float]]
+    choice: dict[str, object]
     difference: float
 
 
 def harden_and_score(
-    supernet: Supernet, data: DataBundle, *, batch_size: int, seed: int
+    supernet: Supernet,
+    data: DataBundle,
+    *,
+    batch_size: int,
+    seed: int,
+    how: DistillConfig = ARGMAX,
+    before: Mapping[str, dict[str, float]] | None = None,
 ) -> Hardened:
     """Harden a supernet in place, recalibrate its norms, distil it, and score each step on validation.
 
@@ -75,17 +88,20 @@ def harden_and_score(
         data: The data set; its test part stays closed.
         batch_size: Of the recalibration.
         seed: Of the order of the recalibration's images.
+        how: By what rule the allocation is chosen.
+        before: The scores before hardening, where they are known already.
 
     Raises:
+        ConfigError: If nothing fits the budget.
         TrainingError: If an output is not finite, or the fixed network does not equal the hard supernet.
         ArchitectureError: If the allocation leaves a task without a path from the image.
     """
     validation, tasks = data.validation, data.tasks
-    steps = {
-        "relaxed": evaluate(supernet, validation, tasks),
-        "sampled": evaluate(_Sampled(supernet, tasks), validation, tasks),
-    }
-    allocation = supernet.allocation()
+    steps = dict(before or {})
+    if not steps:
+        steps["relaxed"] = evaluate(supernet, validation, tasks)
+        steps["sampled"] = evaluate(_Sampled(supernet, tasks), validation, tasks)
+    allocation, choice = chosen(supernet, how)
     supernet.harden(allocation)
     steps["hard"] = evaluate(supernet, validation, tasks)
     recalibrate_norms(supernet, data.train, batch_size=batch_size, seed=seed)
@@ -103,7 +119,39 @@ def harden_and_score(
                 do="report this backbone; it is a defect of the distillation",
             )
         )
-    return Hardened(allocation, architecture, network, steps, difference)
+    return Hardened(allocation, architecture, network, steps, choice, difference)
+
+
+def chosen(supernet: Supernet, how: DistillConfig) -> tuple[Allocation, dict[str, object]]:
+    """Return the allocation that a rule chooses, and the record of the choice.
+
+    Args:
+        supernet: Relaxed.
+        how: The rule.
+
+    Raises:
+        ConfigError: If nothing fits the budget, or the groups do not fit the rule.
+    """
+    device = supernet.assignments.filter_logits.device
+    clock = Stopwatch(device=str(device))
+    found = choose(
+        supernet,
+        how.rule,
+        threshold=0.5 if how.threshold is None else how.threshold,
+        budget=how.budget,
+        cost=how.unit,
+        granularity=how.granularity,
+        clock=clock,
+    )
+    record: dict[str, object] = {
+        "label": how.label,
+        **how.model_dump(),
+        "score": found.score,
+        "bound": found.bound,
+    }
+    if clock.record:
+        record["measured"] = dict(clock.to_json())
+    return found.allocation, record
 
 
 def _difference(
@@ -125,7 +173,12 @@ def _difference(
 
 
 def score_epoch(
-    supernet: Supernet, data: DataBundle, *, batch_size: int, seed: int
+    supernet: Supernet,
+    data: DataBundle,
+    *,
+    batch_size: int,
+    seed: int,
+    how: DistillConfig = ARGMAX,
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Return the validation metrics that the supernet would have if it were hardened now, and its costs.
 
@@ -138,9 +191,12 @@ def score_epoch(
         data: The data set.
         batch_size: Of the recalibration.
         seed: Of the order of the recalibration's images.
+        how: By what rule the allocation is chosen; a measured budget counts at the end only.
     """
     norms = norm_state(supernet)
-    supernet.harden(supernet.allocation())
+    if how.unit == "microseconds":
+        how = DistillConfig(granularity=how.granularity)
+    supernet.harden(chosen(supernet, how)[0])
     try:
         recalibrate_norms(
             supernet, data.train, batch_size=batch_size, batches=EPOCH_BATCHES, seed=seed

@@ -117,8 +117,9 @@ def read_ledger(path: Path) -> dict[str, object]:
             "difference": is_number,
             "seconds": is_number,
             "retrained": lambda value: value is None or are_numbers(value),
+            "choice": lambda value: isinstance(value, dict),
         },
-        optional=("retrained",),
+        optional=("retrained", "choice"),
     )
 
 

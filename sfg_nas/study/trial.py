@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sfg_nas.config import StudyConfig
 from sfg_nas.sharing import Supernet
@@ -21,11 +21,13 @@ from sfg_nas.training import (
     derive_seed,
     fit,
     make_fabric,
+    norm_state,
     save_module,
     weighted,
+    write_atomically,
     write_json,
 )
-from sfg_nas.weights import save_weights
+from sfg_nas.weights import save_weights, write_tensors
 
 RECALIBRATION_BATCH = 256
 
@@ -44,6 +46,7 @@ class Ledger:
         relative_macs: Its MACs over those of hard sharing with the study's own backbone.
         difference: Between the outputs of the hard supernet and the fixed network.
         seconds: Time of training and scoring, over all sittings.
+        choice: Rule, granularity and bound by which the allocation was chosen, and the times measured for it.
         retrained: Mean metrics of the retrained network on validation, or None as long as it is not retrained.
     """
 
@@ -54,6 +57,7 @@ class Ledger:
     difference: float
     seconds: float
     retrained: dict[str, float] | None = None
+    choice: dict[str, object] = field(default_factory=dict)
 
     @property
     def delta(self) -> float:
@@ -108,10 +112,16 @@ def run_trial(
     supernet = study.make_supernet(config, seed=seed)
     history = _train(study, config, files, supernet, seed, references, device, on_epoch)
     start = time.perf_counter()
+    write_atomically(files.norms, lambda part: write_tensors(part, norm_state(supernet), {}))
     hardened = harden_and_score(
-        supernet, study.data, batch_size=RECALIBRATION_BATCH, seed=derive_seed(seed, "norms")
+        supernet,
+        study.data,
+        batch_size=RECALIBRATION_BATCH,
+        seed=derive_seed(seed, "norms"),
+        how=config.distill,
     )
-    return _write(study, files, supernet, hardened, references, history, start)
+    trained = sum(row["seconds"] for row in history.rows)
+    return write_hardened(study, files, supernet, hardened, references, start=start - trained)
 
 
 def _train(
@@ -140,7 +150,11 @@ def _train(
 
     def validate() -> dict[str, float]:
         values, costs = score_epoch(
-            supernet, data, batch_size=RECALIBRATION_BATCH, seed=derive_seed(seed, "norms")
+            supernet,
+            data,
+            batch_size=RECALIBRATION_BATCH,
+            seed=derive_seed(seed, "norms"),
+            how=config.distill,
         )
         row = {f"validation/{name}": value for name, value in values.items()}
         return row | costs | {"score": references.delta(values, study.tasks)}
@@ -161,15 +175,25 @@ def _train(
     )
 
 
-def _write(
+def write_hardened(
     study: Study,
     files: TrialFiles,
     supernet: Supernet,
     hardened: Hardened,
     references: References,
-    history: History,
+    *,
     start: float,
 ) -> Ledger:
+    """Write what a supernet became, the ledger last, and return the ledger.
+
+    Args:
+        study: The study.
+        files: Where it goes.
+        supernet: Hardened, with recalibrated norms.
+        hardened: From `harden_and_score`.
+        references: What Δ is measured against.
+        start: When the work began, by `time.perf_counter`.
+    """
     steps = {
         step: values | {"delta": references.delta(values, study.tasks)}
         for step, values in hardened.steps.items()
@@ -179,14 +203,14 @@ def _write(
     architecture.save(files.architecture)
     save_module(files.supernet, supernet)
     save_weights(files.network, hardened.network)
-    trained = sum(row["seconds"] for row in history.rows)
     ledger = Ledger(
         steps=steps,
         macs=architecture.macs,
         params=architecture.params,
         relative_macs=architecture.macs / references.hard_sharing_macs,
         difference=hardened.difference,
-        seconds=trained + time.perf_counter() - start,
+        seconds=time.perf_counter() - start,
+        choice=hardened.choice,
     )
     write_json(files.ledger, ledger.to_json())
     return ledger
