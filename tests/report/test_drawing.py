@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from itertools import combinations
 
 import pytest
 from matplotlib._pylab_helpers import Gcf
@@ -11,8 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from sfg_nas.architecture import Architecture
+from sfg_nas.fixed import distill
 from sfg_nas.report.drawing import draw_architecture
 from sfg_nas.report.palette import ALL, PAPER, TASK_COLOURS
+from sfg_nas.sharing import random_allocation
+from tests.conversions import pair
 from tests.report.samples import Counts, sample, two_tasks
 
 
@@ -73,6 +77,28 @@ def test_every_text_is_inside_the_figure(make: Callable[[], Architecture], kind:
         assert box.x1 <= page.x1, text.get_text()
         assert page.y0 <= box.y0, text.get_text()
         assert box.y1 <= page.y1, text.get_text()
+
+
+def residual() -> Architecture:
+    supernet = pair("resnet", 2, "specialists").connections
+    return distill(supernet, random_allocation(supernet, 1))
+
+
+@pytest.mark.parametrize("make", [two_tasks, lattice, fifty, residual])
+def test_no_two_texts_overlap(make: Callable[[], Architecture]) -> None:
+    figure = draw_architecture(make())
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    written = [*figure.axes[0].texts, *figure.legends[0].get_texts()]
+    boxes = [(t.get_text(), t.get_window_extent(renderer)) for t in written if t.get_text()]
+    assert len(boxes) > 10
+    smallest = min(text.get_fontsize() for text in written)
+    assert smallest >= 5.5
+    for (one, a), (other, b) in combinations(boxes, 2):
+        wide = min(a.x1, b.x1) - max(a.x0, b.x0)
+        tall = min(a.y1, b.y1) - max(a.y0, b.y0)
+        assert wide <= 1.0 or tall <= 1.0, f"{one!r} and {other!r}"
 
 
 def test_a_long_network_is_folded() -> None:
