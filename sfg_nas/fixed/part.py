@@ -14,6 +14,7 @@ from sfg_nas.architecture import Parameter, parameter
 from sfg_nas.errors import ConversionError, explain
 from sfg_nas.groups import Groups
 from sfg_nas.operations import Kind
+from sfg_nas.sharing.cost import affine_axis
 from sfg_nas.sharing.traced import BATCH, TracedOp, is_kind
 from sfg_nas.sharing.units import Layout
 from sfg_nas.sharing.wiring import Wiring
@@ -152,14 +153,7 @@ class Part:
     def _static_axis(self, argument: str) -> int | None:
         """Return the axis of a static tensor that follows the channels, None if none does."""
         value = self.divider.statics[self.op.statics[argument]]
-        if is_kind(self.op, Kind.CHANNEL_NORM):
-            return 0
-        if self.axis is None or value.dim() == 0:
-            return None
-        if self.op.operation == "prelu":
-            return 0 if len(value) > 1 else None
-        axis = self.axis - (len(self.op.shape) - value.dim())
-        return axis if axis >= 0 and value.shape[axis] > 1 else None
+        return affine_axis(self.op, argument, self.axis, value)
 
     def static(self, argument: str, axis: int | None) -> Parameter:
         """Return the record of one static tensor, cut to the channels of this part."""

@@ -39,3 +39,9 @@ class TableHolder:
             return self.tables
         table = self.assignments.current(sample=False)
         return table, table @ self.reads.to(table)
+
+
+def gate_of(task: int, rows: Tensor, groups: Groups) -> Tensor:
+    """Return how much a task's head may read of each channel `[C]` with masks `[C, E]`."""
+    reads = torch.from_numpy(groups.reads[groups.owner_of_head(task)])
+    return rows @ reads.to(rows)

@@ -12,9 +12,9 @@ from sfg_nas.allocation import Allocation
 from sfg_nas.errors import ConfigError, explain
 from sfg_nas.groups import Groups
 from sfg_nas.sharing.assignments import Assignments
-from sfg_nas.sharing.cost import ExpectedCost
+from sfg_nas.sharing.cost import ExpectedCost, macs_of, params_of
 from sfg_nas.sharing.guard import Careful, all_finite, times
-from sfg_nas.sharing.holder import TableHolder
+from sfg_nas.sharing.holder import TableHolder, gate_of
 from sfg_nas.sharing.install import install_masks
 from sfg_nas.sharing.names import masked_targets, plain_name, stored_name
 from sfg_nas.sharing.prediction import Predictions, passes
@@ -60,7 +60,8 @@ class Supernet(nn.Module):
         self.relaxation = relaxation
         self.preset = preset
         self._holder = TableHolder(assignments, wiring.groups)
-        self._cost = ExpectedCost(wiring)
+        self._cost = ExpectedCost(macs_of(wiring), wiring.groups)
+        self._params: ExpectedCost | None = None
         self._streams: StreamRunner | None = None
         if relaxation == "streams":
             self._streams = StreamRunner(network, wiring)
@@ -239,22 +240,37 @@ class Supernet(nn.Module):
                 terms.append(state[stored_name(target, state)].square().sum())
         if not terms:
             return self.assignments.filter_logits.new_zeros(())
-        return (
-            0.5 * torch.stack(terms).mean() if self.preset.mean_terms else torch.stack(terms).sum()
-        )
+        found = torch.stack(terms)
+        return 0.5 * found.mean() if self.preset.mean_terms else found.sum()
 
-    def expected_macs(self) -> Tensor:
-        """Return E[MACs] per example under the probabilities, a differentiable scalar."""
-        return self._cost(self.assignments.table(self.assignments.probabilities()))
+    def expected_macs(self, task: str | None = None) -> Tensor:
+        """Return E[MACs] per example under the probabilities, a differentiable scalar.
+
+        Args:
+            task: A task that alone is wanted; None for all together.
+        """
+        return self._expected(self._cost, task)
+
+    def expected_params(self, task: str | None = None) -> Tensor:
+        """Return E[parameters], as `expected_macs` does."""
+        if self._params is None:
+            names = dict(self.network.named_parameters())
+            prices = params_of(self.wiring, self.static_values(), names)
+            self._params = ExpectedCost(prices, self.groups)
+        return self._expected(self._params, task)
+
+    def _expected(self, cost: ExpectedCost, task: str | None) -> Tensor:
+        index = None if task is None else self.tasks.index(task)
+        return cost(self.assignments.table(self.assignments.probabilities()), index)
 
     def expected_cost(self) -> Tensor:
         """Return E[MACs] / MACs(all shared), a differentiable scalar."""
-        return self.expected_macs() / self._cost.shared_macs
+        return self.expected_macs() / self._cost.shared
 
     @property
     def shared_macs(self) -> int:
         """MACs per example when everything is shared."""
-        return self._cost.shared_macs
+        return self._cost.shared
 
     def generator_state(self) -> Tensor:
         """Return the state of the mask noise `[2]` for a checkpoint: seed and draws so far."""
@@ -283,9 +299,3 @@ class Supernet(nn.Module):
         if self._streams is not None:
             values.update(self._streams.norm_values(self._table("hard")))
         return values
-
-
-def gate_of(task: int, rows: Tensor, groups: Groups) -> Tensor:
-    """Return how much a task's head may read of each channel `[C]` with masks `[C, E]`."""
-    reads = torch.from_numpy(groups.reads[groups.owner_of_head(task)])
-    return rows @ reads.to(rows)

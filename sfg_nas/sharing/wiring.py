@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from sfg_nas.allocation import Allocation
 from sfg_nas.errors import ArchitectureError, explain
 from sfg_nas.groups import Groups
 from sfg_nas.operations import Kind, vocabulary
+from sfg_nas.operations_shapes import product_macs
 from sfg_nas.sharing.channels import ChannelMap
 from sfg_nas.sharing.traced import BATCH, TracedNetwork, TracedOp, is_kind
 from sfg_nas.sharing.units import SEARCHABLE, Layout
@@ -61,7 +62,7 @@ class Wiring:
         rows: Operation to `(axis, rows)`: the channel axis of its output and the table row of each
             position along it. Absent where labels vary along several axes (inside a shuffle).
         gated: Heads that read features in which forbidden channels are zero.
-        mixing_macs: MACs per example of products of activations, whose channels are all tied.
+        mixing: MACs per example of each product of activations, whose channels are all tied.
     """
 
     network: TracedNetwork
@@ -71,7 +72,12 @@ class Wiring:
     reading: tuple[ReadingLayer, ...]
     rows: Mapping[str, tuple[int | None, Tensor]]
     gated: frozenset[int]
-    mixing_macs: int = 0
+    mixing: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def mixing_macs(self) -> int:
+        """MACs per example of all products of activations."""
+        return sum(self.mixing.values())
 
     def op(self, name: str) -> TracedOp:
         """Return the operation of a name."""
@@ -130,7 +136,8 @@ def wire(channels: ChannelMap, groups: Groups, weights: Mapping[str, Tensor]) ->
     # a layer with filters tied to the image belongs to all tasks: nothing to search there
     layers = {name: r for name, r in layers.items() if bool((r < variables).all())}
     reading = tuple(_reading_layer(channels, key, weights[key], row_of) for key in channels.weights)
-    mixing = sum(_mixing_macs(channels, op) for op in channels.network.ops)
+    macs = {op.name: _mixing_macs(channels, op) for op in channels.network.ops}
+    mixing = {name: count for name, count in macs.items() if count}
     return Wiring(
         channels.network, groups, variables, layers, reading, rows, channels.gated, mixing
     )
@@ -204,13 +211,14 @@ def _positions(channels: ChannelMap, op: TracedOp, transposed: bool, linear: boo
 
 
 def _mixing_macs(channels: ChannelMap, op: TracedOp) -> int:
-    """Return the MACs per example of a matrix product of activations, else 0."""
-    if op.operation not in ("matmul", "bmm", "mm"):
+    """Return the MACs per example of a product of activations (attention too), else 0."""
+    if not is_kind(op, Kind.MIX):
         return 0
-    first = next((channels.layouts[s].shape for s in op.operands.get("self", ())), None)
-    if first is None:
-        return 0
-    return math.prod(op.shape) * first[-1] // BATCH
+    shapes = {k: [channels.layouts[s].shape for s in names] for k, names in op.operands.items()}
+    if not op.statics:
+        return product_macs(op.operation, shapes, op.settings) // BATCH
+    first = next(iter(shapes.get("self", ())), None)
+    return math.prod(op.shape) * first[-1] // BATCH if first is not None else 0
 
 
 def _run_length(rows: Tensor) -> int:

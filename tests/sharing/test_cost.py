@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from sfg_nas.cost import count_macs
+from sfg_nas.backbones import build_backbone
+from sfg_nas.cost import count_macs, count_params
 from sfg_nas.fixed import build_network, distill
-from sfg_nas.sharing import Supernet, convert
+from sfg_nas.sharing import Supernet, convert, random_allocation
 from tests.conversions import everything_shared, pair
 from tests.networks import make
 
@@ -55,6 +56,78 @@ def test_expectation_is_the_mean_over_hard_draws(name: str) -> None:
     error = statistics.stdev(counts) / len(counts) ** 0.5
     assert abs(mean - expected) < max(0.01 * expected, 3 * error)
     assert error < 0.01 * expected
+
+
+COSTS = ("macs", "params")
+
+
+@pytest.mark.parametrize(("kind", "count"), [("vgg11", 300), ("resnet10", 100)])
+def test_expectations_are_the_mean_cost_of_networks_drawn(kind: str, count: int) -> None:
+    """MACs and parameters, in total and of each task alone, of the very networks that are built."""
+    torch.manual_seed(0)
+    backbone = build_backbone(kind, in_channels=3, width=0.25, depth=3, image_size=16)
+    x = torch.rand(2, 3, 16, 16)
+    wide = backbone(x).shape[1]
+    heads = {
+        t: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(wide, 2)) for t in "ab"
+    }
+    supernet = convert(backbone, heads, x, start="dirichlet", seed=5)
+    relaxed = supernet.assignments.probabilities().detach()
+    generator = torch.Generator().manual_seed(1)
+    draws = torch.multinomial(relaxed, count, replacement=True, generator=generator).T
+    whole = [distill(supernet, supernet.wiring.allocation(draw)) for draw in draws]
+    for task in (None, *supernet.tasks):
+        built = whole if task is None else [architecture.only(task) for architecture in whole]
+        for cost in COSTS:
+            mean = statistics.mean(float(getattr(architecture, cost)) for architecture in built)
+            expected = getattr(supernet, f"expected_{cost}")(task)
+            assert float(expected.detach()) == pytest.approx(mean, rel=0.01), (task, cost)
+            (slope,) = torch.autograd.grad(expected, [supernet.assignments.filter_logits])
+            assert bool((slope.abs().sum(1) > 0).all())
+
+
+@pytest.mark.parametrize("name", ["vgg", "resnet", "unet", "grouped", "convnext"])
+def test_a_certain_allocation_has_the_cost_of_its_network(name: str) -> None:
+    sample = make(name, tasks=2, groups="specialists")
+    supernet = convert(sample.backbone, sample.heads, sample.x, seed=5)
+    for allocation in (everything_shared(supernet), random_allocation(supernet, 1)):
+        chosen = supernet.wiring.variables_of(allocation)
+        with torch.no_grad():
+            logits = supernet.assignments.filter_logits
+            logits.fill_(-60.0)
+            logits[torch.arange(len(chosen)), chosen] = 60.0
+        architecture = distill(supernet, allocation)
+        for task in (None, *supernet.tasks):
+            part = architecture if task is None else architecture.only(task)
+            network = build_network(part)
+            assert part.macs == count_macs(network, sample.x)
+            assert part.params == count_params(network)
+            with torch.no_grad():
+                macs = float(supernet.double().expected_macs(task))
+                params = float(supernet.expected_params(task))
+            assert macs == pytest.approx(part.macs)
+            assert params == pytest.approx(part.params)
+
+
+def test_fused_attention_costs_what_torch_counts() -> None:
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.mix = nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 24, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.stem(x).relu()
+            q, k, v = self.mix(x).flatten(2).transpose(1, 2).chunk(3, 2)
+            y = nn.functional.scaled_dot_product_attention(q, k, v)
+            return x + y.transpose(1, 2).reshape(x.shape)
+
+    x = torch.randn(2, 3, 8, 8)
+    heads = {t: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2)) for t in "ab"}
+    supernet = convert(Attention(), heads, x)
+    architecture = distill(supernet, everything_shared(supernet))
+    plain = count_macs(build_network(architecture), x)
+    assert supernet.wiring.mixing_macs == 2 * 16 * 16 * 8
+    assert supernet.shared_macs == architecture.macs == plain
 
 
 @pytest.mark.parametrize("name", ["vgg", "resnet", "unet", "transposed", "separable", "3d", "glu"])
