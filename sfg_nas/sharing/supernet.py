@@ -222,9 +222,8 @@ class Supernet(nn.Module):
 
     def entropy(self) -> Tensor:
         """Return the sum of H(p) over layers and filters in nats (a preset: of the layers' means)."""
-        rows = self.assignments.entropy()
+        rows, means = self.assignments.entropy(), self.preset.mean_terms
         per_layer = [rows[r] for r in self.wiring.layers.values()]
-        means = self.preset.mean_terms
         return torch.stack([h.mean() if means else h.sum() for h in per_layer]).sum()
 
     def weight_penalty(self) -> Tensor:
