@@ -219,7 +219,7 @@ def _resolutions(supernet: Supernet) -> dict[str, object]:
 def _scores(supernet: Supernet) -> NDArray[np.float64]:
     """Return the log-probability of each group for each variable `[V, G]`."""
     with torch.no_grad():
-        p = supernet.assignments.probabilities().double().cpu().numpy()
+        p = supernet.assignments.probabilities().cpu().double().numpy()
     found: NDArray[np.float64] = np.log(np.maximum(p, _TINY))
     return found
 
