@@ -57,6 +57,7 @@ HOMES = {
 HEAVY = sorted(HOMES)
 # Tests of what has no module of its own.
 CROSS_CUTTING = {
+    "test_awkward",
     "test_conftest",
     "test_docs",
     "test_imports",

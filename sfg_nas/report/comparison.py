@@ -8,13 +8,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sfg_nas.errors import TrainingError, explain
 from sfg_nas.report.palette import FAINT, INK
+from sfg_nas.study import Run
 from sfg_nas.tasks import Task
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#000000")
 _MARKS = "os^Dv<>Pp*"
 FRONT_COLUMNS = ("method", "scale", "seed", "macs")
 """What `plot_comparison` needs beside `test/<metric>`."""
+TABLE, PAIRED = "compare.csv", "compare_paired.csv"
+DELTA = "Δ against single-task [%]"
 
 
 def plot_comparison(networks: pd.DataFrame, tasks: Sequence[Task]) -> Figure:
@@ -29,7 +33,58 @@ def plot_comparison(networks: pd.DataFrame, tasks: Sequence[Task]) -> Figure:
     """
     metrics = [(task.key, _label(task)) for task in tasks]
     if "test/delta" in networks.columns:
-        metrics.insert(0, ("delta", "Δ against single-task [%]"))
+        metrics.insert(0, ("delta", DELTA))
+    return _drawn(networks, metrics)
+
+
+def compared_frame(run: Run) -> pd.DataFrame:
+    """Return one row per network of a run's comparison, with its costs and `test/<metric>`; empty if there was none.
+
+    Args:
+        run: A run.
+
+    Raises:
+        TrainingError: If its `compare.csv` is damaged.
+    """
+    path = run.path / TABLE
+    if not path.is_file():
+        return pd.DataFrame(columns=[*FRONT_COLUMNS])
+    try:
+        long = pd.read_csv(path)
+        wide = long.pivot(index=["method", "scale", "seed"], columns="metric", values="test")
+        costs = long.groupby(["method", "scale", "seed"])[["macs"]].first()
+    except (ValueError, KeyError) as error:
+        rule, do = "the table that `sfg-nas compare` writes is needed", "call it again"
+        found = f"{type(error).__name__}: {error}"
+        raise TrainingError(explain(where=str(path), rule=rule, found=found, do=do)) from error
+    return costs.join(wide.add_prefix("test/")).reset_index()
+
+
+def plot_compared(run: Run) -> Figure:
+    """Return `plot_comparison` of what `sfg-nas compare` stored in a run: Δ and the metric of each task.
+
+    Args:
+        run: A run with a comparison.
+
+    Raises:
+        TrainingError: If there is none, or its tables are damaged.
+    """
+    networks = compared_frame(run)
+    if networks.empty:
+        rule, do = "a comparison is needed", f"sfg-nas compare {run.name}"
+        raise TrainingError(explain(where=str(run.path), rule=rule, found=f"no {TABLE}", do=do))
+    columns = map(str, networks.columns)
+    stored = [name.removeprefix("test/") for name in columns if name.startswith("test/")]
+    try:
+        asked = list(dict.fromkeys(pd.read_csv(run.path / PAIRED)["metric"].astype(str)))
+    except (OSError, ValueError, KeyError):
+        asked = []
+    metrics = [name for name in asked if name in stored] or stored
+    labels = {name: DELTA if name == "delta" else name.replace("/", ": ") for name in metrics}
+    return _drawn(networks, list(labels.items()))
+
+
+def _drawn(networks: pd.DataFrame, metrics: Sequence[tuple[str, str]]) -> Figure:
     methods = list(dict.fromkeys(networks["method"]))
     figure = Figure(figsize=(4.4 * len(metrics), 4.6), dpi=150, facecolor="white")
     panels = figure.subplots(1, len(metrics), squeeze=False)[0]

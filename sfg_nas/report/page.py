@@ -14,6 +14,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from sfg_nas.errors import SfgNasError
+from sfg_nas.report.comparison import TABLE, compared_frame, plot_compared
 from sfg_nas.report.figures import FIGURES, RunFigure
 from sfg_nas.report.svg import inline_svg
 from sfg_nas.report.table import is_error, metric_title
@@ -29,6 +30,11 @@ SECTIONS = (
     ("How they got there", ("trajectories", "entropy")),
 )
 """Headings of the page below the network, with the figures they hold."""
+
+COMPARED = (
+    "Every network of the comparison on the test part against its MACs: small points are seeds, large ones means of a "
+    "method; the line joins hard sharing at its widths."
+)
 
 STEPS = {
     "relaxed": "probabilities as weights",
@@ -77,6 +83,7 @@ def report_page(run: Run) -> str:
         tables=_tables(verdict),
         best=run.best if complete else None,
         network=_picture(run, "architecture") if complete else None,
+        comparison=_comparison(run),
         sections=[(t, [_picture(run, n) for n in names]) for t, names in SECTIONS]
         if complete
         else [],
@@ -89,9 +96,20 @@ def report_page(run: Run) -> str:
     )
 
 
+def _comparison(run: Run) -> Picture | None:
+    """Return the picture of what `compare` stored, if it did."""
+    if not (run.path / TABLE).is_file():
+        return None
+    return _shown(run, "comparison", RunFigure("Methods", COMPARED, plot_compared, compared_frame))
+
+
 def _picture(run: Run, name: str) -> Picture:
     entry = FIGURES[name]
     assert isinstance(entry, RunFigure)
+    return _shown(run, name, entry)
+
+
+def _shown(run: Run, name: str, entry: RunFigure) -> Picture:
     try:
         figure: Figure = entry.draw(run)
         svg = inline_svg(figure, name, f"{entry.title}. {entry.caption}")
@@ -170,9 +188,12 @@ def _ended(run: Run) -> list[tuple[int, str, str]]:
 def _commands(run: Run) -> list[str]:
     config = run.config
     data = "" if config.data.kind == "digits" else " --data-root DIR"
+    compared = (run.path / TABLE).is_file()
+    retrained = any(run.files.retrained.glob("*/*/metrics.json"))
     return [
         f"sfg-nas search study.yaml --runs NEW{data}",
-        f"sfg-nas retrain NEW/{run.name}{data}",
+        *[f"sfg-nas retrain NEW/{run.name}{data}"][: retrained or not compared],
+        *[f"sfg-nas compare study.yaml --runs NEW{data}"][:compared],
         f"sfg-nas report NEW/{run.name}",
     ]
 

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sfg_nas.errors import TrainingError
 from sfg_nas.report import page
+from sfg_nas.report.comparison import DELTA, plot_compared
 from sfg_nas.report.page import SECTIONS, report_page
 from sfg_nas.study import Run
 from tests.report.conftest import Small
@@ -191,3 +193,35 @@ def test_in_a_browser(browser: WebDriver, small_runs: Mapping[str, Small], tmp_p
         assert body == ink  # pictures follow the page
         colours.add(ink)
     assert len(colours) == 2
+
+
+def test_a_comparison_is_shown_with_all_its_points(
+    small_runs: Mapping[str, Small], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(next(iter(small_runs.values())).run.path, tmp_path / "run"))
+    rows = [
+        f"{method},own,{seed},{metric},{0.5 + 0.01 * seed},{macs}"
+        for method, macs in (("single-task", 200), ("hard-sharing", 100), ("found", 60))
+        for seed in range(3)
+        for metric in ("delta", "a/accuracy", "a/balanced_accuracy")
+    ]
+    table = folder / "compare.csv"
+    table.write_text("method,scale,seed,metric,test,macs\n" + "\n".join(rows) + "\n")
+    (folder / "compare_paired.csv").write_text("metric\ndelta\na/accuracy\n")
+    (folder / "compare.md").write_text(
+        "# x\n\n## Costs\n\n| method | MAE |\n| :- | -: |\n| found | **1.0 ± 0.1** |\n\n## Verdict\n\nNone.\n"
+    )
+    run = Run.load(folder)
+    figure = plot_compared(run)
+    assert [axes.get_ylabel() for axes in figure.axes] == [DELTA, "a: accuracy"]
+    assert sum(len(c.get_offsets()) for c in figure.axes[1].collections) == 9 + 3
+    text = report_page(run)
+    assert "<strong>1.0 ± 0.1</strong>" in text
+    assert "**" not in text
+    assert "small points are seeds" in text
+    assert "sfg-nas compare study.yaml" in text
+    table.write_text("method,scale\nx,own\n")
+    assert "This picture could not be drawn" in report_page(run)
+    table.unlink()
+    with pytest.raises(TrainingError, match="sfg-nas compare"):
+        plot_compared(run)
