@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from sfg_nas.errors import TrainingError, explain
 from sfg_nas.report.palette import FAINT, INK
@@ -127,6 +128,9 @@ def _panel(axes: Axes, networks: pd.DataFrame, metric: str, methods: Sequence[st
             edgecolor="white", label=method, zorder=3,
         )  # fmt: skip
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("MACs per image", fontsize=8.5, color=INK)
     axes.tick_params(labelsize=7.5, colors=INK)
     axes.spines[["top", "right"]].set_visible(False)
