@@ -39,8 +39,9 @@ def test_features_are_recorded_on_the_way(make_study: MakeStudy, tmp_path: Path)
     with torch.no_grad():
         whole, found = network(batch), network.features(batch, set(outputs.values()))
     assert found.keys() == set(outputs.values())
+    # The whole network folds its norms into the convolutions, so that the last digits differ.
     for task, node in outputs.items():
-        assert np.array_equal(whole[task].numpy(), found[node].numpy())
+        assert np.allclose(whole[task].numpy(), found[node].numpy(), atol=1e-5)
 
 
 def test_unknown_layers_and_lost_weights_are_refused(make_study: MakeStudy, tmp_path: Path) -> None:

@@ -76,7 +76,9 @@ def children() -> list[int]:
 def test_two_workers_share_the_trials_and_a_killed_one_is_replaced(
     make_study: Make, tmp_path: Path
 ) -> None:
-    study = make_study({"search.trials": 5, "training.epochs": 6})
+    # A slow rate, at which no task of so small a network loses its path: that would be a failed trial.
+    slow = {"training.allocation_learning_rate": 0.01}
+    study = make_study({"search.trials": 5, "training.epochs": 6} | slow)
     reports: list[Progress] = []
 
     def progress(report: Progress) -> None:
