@@ -40,7 +40,7 @@ class SliceView:
 
 
 def slice_views(network: nn.Module, study: Study, part: Examples) -> list[SliceView]:
-    """Return for each subject of a part the slice with the most voxels of organs, or the middle one.
+    """Return for each subject of a part the slice with the most organs (and of those voxels), or the middle one.
 
     Args:
         network: Trained on the study, in eval mode.
@@ -59,7 +59,7 @@ def slice_views(network: nn.Module, study: Study, part: Examples) -> list[SliceV
         classes = None if subject.labels is None else _classes(subject.labels, part.organs)
         place = subject.mr.shape[2] // 2
         if classes is not None and bool((classes > 0).any()):
-            place = int(np.argmax((classes > 0).sum((0, 1))))
+            place = _fullest(classes)
         body = np.asarray(subject.body[..., place])
         views.append(
             SliceView(
@@ -72,6 +72,13 @@ def slice_views(network: nn.Module, study: Study, part: Examples) -> list[SliceV
             )
         )
     return views
+
+
+def _fullest(classes: Plane) -> int:
+    """Return the slice with the most different organs, and of those the one with the most voxels of them."""
+    kinds = [len(np.unique(plane[plane > 0])) for plane in np.moveaxis(classes, 2, 0)]
+    voxels = (classes > 0).sum((0, 1))
+    return int(np.lexsort((voxels, kinds))[-1])
 
 
 def _classes(labels: Plane, organs: Mapping[str, int]) -> Plane:
