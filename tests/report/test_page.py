@@ -193,6 +193,10 @@ def test_in_a_browser(browser: WebDriver, small_runs: Mapping[str, Small], tmp_p
         assert body == ink  # pictures follow the page
         colours.add(ink)
     assert len(colours) == 2
+    size = {"width": 720, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 720
 
 
 def test_a_comparison_is_shown_with_all_its_points(
