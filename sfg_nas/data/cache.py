@@ -80,16 +80,20 @@ def decoded_photos(
         cache / key[:32],
         lambda folder: _read(folder, shape, key),
         lambda folder: _fill(folder, named, shape, key, progress),
+        what="decoded photos",
     )
 
 
-def kept(folder: Path, read: Callable[[Path], T | None], fill: Callable[[Path], None]) -> T:
+def kept(
+    folder: Path, read: Callable[[Path], T | None], fill: Callable[[Path], None], *, what: str
+) -> T:
     """Return what a folder of the cache holds, made the first time; other processes never see it half made.
 
     Args:
         folder: Named by the content.
         read: Gives what a folder holds, None if it is not there, damaged or another's.
         fill: Writes it into an empty folder.
+        what: For the message if that fails.
 
     Raises:
         DataError: If the cache cannot be written.
@@ -100,10 +104,10 @@ def kept(folder: Path, read: Callable[[Path], T | None], fill: Callable[[Path], 
     try:
         _write(folder, read, fill)
     except OSError as error:
-        raise _unusable(folder.parent, str(error)) from error
+        raise _unusable(folder.parent, what, str(error)) from error
     written = read(folder)
     if written is None:
-        raise _unusable(folder.parent, f"{folder.name} cannot be read back")
+        raise _unusable(folder.parent, what, f"{folder.name} cannot be read back")
     return written
 
 
@@ -196,11 +200,11 @@ def _decode(path: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.uint8], NDAr
     return fit_photo(image, shape[1:]), np.asarray(grey)
 
 
-def _unusable(cache: Path, found: str) -> DataError:
+def _unusable(cache: Path, what: str, found: str) -> DataError:
     return DataError(
         explain(
             where=str(cache),
-            rule="decoded photos are kept in this folder",
+            rule=f"{what} are kept in this folder",
             found=found,
             do="free some space or choose a folder that can be written",
         )

@@ -159,7 +159,7 @@ def stored_labels(
             raise _WrongLabelsError
 
     try:
-        return kept(cache / f"{key[:31]}l", read, fill), []
+        return kept(cache / f"{key[:31]}l", read, fill, what="label images"), []
     except _WrongLabelsError:
         return np.full(shape, np.nan, dtype=np.float32), troubles
 

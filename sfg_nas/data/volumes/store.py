@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sfg_nas.data.cache import kept
 from sfg_nas.data.content import content_key
 from sfg_nas.data.volumes.files import Affine
 from sfg_nas.data.volumes.prepare import PreparedSubject, prepare_subject
 from sfg_nas.data.volumes.subjects import SubjectFiles
-from sfg_nas.errors import DataError, explain
 
 _FORMAT = 1
 """Raised when the same files would be prepared in another way."""
@@ -62,18 +60,12 @@ def stored_subject(files: SubjectFiles, spacing: Sequence[float], cache: Path) -
     held = [path is not None for path in (files.mr, files.ct, files.labels)]
     key = hashlib.sha256(json.dumps([parts, held]).encode()).hexdigest()
     folder = cache / f"volumes-{key[:32]}"
-    found = _read(folder, files.name, key)
-    if found is not None:
-        return found
-    prepared = prepare_subject(files, spacing)
-    try:
-        _write(folder, prepared, key)
-    except OSError as error:
-        raise _unusable(cache, str(error)) from error
-    written = _read(folder, files.name, key)
-    if written is None:
-        raise _unusable(cache, f"{folder.name} cannot be read back")
-    return written
+    return kept(
+        folder,
+        lambda place: _read(place, files.name, key),
+        lambda place: _write(place, prepare_subject(files, spacing), key),
+        what="prepared volumes",
+    )
 
 
 def _read(folder: Path, name: str, key: str) -> StoredSubject | None:
@@ -98,38 +90,14 @@ def _read(folder: Path, name: str, key: str) -> StoredSubject | None:
 
 
 def _write(folder: Path, subject: PreparedSubject, key: str) -> None:
-    """Write into a folder of another name that takes its own when it is complete."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
-    try:
-        arrays = {
-            "mr": subject.mr.values,
-            "body": subject.mr.body,
-            "ct": subject.ct,
-            "labels": subject.labels,
-        }
-        held = {what: array for what, array in arrays.items() if array is not None}
-        for what, array in held.items():
-            np.save(partial / f"{what}.npy", array)
-        notes = {"key": key, "arrays": list(held), "affine": subject.mr.affine.tolist()}
-        (partial / "source.json").write_text(json.dumps(notes), encoding="utf-8")
-        if folder.exists():
-            shutil.rmtree(folder)
-        try:
-            partial.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # another process was faster; its cache is as good as this one
-                raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _unusable(cache: Path, found: str) -> DataError:
-    return DataError(
-        explain(
-            where=str(cache),
-            rule="prepared volumes are kept in this folder",
-            found=found,
-            do="free some space or choose a folder that can be written",
-        )
-    )
+    arrays = {
+        "mr": subject.mr.values,
+        "body": subject.mr.body,
+        "ct": subject.ct,
+        "labels": subject.labels,
+    }
+    held = {what: array for what, array in arrays.items() if array is not None}
+    for what, array in held.items():
+        np.save(folder / f"{what}.npy", array)
+    notes = {"key": key, "arrays": list(held), "affine": subject.mr.affine.tolist()}
+    (folder / "source.json").write_text(json.dumps(notes), encoding="utf-8")
