@@ -6,17 +6,18 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sfg_nas.tasks.classes import refuse_class_weights
 from sfg_nas.tasks.encoding import Encoding, Pixels
-from sfg_nas.tasks.heads import dense_head, spatial_of
+from sfg_nas.tasks.heads import spatial_of
 from sfg_nas.tasks.kind import Labels, TaskFields, WrongFieldError, WrongLabelError
+from sfg_nas.tasks.on_pixels import OnPixels
 from sfg_nas.tasks.pixels import numbers_of
 from sfg_nas.tasks.regression import Regression
 
 
-class DenseRegression(Regression):
+class DenseRegression(OnPixels, Regression):
     """A number in the task's unit at every pixel, NaN where it is missing.
 
     Outputs are `[N, 1, *spatial]` and targets `[N, *spatial]`. Where the task names regions (`classes`), targets are
@@ -25,7 +26,6 @@ class DenseRegression(Regression):
     """
 
     metrics = ("mae", "rmse")
-    dense = True
     pixel_keys = ("missing", "factor")
 
     def check(self, task: TaskFields) -> None:
@@ -35,12 +35,6 @@ class DenseRegression(Regression):
         if len(set(task.classes)) < len(task.classes):
             raise WrongFieldError("classes", "regions need different names", list(task.classes))
         refuse_class_weights(task)
-
-    def head(
-        self, task: TaskFields, features: torch.Size, image: Sequence[int] | None
-    ) -> nn.Module:
-        """Return a 1x1 convolution, enlarged to the image's size where the features are smaller."""
-        return dense_head(features, task.outputs, image)
 
     def target_shape(self, task: TaskFields, image: Sequence[int] | None) -> tuple[int, ...]:
         """Return the image's spatial shape, after a 2 where the task names regions."""
@@ -86,11 +80,6 @@ class DenseRegression(Regression):
     def scores(self, task: TaskFields, output: Tensor, target: Tensor) -> dict[str, float]:
         """Return the errors over all pixels, in the unit."""
         return self.conclude(task, self.tally(task, output, target))
-
-    def parse(self, task: TaskFields, cell: str) -> float:
-        """Refuse: a table does not hold maps."""
-        del task
-        raise WrongLabelError("a map of labels is needed, which no table holds", repr(cell))
 
     def check_labels(self, task: TaskFields, labels: Labels) -> Labels:
         """Return numbers `[N, *spatial]`, or `[N, 2, *spatial]` with regions."""

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from sfg_nas.tasks.classes import refuse_class_weights
 from sfg_nas.tasks.encoding import Encoding, Pixels
-from sfg_nas.tasks.heads import dense_head, spatial_of
-from sfg_nas.tasks.kind import Labels, TaskFields, TaskKind, WrongFieldError, WrongLabelError
+from sfg_nas.tasks.heads import spatial_of
+from sfg_nas.tasks.kind import Labels, TaskFields, WrongFieldError, WrongLabelError
+from sfg_nas.tasks.on_pixels import OnPixels
 from sfg_nas.tasks.pixels import directions_of
 
 _PARTS = 3
@@ -23,7 +24,7 @@ _BINS = 3600
 """Of the angles from 0 to 180 degrees that the median is read from: 0.05 degrees each."""
 
 
-class Normals(TaskKind):
+class Normals(OnPixels):
     """A direction in space at every pixel; NaN, or a vector of length 0, where it is missing.
 
     Outputs and targets are `[N, 3, *spatial]`: the parts along the image's last axis (to the right), along the one
@@ -36,7 +37,6 @@ class Normals(TaskKind):
     likelihoods = ("von-mises-fisher",)
     metrics = ("angle", "median", "within11", "within22", "within30")
     higher_is_better = False
-    dense = True
     directed = True
     dtype = torch.float32
     missing = float("nan")
@@ -48,12 +48,6 @@ class Normals(TaskKind):
         if task.classes:
             raise WrongFieldError("classes", "normals have no classes", list(task.classes))
         refuse_class_weights(task)
-
-    def head(
-        self, task: TaskFields, features: torch.Size, image: Sequence[int] | None
-    ) -> nn.Module:
-        """Return a 1x1 convolution, enlarged to the image's size where the features are smaller."""
-        return dense_head(features, task.outputs, image)
 
     def target_shape(self, task: TaskFields, image: Sequence[int] | None) -> tuple[int, ...]:
         """Return 3 and the image's spatial shape."""
@@ -120,11 +114,6 @@ class Normals(TaskKind):
         """Return the mean of the drawn directions."""
         del task
         return functional.normalize(drawn, dim=2).mean(0)
-
-    def parse(self, task: TaskFields, cell: str) -> float:
-        """Refuse: a table names maps, and does not hold them."""
-        del task
-        raise WrongLabelError("a map of labels is needed, which no table holds", repr(cell))
 
     def fields_of(self, cells: Sequence[str], classes: Sequence[str]) -> Mapping[str, object]:
         """Return that there are three parts."""

@@ -6,18 +6,19 @@ import math
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from sfg_nas.tasks.classes import name_of
 from sfg_nas.tasks.classification import Classification
 from sfg_nas.tasks.encoding import Encoding, Pixels
-from sfg_nas.tasks.heads import dense_head, spatial_of
+from sfg_nas.tasks.heads import spatial_of
 from sfg_nas.tasks.kind import Labels, TaskFields, WrongLabelError
+from sfg_nas.tasks.on_pixels import OnPixels
 from sfg_nas.tasks.pixels import classes_of, pixels_of_classes
 
 
-class Segmentation(Classification):
+class Segmentation(OnPixels, Classification):
     """A class number at every pixel, -1 where it is missing; class 0 is the background.
 
     The loss is the cross-entropy plus one less the mean soft Dice coefficient of the classes but the background that
@@ -29,14 +30,7 @@ class Segmentation(Classification):
     """
 
     metrics = ("dice", "accuracy", "iou")
-    dense = True
     pixel_keys = ("values", "missing")
-
-    def head(
-        self, task: TaskFields, features: torch.Size, image: Sequence[int] | None
-    ) -> nn.Module:
-        """Return a 1x1 convolution, enlarged to the image's size where the features are smaller."""
-        return dense_head(features, task.outputs, image)
 
     def target_shape(self, task: TaskFields, image: Sequence[int] | None) -> tuple[int, ...]:
         """Return the image's spatial shape."""
@@ -102,11 +96,6 @@ class Segmentation(Classification):
         """Return, up to a constant, the logarithm of the mean probabilities."""
         del task
         return drawn.log_softmax(2).logsumexp(0)
-
-    def parse(self, task: TaskFields, cell: str) -> float:
-        """Refuse: a table does not hold maps."""
-        del task
-        raise WrongLabelError("a map of labels is needed, which no table holds", repr(cell))
 
     def fields_of(self, cells: Sequence[str], classes: Sequence[str]) -> Mapping[str, object]:
         """Return the classes that the user named, the background first; label images do not tell their names."""
