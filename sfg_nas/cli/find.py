@@ -105,6 +105,17 @@ def ready_study(path: Path, common: Common, changes: Mapping[str, Value]) -> Stu
     return study
 
 
+def find_run(run: str | Path, common: Common) -> Path | None:
+    """Return the folder of a run, a path or a name below `--runs`, None if there is none.
+
+    Args:
+        run: What the user typed.
+        common: The shared options.
+    """
+    folders = (Path(run), common.runs / run)
+    return next((folder for folder in folders if (folder / STUDY_FILE).is_file()), None)
+
+
 def run_folder(run: str, common: Common) -> Path:
     """Return the folder of a run: a path, or a name below `--runs`.
 
@@ -115,9 +126,9 @@ def run_folder(run: str, common: Common) -> Path:
     Raises:
         ConfigError: If there is none.
     """
-    for folder in (Path(run), common.runs / run):
-        if (folder / STUDY_FILE).is_file():
-            return folder
+    found_run = find_run(run, common)
+    if found_run is not None:
+        return found_run
     known = sorted(path.parent.name for path in common.runs.glob(f"*/{STUDY_FILE}"))
     listed = f"the runs in {common.runs} are {', '.join(known)}" if known else ""
     do = listed or "start one with `sfg-nas search`, or give --runs"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sfg_nas.cli.find import STUDY_FILE, open_architecture
+from sfg_nas.cli.find import find_run, open_architecture
 from sfg_nas.cli.options import Common
 from sfg_nas.cli.output import note
 from sfg_nas.errors import ConfigError, explain
@@ -35,13 +35,13 @@ def folder_of(network: Path, common: Common) -> Path:
     if not missing:
         return folder
     do = "give the folder of a retrained network, below a run's `retrained`"
-    for run in (network, common.runs / network):
-        if (run / STUDY_FILE).is_file():
-            found = _retrained(run)
-            if len({path.parent for path in found}) == 1:
-                note(f"network: {found[0]}", common)
-                return found[0]
-            do = f"give one of {', '.join(map(str, found))}" if found else f"sfg-nas retrain {run}"
+    run = find_run(network, common)
+    if run is not None:
+        found = _retrained(run)
+        if len({path.parent for path in found}) == 1:
+            note(f"network: {found[0]}", common)
+            return found[0]
+        do = f"give one of {', '.join(map(str, found))}" if found else f"sfg-nas retrain {run}"
     raise ConfigError(
         explain(
             where=str(network),
@@ -54,14 +54,25 @@ def folder_of(network: Path, common: Common) -> Path:
 
 def _retrained(run: Path) -> list[Path]:
     """Return the folders of the found architectures that were retrained in a run, in the order of names and seeds."""
+    from sfg_nas.study.layout import RunFiles
     from sfg_nas.study.stored import read_metrics
 
-    paths = [
-        path.parent
-        for path in (run / "retrained").glob("*/*/metrics.json")
-        if (path.parent / WEIGHTS).is_file() and read_metrics(path).get("method") == "found"
+    return [
+        seed
+        for folder in sorted(RunFiles(run).retrained.glob("*"))
+        for seed in seeds_of(folder)
+        if read_metrics(seed / "metrics.json").get("method") == "found"
     ]
-    return sorted(paths, key=lambda path: (path.parent, int(path.name)))
+
+
+def seeds_of(folder: Path) -> list[Path]:
+    """Return the folders of a network's retrainings, seed by seed.
+
+    Args:
+        folder: The network's, below a run's `retrained`.
+    """
+    seeds = (file.parent for file in folder.glob(f"*/{WEIGHTS}"))
+    return sorted(seeds, key=lambda seed: (len(seed.name), seed.name))
 
 
 def open_network(folder: Path, device: str) -> FixedNetwork:

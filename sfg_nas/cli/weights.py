@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sfg_nas.cli.distill import redistilled, refuse_distill
 from sfg_nas.cli.find import choose_trials, is_architecture, open_architecture, open_run
-from sfg_nas.cli.networks import ARCHITECTURE, WEIGHTS
+from sfg_nas.cli.networks import ARCHITECTURE, WEIGHTS, seeds_of
 from sfg_nas.cli.options import Common
 from sfg_nas.errors import ConfigError, explain
 
@@ -103,15 +103,12 @@ def _of_trial(run: Run, trial: Trial, weights: str | None, folder: str) -> Chose
     if weights != RETRAINED:
         assert weights is not None
         return Chosen(Path(folder), architecture, _file(weights), weights)
-    seeds = sorted(
-        (run.files.retrained / architecture.hash).glob(f"*/{WEIGHTS}"),
-        key=lambda file: (len(file.parent.name), file.parent.name),
-    )
+    seeds = seeds_of(run.files.retrained / architecture.hash)
     if not seeds:
         do = f"run `sfg-nas retrain {run.path} --trial {trial.number}` first"
         raise _no_weights(RETRAINED, f"trial {trial.number}, not retrained from scratch", do)
-    origin = f"trial {trial.number} retrained from scratch, seed {seeds[0].parent.name}"
-    return Chosen(Path(folder), architecture, seeds[0], origin)
+    origin = f"trial {trial.number} retrained from scratch, seed {seeds[0].name}"
+    return Chosen(Path(folder), architecture, seeds[0] / WEIGHTS, origin)
 
 
 def _file(weights: str) -> Path:

@@ -112,9 +112,8 @@ def compare(  # noqa: PLR0913 (the public face: each is a choice of its own)
         jobs = seed_jobs(setting, entrants, seeds or section.seeds)
         team.train(jobs)
         begun = set(jobs)
-        jobs = seed_jobs(
-            setting, entrants, seeds or section.seeds
-        )  # with what is learned at equal MACs
+        # Asked again, there are the twins of the methods that have learned their networks now.
+        jobs = seed_jobs(setting, entrants, seeds or section.seeds)
         team.train([job for job in jobs if job not in begun])
         notes += _failures(team, jobs)
         team.test(jobs)

@@ -33,17 +33,16 @@ def networks(
         entrant: Gives a method by name.
     """
     reference = study_macs(setting.study)
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     for job in jobs:
         method = entrant(job.entrant)
         content, tested = stored(job, method, setting), stored(job, method, setting, "test")
         if not content or not tested:
             continue
         own = _rows(job, content, tested)
-        if (
-            job.scale == EQUAL
-        ):  # what a method learns anew need not cost what its width was fitted to
-            own = [row for row in own if abs(float(str(row["macs"])) / reference - 1) <= NEAR]
+        if job.scale == EQUAL:
+            # What a method learns anew need not cost what its width was fitted to.
+            own = [row for row in own if abs(row["macs"] / reference - 1) <= NEAR]
         rows += own
         if job.scale == OWN and setting.section.equal_macs:
             twin = twin_of(setting, method, job.seed, reference)
@@ -51,15 +50,13 @@ def networks(
     return _with_delta(pd.DataFrame(rows), setting.study.tasks)
 
 
-def _rows(
-    job: Job, content: Mapping[str, Any], tested: Mapping[str, Any]
-) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = []
+def _rows(job: Job, content: Mapping[str, Any], tested: Mapping[str, Any]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
     for chosen, final in zip(content["readings"], tested["readings"], strict=True):
         label = chosen["label"]
         if job.scale == EQUAL and rows:
             break  # the width was fitted to the cost of the first way of predicting
-        row: dict[str, object] = {
+        row: dict[str, Any] = {
             "method": f"{job.entrant} ({label})" if label else job.entrant,
             "scale": job.scale,
             "seed": job.seed,

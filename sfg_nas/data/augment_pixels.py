@@ -18,26 +18,25 @@ _ERASED = (4, 2)
 """The sides of what is erased are at least a fourth and at most half of the image's."""
 
 
-class Brightness(Augmentation):
-    """Multiply all pixels by a factor from 0.75 to 1.25."""
+class _Gain(Augmentation):
+    """A change by one factor for each image, from 0.75 to 1.25."""
 
     def draw(self, rng: np.random.Generator, count: int, size: tuple[int, ...]) -> Draws:
         """Return `[count, 1]`: the change in thousandths."""
         del size
         return rng.integers(-_GAIN, _GAIN + 1, size=(count, 1), dtype=np.int64)
+
+
+class Brightness(_Gain):
+    """Multiply all pixels by a factor from 0.75 to 1.25."""
 
     def apply(self, images: Tensor, draws: Tensor) -> Tensor:
         """Return the images `[B, C, *spatial]`, brighter or darker."""
         return as_pixels(images.float() * _factors(draws, images), images)
 
 
-class Contrast(Augmentation):
+class Contrast(_Gain):
     """Multiply the distance of all pixels from the image's mean by a factor from 0.75 to 1.25."""
-
-    def draw(self, rng: np.random.Generator, count: int, size: tuple[int, ...]) -> Draws:
-        """Return `[count, 1]`: the change in thousandths."""
-        del size
-        return rng.integers(-_GAIN, _GAIN + 1, size=(count, 1), dtype=np.int64)
 
     def apply(self, images: Tensor, draws: Tensor) -> Tensor:
         """Return the images `[B, C, *spatial]`, with more or less contrast."""

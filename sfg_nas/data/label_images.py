@@ -22,7 +22,7 @@ from sfg_nas.data.location import Progress
 from sfg_nas.data.tables import Table
 from sfg_nas.data.troubles import Trouble
 from sfg_nas.errors import DataError
-from sfg_nas.tasks import Encoding, Task, WrongLabelError
+from sfg_nas.tasks import Encoding, Task, WrongLabelError, channels_last
 
 Maps = NDArray[np.float32]
 Labelled = NDArray[Any]
@@ -65,8 +65,7 @@ def read_label(task: Task, encoding: Encoding, label: LabelFile, size: tuple[int
     if label.file is None:
         return np.full(shape, np.nan, dtype=np.float32)
     pixels = open_label(label.file)
-    planar = pixels.shape[0] == 3 != pixels.shape[-1]  # [3, H, W], as some keep normals
-    height, width = pixels.shape[1:] if planar else pixels.shape[:2]
+    height, width = channels_last(pixels).shape[:2]
     photo = upright_size(label.photo)
     if (width, height) != photo:
         rule = f"the size of its photo, {photo[0]} x {photo[1]} pixels, is needed"

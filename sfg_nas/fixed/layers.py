@@ -65,9 +65,8 @@ class Select(nn.Module):
             return chosen
         view = [1] * x.dim()
         view[self.axis] = -1
-        return torch.where(
-            self.kept.view(view), chosen, 0.0
-        )  # also where what is hidden is infinite
+        # Not a product: what is hidden may be infinite.
+        return torch.where(self.kept.view(view), chosen, 0.0)
 
 
 class ReadNorm(nn.Module):

@@ -190,12 +190,12 @@ def _commands(run: Run) -> list[str]:
     data = "" if config.data.kind == "digits" else " --data-root DIR"
     compared = (run.path / TABLE).is_file()
     retrained = any(run.files.retrained.glob("*/*/metrics.json"))
-    return [
-        f"sfg-nas search study.yaml --runs NEW{data}",
-        *[f"sfg-nas retrain NEW/{run.name}{data}"][: retrained or not compared],
-        *[f"sfg-nas compare study.yaml --runs NEW{data}"][:compared],
-        f"sfg-nas report NEW/{run.name}",
-    ]
+    commands = [f"sfg-nas search study.yaml --runs NEW{data}"]
+    if retrained or not compared:
+        commands.append(f"sfg-nas retrain NEW/{run.name}{data}")
+    if compared:
+        commands.append(f"sfg-nas compare study.yaml --runs NEW{data}")
+    return [*commands, f"sfg-nas report NEW/{run.name}"]
 
 
 def _provenance(run: Run) -> dict[str, str]:

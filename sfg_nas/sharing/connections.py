@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,16 @@ from torch.autograd.function import FunctionCtx
 from sfg_nas.sharing.guard import mark
 from sfg_nas.sharing.wiring import ReadingLayer
 
-TableSource = Callable[[], tuple[Tensor, Tensor]]
+
+class TableSource(Protocol):
+    """Gives the masks of the forward pass that is under way, and what each row may read: two of `[V + E, E]`."""
+
+    careful: bool
+    """Whether masked values may be anything but finite (see `guard`)."""
+
+    def __call__(self) -> tuple[Tensor, Tensor]:
+        """Return both."""
+        ...
 
 
 class TableRows(nn.Module):
@@ -76,7 +85,7 @@ class ConnectionMask(nn.Module):
             result = (rows * allowed.unsqueeze(-1)).view_as(weight)
         else:
             result = masked(weight, allowed)
-        if getattr(self.table, "careful", False):
+        if self.table.careful:
             mark(result, allowed.T if self.transposed else allowed, self.repeat)
         return result
 

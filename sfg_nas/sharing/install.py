@@ -21,11 +21,8 @@ from sfg_nas.sharing.wiring import ReadingLayer, Wiring
 _READING = (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)
 
 
-class Tables(Passes, Protocol):
-    """The masks of the pass that is under way, `[V + E, E]`, and what they may read."""
-
-    def __call__(self) -> tuple[Tensor, Tensor]:
-        """Return both tables."""
+class Tables(TableSource, Passes, Protocol):
+    """The masks of the pass that is under way, and the passes counted."""
 
 
 def install_masks(network: BackboneWithHeads, wiring: Wiring, table: Tables) -> None:
@@ -98,7 +95,7 @@ class _MaskedCall:
         x = given.pop("input")
         assert isinstance(x, Tensor)
         masked = self.mask(weight)
-        if getattr(self.mask.table, "careful", False):
+        if self.mask.table.careful:
             return read_carefully(original, x, masked, *args[2:], **given)
         return original(x, masked, *args[2:], **given)
 
@@ -151,6 +148,6 @@ class _NormCall:
                 readers=self.reads.to(x) @ own.T,
                 own=own,
                 eps=eps,
-                careful=bool(getattr(self.table, "careful", False)),
+                careful=self.table.careful,
             )
             return affine(y, weight, bias, self.axis if self.per_channel else None)

@@ -6,7 +6,7 @@ from sfg_nas.tasks.classification import MISSING_CLASS
 from sfg_nas.tasks.encoding import Encoding
 from sfg_nas.tasks.gain import relative_gain
 from sfg_nas.tasks.kind import Cell, TaskKind, WrongLabelError
-from sfg_nas.tasks.pixels import encoding_of
+from sfg_nas.tasks.pixels import channels_last, encoding_of
 from sfg_nas.tasks.registry import TASK_KINDS
 from sfg_nas.tasks.task import Task
 
@@ -18,6 +18,7 @@ __all__ = [
     "Task",
     "TaskKind",
     "WrongLabelError",
+    "channels_last",
     "encoding_of",
     "relative_gain",
 ]

@@ -132,7 +132,7 @@ def directions_of(pixels: Pixels) -> Labels:
     Raises:
         WrongLabelError: If there are not three parts, or one is beyond -1 and 1.
     """
-    parts = np.moveaxis(pixels, 0, -1) if pixels.shape[0] == 3 != pixels.shape[-1] else pixels
+    parts = channels_last(pixels)
     parts = parts[..., :3] if parts.shape[-1] == 4 else parts
     if parts.shape[-1] != 3:
         raise WrongLabelError(
@@ -149,6 +149,15 @@ def directions_of(pixels: Pixels) -> Labels:
     length = np.sqrt(np.square(found).sum(-1, keepdims=True))
     labels: Labels = np.moveaxis(np.where(length > 0.1, found, np.nan), -1, 0)
     return labels
+
+
+def channels_last(pixels: Pixels) -> Pixels:
+    """Return a label image `[H, W, C]`, also if it lies as `[3, H, W]`, as some keep normals.
+
+    Args:
+        pixels: Either.
+    """
+    return np.moveaxis(pixels, 0, -1) if pixels.shape[0] == 3 != pixels.shape[-1] else pixels
 
 
 def pixels_of_classes(classes: Pixels, encoding: Encoding, count: int) -> Pixels:

@@ -89,9 +89,8 @@ def at_equal_macs(
         if abs(best.macs / macs - 1) < CLOSE:
             break
         low, high = (factor, high) if found.macs < macs else (low, factor)
-        guess = (
-            factor * (macs / found.macs) ** 0.5
-        )  # the cost grows about with the square of the width
+        # The cost grows about with the square of the width.
+        guess = factor * (macs / found.macs) ** 0.5
         factor = guess if low < guess < high else (low * high) ** 0.5
         found = made(factor)
         best = min(best, found, key=lambda a: abs(a.macs - macs))
