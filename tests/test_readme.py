@@ -6,6 +6,7 @@ import ast
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import sfg_nas
@@ -75,3 +76,25 @@ def test_stages_of_the_guide_are_those_of_the_package() -> None:
         if path.suffix == ".py" or (path / "__init__.py").is_file()
     }
     assert there - {"__init__", "__main__"} <= stages
+
+
+def test_the_table_of_the_first_screen_is_that_of_the_stored_results() -> None:
+    frame = pd.read_csv(ROOT / "studies/results/utkface_compare.csv")
+    methods = {
+        "two single-task networks": "single-task",
+        "hard sharing": "hard-sharing",
+        "**found**, retrained from scratch": "found",
+        "hard sharing, narrowed to equal MACs": "hard-sharing-at-found",
+        "a plain tree that parts after layer 4": "tree-split-4",
+    }
+    rows = re.findall(
+        r"^\| (.*?) \| (\d\.\d\d) \| (.*?) \| (.*?) \|$", read("README.md"), re.MULTILINE
+    )
+    assert [name for name, *_ in rows] == list(methods)
+    hard = frame[frame["method"] == "hard-sharing"]["macs"].iloc[0]
+    for name, macs, *shown in rows:
+        own = frame[frame["method"] == methods[name]]
+        assert macs == f"{own['macs'].iloc[0] / hard:.2f}"
+        for text, metric, digits in zip(shown, ("age/mae", "gender/accuracy"), (2, 3), strict=True):
+            values = own[own["metric"] == metric]["test"]
+            assert text == f"{values.mean():.{digits}f} ± {values.std(ddof=1):.{digits}f}"
