@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ import pytest
 from PIL import Image
 
 from tests.command_server import CLIENT
+from tests.scripts import load_script
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -66,13 +66,9 @@ def blocks(page: str) -> list[Block]:
 
 
 def references() -> dict[str, str]:
-    spec = spec_from_file_location("reference", DOCS / "reference.py")
-    assert spec
-    assert spec.loader
-    module = module_from_spec(spec)
     stream = random.getstate()  # importing every command moves it
     try:
-        spec.loader.exec_module(module)
+        module = load_script("docs/reference.py")
         return {f"docs/{name}": make() for name, make in module.PAGES.items()}
     finally:
         random.setstate(stream)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -11,18 +9,12 @@ import pytest
 
 from sfg_nas.config import PrunerConfig
 from sfg_nas.study.pruning import RungPruner
-
-FILE = Path(__file__).resolve().parents[3] / "benchmarks/pruning/replay.py"
+from tests.scripts import load_script
 
 
 @pytest.fixture(scope="module")
 def benchmark() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("replay", FILE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("benchmarks/pruning/replay.py")
 
 
 FILES = ("curves.csv", "curves-1.csv")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,8 +12,8 @@ from sfg_nas.config import Value
 from sfg_nas.data import DataBundle
 from sfg_nas.study import Study, load_study
 from sfg_nas.study.planted import detector_bank, score_bank, truth_of
+from tests.scripts import load_script
 
-FILE = Path(__file__).resolve().parents[3] / "benchmarks/planted_defaults.py"
 FOUND = 0.95
 """What a working search reaches, and a broken one must not."""
 
@@ -26,12 +24,7 @@ def planted(changes: Mapping[str, Value] | None = None) -> Study:
 
 
 def base_settings() -> dict[str, Value]:
-    spec = importlib.util.spec_from_file_location("planted_defaults", FILE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    settings: dict[str, Value] = module.BASE
+    settings: dict[str, Value] = load_script("benchmarks/planted_defaults.py").BASE
     return settings
 
 
