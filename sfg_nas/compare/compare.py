@@ -12,8 +12,9 @@ import pandas as pd
 from sfg_nas.compare import pages
 from sfg_nas.compare.entrant import Entrant, Setting
 from sfg_nas.compare.extras import EXTRA_REPORTS
-from sfg_nas.compare.job import OWN, Job, stored
+from sfg_nas.compare.job import Job, stored
 from sfg_nas.compare.methods import ALWAYS, chosen, expand, needs_search
+from sfg_nas.compare.notes import same_networks, without_equal_macs
 from sfg_nas.compare.plan import rates, seed_jobs, tuning_jobs
 from sfg_nas.compare.pool import Place, Team, Workers
 from sfg_nas.compare.results import comparisons, long, networks
@@ -188,7 +189,7 @@ def _conclude(team: Team, jobs: Sequence[Job], notes: Sequence[str]) -> Comparis
     setting = team.setting
     study, folder = setting.study, setting.files.root
     frame = networks(setting, jobs, team.entrant)
-    notes = [*notes, *_same_networks(frame)]
+    notes = [*notes, *same_networks(frame), *without_equal_macs(setting, jobs, team.entrant)]
     paired = comparisons(frame, study.tasks)
     said = verdict(paired, tolerance=setting.section.tolerance)
     extra = EXTRA_REPORTS.get(study.config.data.kind)
@@ -206,17 +207,6 @@ def _conclude(team: Team, jobs: Sequence[Job], notes: Sequence[str]) -> Comparis
     figure = plot_comparison(frame, study.tasks)
     write_atomically(folder / "compare.svg", lambda path: figure.savefig(path, format="svg"))
     return Comparison(folder, frame, paired, tuple(said), tuple(notes))
-
-
-def _same_networks(frame: pd.DataFrame) -> list[str]:
-    """Return a note on methods that are one architecture under several names."""
-    own = frame[(frame["scale"] == OWN) & frame["architecture"].notna()]
-    notes = []
-    for _, rows in own.groupby("architecture", sort=False):
-        names = list(dict.fromkeys(rows["method"]))
-        if len(names) > 1:
-            notes.append(f"{', '.join(names)}: the same network under several names")
-    return notes
 
 
 def _facts(setting: Setting, jobs: Sequence[Job], frame: pd.DataFrame) -> list[str]:

@@ -13,7 +13,8 @@ from sfg_nas.compare.width import CLOSE, fit_width
 from sfg_nas.study import locked
 from sfg_nas.training import write_json
 
-_NO_TWIN = ("hard-sharing-scaled", "hard-sharing-at-found")
+HARD_SHARING_AT_A_WIDTH = ("hard-sharing-scaled", "hard-sharing-at-found")
+"""Methods that have no twin at equal MACs, since there they are hard sharing itself."""
 
 
 def rates(setting: Setting) -> list[float]:
@@ -98,7 +99,9 @@ def twin_of(setting: Setting, entrant: Entrant, seed: int, reference: int) -> Tw
         reference: MACs of hard sharing.
     """
     learned = entrant.macs is None
-    if entrant.name.startswith(_NO_TWIN) or (learned and entrant.learned_macs is None):
+    if entrant.name.startswith(HARD_SHARING_AT_A_WIDTH) or (
+        learned and entrant.learned_macs is None
+    ):
         return Twin(None)
     own = Job(entrant.name, OWN, seed, entrant.own_factor, chosen_rate(setting, entrant))
     if learned and not stored(own, entrant, setting):

@@ -41,6 +41,11 @@ def test_every_method_runs_and_is_reported(small: Small) -> None:
     equal = found.networks[found.networks["scale"] == "equal-macs"]
     assert len(equal)
     assert (equal["macs"] / hard - 1).abs().max() <= 0.1
+    # whoever lacks a row there has a note that says why
+    told = " ".join(note for note in found.notes if "no row at equal MACs" in note)
+    for name in {name.split(" (")[0] for name, _ in own.index}:
+        rows = equal[equal["method"].str.split(" (", regex=False).str[0] == name]
+        assert set(rows["seed"]) == {0, 1} or f"{name}: no row" in f"{told} ", name
 
 
 def test_what_is_done_is_not_done_again_and_what_was_cut_goes_on(

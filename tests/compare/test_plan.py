@@ -62,13 +62,3 @@ def test_what_learns_its_network_has_a_twin_once_it_is_trained(
     # two epochs barely move the start, so that what it learned at that width costs about as much
     assert list(equal["method"]) == ["sfg-corrected (hard)"]
     assert float(equal["macs"].iloc[0]) == pytest.approx(reference, rel=0.1)
-
-
-def test_what_learned_something_dearer_has_no_row_at_equal_macs(
-    make_study: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sfg_nas.compare.results.NEAR", -1.0)
-    study = make_study(LEARNS)
-    found = compare(study, ["sfg-corrected"], 1, runs=tmp_path).networks
-    equal = found[found["scale"] == "equal-macs"]
-    assert not equal["method"].str.startswith("sfg").any()
