@@ -59,6 +59,7 @@ HEAVY = sorted(HOMES)
 CROSS_CUTTING = {
     "test_awkward",
     "test_conftest",
+    "test_devices",
     "test_docs",
     "test_imports",
     "test_install",

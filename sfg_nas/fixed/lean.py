@@ -187,7 +187,10 @@ def may_be_lean(x: Tensor, network: nn.Module) -> bool:
         return False
     if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
         return False
-    if torch.is_autocast_enabled(x.device.type) or torch._C._len_torch_dispatch_stack() > 0:
+    device = x.device.type
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        return False
+    if torch._C._len_torch_dispatch_stack() > 0:
         return False
     parts = network.modules()
     return not any(m._forward_hooks or m._forward_pre_hooks or m.training for m in parts)

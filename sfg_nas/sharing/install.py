@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -116,6 +117,13 @@ def _norm_call(op: TracedOp, wiring: Wiring, table: TableSource) -> _NormCall:
     return _NormCall(table, rows, segments, reads, axis, over, op.operation == "group_norm")
 
 
+def _full_precision(device: str) -> AbstractContextManager[object]:
+    """Return a context without autocast, where the kind of device has any."""
+    if torch.amp.is_autocast_available(device):
+        return torch.autocast(device, enabled=False)
+    return nullcontext()
+
+
 @dataclass
 class _NormCall:
     """A call of a norm that mixes channels: each takes its statistics over what its owner may read."""
@@ -137,7 +145,7 @@ class _NormCall:
         assert isinstance(eps, float)
         assert weight is None or isinstance(weight, Tensor)
         assert bias is None or isinstance(bias, Tensor)
-        with torch.autocast(x.device.type, enabled=False):  # norms run in full precision
+        with _full_precision(x.device.type):
             x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
             own = self.table()[0][self.rows.to(x.device)].to(x.dtype)
             y = read_norm(
