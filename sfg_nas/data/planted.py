@@ -49,13 +49,14 @@ def plant(
     factors: int = 6,
     relatedness: float = 0.5,
     conflict: float = 0.0,
+    pairs: bool = True,
     seed: int = 0,
 ) -> Truth:
     """Return factors, who needs them, and what they look like.
 
     Each task needs the same number of factors. `relatedness` of them are common, the others its own.
     With three tasks or more, some of the common ones are needed by two neighbouring tasks only (on a
-    ring), the rest by all.
+    ring; see `pairs`), the rest by all.
 
     Args:
         tasks: T, from 2 to 5.
@@ -63,6 +64,8 @@ def plant(
         relatedness: Share of a task's factors that others need too: 0 nothing, 1 everything.
         conflict: How much the patterns of the tasks' own factors oppose each other: the cosine
             between the i-th own patterns of two tasks is `-conflict / (T - 1)`.
+        pairs: Whether two neighbouring tasks may need a factor that the others do not; else what is
+            common is common to all. `specialists` has no group for pairs.
         seed: Seed of patterns and effects.
 
     Raises:
@@ -73,9 +76,11 @@ def plant(
     check_integer("planted: seed", seed, 0)
     _check_part("relatedness", relatedness)
     _check_part("conflict", conflict)
+    if not isinstance(pairs, bool):
+        _refuse("pairs", "true or false is needed", pairs)
     if tasks > MOST_TASKS:
         _refuse("tasks", f"at most {MOST_TASKS} tasks are possible", tasks)
-    roles = _roles(tasks, factors, round(relatedness * factors))
+    roles = _roles(tasks, factors, round(relatedness * factors), pairs=pairs)
     rng = np.random.default_rng([seed, 20])
     patterns = _patterns(roles, tasks, conflict, rng)
     needed = np.array([[task in role for role in roles] for task in range(tasks)])
@@ -92,6 +97,7 @@ def load(  # noqa: PLR0913 - the dials of the data set, each with its default
     factors: int = 6,
     relatedness: float = 0.5,
     conflict: float = 0.0,
+    pairs: bool = True,
     noise: float = 0.05,
     target: Target = "number",
     train: int = 3000,
@@ -113,6 +119,7 @@ def load(  # noqa: PLR0913 - the dials of the data set, each with its default
         factors: Factors that each task needs.
         relatedness: Share of a task's factors that are common, 0 to 1.
         conflict: How much the tasks' own patterns oppose each other, 0 to 1.
+        pairs: Whether two neighbouring tasks may need a factor that the others do not.
         noise: Standard deviation of the noise that each pixel gets; a pattern has norm 1.
         target: `number` (regression) or `class` (whether the number is above its mean).
         train: Training images.
@@ -130,7 +137,12 @@ def load(  # noqa: PLR0913 - the dials of the data set, each with its default
     if not (isinstance(noise, int | float) and 0 <= noise < 100):
         _refuse("noise", "a number of at least 0 is needed", noise)
     truth = plant(
-        tasks=tasks, factors=factors, relatedness=relatedness, conflict=conflict, seed=seed
+        tasks=tasks,
+        factors=factors,
+        relatedness=relatedness,
+        conflict=conflict,
+        pairs=pairs,
+        seed=seed,
     )
     counts = {"train": train, "validation": validation, "test": test}
     for part, count in counts.items():
@@ -155,16 +167,16 @@ def load(  # noqa: PLR0913 - the dials of the data set, each with its default
     )
 
 
-def _roles(tasks: int, factors: int, common: int) -> tuple[frozenset[int], ...]:
+def _roles(tasks: int, factors: int, common: int, *, pairs: bool) -> tuple[frozenset[int], ...]:
     """Return the role of every factor: own ones task by task, then pairs, then those of all."""
     own = factors - common
     # Each task stands in two neighbouring pairs; two tasks have no pair that is not all of them.
-    per_pair = (min(own, common) + 2) // 4 if tasks > 2 else 0
+    per_pair = (min(own, common) + 2) // 4 if pairs and tasks > 2 else 0
     ring = [frozenset({task, (task + 1) % tasks}) for task in range(tasks)]
     singles = [frozenset({task}) for task in range(tasks) for _ in range(own)]
-    pairs = [pair for pair in ring for _ in range(per_pair)]
+    of_two = [pair for pair in ring for _ in range(per_pair)]
     everyone = [frozenset(range(tasks))] * (common - 2 * per_pair)
-    return (*singles, *pairs, *everyone)
+    return (*singles, *of_two, *everyone)
 
 
 def _patterns(

@@ -17,6 +17,7 @@ from sfg_nas.fixed.distill import distill
 from sfg_nas.fixed.places import Places
 from sfg_nas.fixed.stopwatch import Clock, Stopwatch, within_time
 from sfg_nas.fixed.tree import Tree
+from sfg_nas.sharing.paths import open_paths
 from sfg_nas.sharing.supernet import Supernet
 
 By = Literal["argmax", "threshold", "budget"]
@@ -35,12 +36,14 @@ class Choice:
         bound: Nothing else that the rule allows has a greater score; of `threshold`, its own.
         cost: MACs or parameters over all connections, which the distilled network never exceeds, or
             the measured microseconds of a forward pass.
+        moved: Sets of tied filters that left the group the rule gives them, since a task had no path from the image.
     """
 
     allocation: Allocation
     score: float
     bound: float
     cost: int
+    moved: int = 0
 
 
 def choose_allocation(
@@ -81,6 +84,7 @@ def choose(
         supernet: A trained supernet.
         by: `argmax`: the most probable allocation. `threshold`: only what is confident parts, the
             rest is shared by all tasks. `budget`: the most probable one that costs at most `budget`.
+            Of the first two, with the least changes that leave every task a path from the image.
         threshold: In (0, 1]: the least probability of a filter's group; of layers and blocks, the
             least share of the probability that their best partition holds. An undecided layer
             between layers that part follows them: a tree cannot grow together again.
@@ -115,7 +119,9 @@ def choose(
         chosen = scores.argmax(1)
         everyone = supernet.groups.sets.index(supernet.groups.everyone)
         chosen[np.exp(scores.max(1)) < threshold] = everyone
-    return _choice(supernet, connections, scores, chosen, -np.inf)
+    opened = open_paths(supernet.wiring, supernet.assignments, torch.from_numpy(chosen)).numpy()
+    choice = _choice(supernet, connections, scores, opened, -np.inf)
+    return replace(choice, moved=int((opened != chosen).sum()))
 
 
 def choose_within(

@@ -17,6 +17,7 @@ from sfg_nas.sharing.guard import Careful, all_finite, times
 from sfg_nas.sharing.holder import TableHolder, gate_of
 from sfg_nas.sharing.install import install_masks
 from sfg_nas.sharing.names import masked_targets, plain_name, stored_name
+from sfg_nas.sharing.paths import most_probable
 from sfg_nas.sharing.prediction import Predictions, passes
 from sfg_nas.sharing.presets import PRESETS, Preset
 from sfg_nas.sharing.streams import StreamRunner
@@ -176,14 +177,13 @@ class Supernet(nn.Module):
         )
 
     def _table(self, mode: PredictMode) -> Tensor:
-        assignments = self.assignments
+        assignments, hard = self.assignments, self.assignments.hard
         if mode == "sampled":
             return assignments.sample()
         if mode == "relaxed":
             return assignments.table(assignments.probabilities())
         if mode == "hard":
-            best = assignments.hard if self.hardened else assignments.logits.argmax(1)
-            assert best is not None
+            best = most_probable(self.wiring, assignments) if hard is None else hard
             return assignments.table(assignments._one_hot(best))
         rule = "the mode is `hard`, `sampled` or `relaxed`"
         raise ConfigError(explain(where="predict", rule=rule, found=repr(mode), do="choose one"))
@@ -194,8 +194,8 @@ class Supernet(nn.Module):
         return {name: table[rows] for name, rows in self.wiring.layers.items()}
 
     def allocation(self) -> Allocation:
-        """Return the most probable allocation (ties go to the first group)."""
-        return self.wiring.allocation(self.assignments.logits.detach().argmax(1).cpu())
+        """Return the most probable allocation that leaves every task a path (ties go to the first group)."""
+        return self.wiring.allocation(most_probable(self.wiring, self.assignments))
 
     def harden(self, allocation: Allocation) -> Supernet:
         """Fix every filter's group and return this supernet.

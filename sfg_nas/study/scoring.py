@@ -148,6 +148,7 @@ def chosen(supernet: Supernet, how: DistillConfig) -> tuple[Allocation, dict[str
         **how.model_dump(),
         "score": found.score,
         "bound": found.bound,
+        "moved": found.moved,
     }
     if clock.record:
         record["measured"] = dict(clock.to_json())

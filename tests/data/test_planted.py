@@ -39,6 +39,13 @@ def test_roles_by_hand(
     assert role_counts(tasks=tasks, factors=factors, relatedness=relatedness) == expected
 
 
+def test_without_pairs_what_is_common_is_common_to_all() -> None:
+    counts = role_counts(tasks=4, factors=4, relatedness=0.5, pairs=False)
+    assert counts == {**dict.fromkeys("abcd", 2), "abcd": 2}
+    parts = [load_data("planted", **SMALL, tasks=4, pairs=pairs) for pairs in (True, False)]
+    assert not np.array_equal(parts[0].train.images, parts[1].train.images)
+
+
 @pytest.mark.parametrize("tasks", [2, 3, 4, 5])
 @pytest.mark.parametrize("relatedness", [0.0, 0.25, 0.5, 0.75, 1.0])
 def test_each_task_needs_its_number_and_the_dial_its_share(tasks: int, relatedness: float) -> None:
@@ -117,6 +124,7 @@ def test_number_of_tasks_and_kind_of_target() -> None:
         {"relatedness": 1.5},
         {"relatedness": -0.1},
         {"conflict": 2},
+        {"pairs": 1},
         {"noise": -1},
         {"target": "ratio"},
         {"size": 7},

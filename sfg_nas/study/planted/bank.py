@@ -25,7 +25,7 @@ THRESHOLD = 0.5
 """A detector answers where its pattern's share of the image is above this; a pattern has norm 1."""
 MIXERS = 32
 """Filters of the trained layer behind the bank."""
-TRUTH_OPTIONS = ("tasks", "factors", "relatedness", "conflict", "seed")
+TRUTH_OPTIONS = ("tasks", "factors", "relatedness", "conflict", "pairs", "seed")
 
 
 def truth_of(study: Study) -> Truth:
