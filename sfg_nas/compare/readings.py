@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from sfg_nas.allocation import Allocation
 from sfg_nas.compare.entrant import Reading
 from sfg_nas.fixed import build_network, distill
 from sfg_nas.sharing import Supernet
@@ -15,11 +16,13 @@ from sfg_nas.study.references import macs_of
 from sfg_nas.tasks import Task
 from sfg_nas.training import derive_seed, norm_state, recalibrate_norms, restore_norm_state
 
+_BATCHES = 8
+"""Batches of 256 images on which the norms of a draw are measured."""
 HARD, EXPECTED, MONTE_CARLO = "hard", "expected", "Monte-Carlo"
 
 
 class MonteCarlo(nn.Module):
-    """Answers with the mean prediction over several draws of masks.
+    """Answers with the mean prediction over several draws of masks, norms by the statistics of the batch.
 
     Source: Bragman et al. 2019, section 3.3 (the predictive distribution is approximated by samples of the masks).
     """
@@ -43,14 +46,64 @@ class MonteCarlo(nn.Module):
         self.supernet.set_generator_state(self._state)
         try:
             drawn = self.supernet.predict(
-                images,
-                mode="sampled",
-                draws=self._draws,
-                batch_statistics=self.supernet.preset.batch_statistics,
+                images, mode="sampled", draws=self._draws, batch_statistics=True
             )
         finally:
             self.supernet.set_generator_state(kept)
         return {task.name: task.mean_prediction(drawn[task.name]) for task in self._tasks}
+
+
+class Draws(nn.Module):
+    """Answers with the mean prediction of several hard networks, drawn from the probabilities of a supernet.
+
+    Source: Bragman et al. 2019, section 3.3 (samples of the masks). Ours: each has its own statistics of norms.
+    """
+
+    def __init__(self, supernet: Supernet, study: Study, *, draws: int, seed: int) -> None:
+        """Draw the networks and recalibrate their norms on training images.
+
+        Args:
+            supernet: Relaxed; it is left as it was.
+            study: The study.
+            draws: Networks.
+            seed: Of the masks and of the order of the images.
+        """
+        super().__init__()
+        self.supernet, self._tasks = supernet, study.tasks
+        self._drawn: list[tuple[Allocation, dict[str, Tensor]]] = []
+        noise, norms = supernet.generator_state(), norm_state(supernet)
+        supernet.set_generator_state(torch.tensor([seed, 0], dtype=torch.int64))
+        try:
+            for _ in range(draws):
+                allocation = _draw(supernet)
+                supernet.harden(allocation)
+                recalibrate_norms(supernet, study.data.train, batches=_BATCHES, seed=seed)
+                self._drawn.append((allocation, norm_state(supernet)))
+        finally:
+            supernet.relax()
+            supernet.set_generator_state(noise)
+            restore_norm_state(supernet, norms)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Return the output of each task for images [N, C, H, W]."""
+        kept, found = norm_state(self.supernet), []
+        try:
+            for allocation, norms in self._drawn:
+                restore_norm_state(self.supernet.harden(allocation), norms)
+                found.append(self.supernet(images))
+        finally:
+            restore_norm_state(self.supernet.relax(), kept)
+        return {
+            task.name: task.mean_prediction(torch.stack([outputs[task.name] for outputs in found]))
+            for task in self._tasks
+        }
+
+
+def _draw(supernet: Supernet) -> Allocation:
+    """Return an allocation drawn from the probabilities (the greatest of perturbed logits is such a draw)."""
+    table = supernet.assignments.sample().detach()
+    rows = table[: supernet.wiring.variables, : len(supernet.groups)]
+    return supernet.wiring.allocation(rows.argmax(1).cpu())
 
 
 class Frozen(nn.Module):
@@ -121,7 +174,10 @@ def expected(study: Study, inner: Callable[[nn.Module], Supernet], seed: int) ->
 
 
 def monte_carlo(study: Study, inner: Callable[[nn.Module], Supernet], seed: int) -> Reading:
-    """Return the reading by the mean over draws of masks, with the norms of training.
+    """Return the reading by the mean over draws of masks.
+
+    Each draw is a network of its own and has norms of its own, recalibrated; those of training are a mixture that fits
+    none of them. The published code's preset takes the statistics of the batch instead.
 
     Args:
         study: The study.
@@ -131,8 +187,10 @@ def monte_carlo(study: Study, inner: Callable[[nn.Module], Supernet], seed: int)
     draws = study.config.compare.draws
 
     def read(module: nn.Module) -> nn.Module:
-        own = derive_seed(seed, "draws")
-        return MonteCarlo(inner(module), study.tasks, draws=draws, seed=own)
+        own, supernet = derive_seed(seed, "draws"), inner(module)
+        if supernet.preset.batch_statistics:
+            return MonteCarlo(supernet, study.tasks, draws=draws, seed=own)
+        return Draws(supernet, study, draws=draws, seed=own)
 
     def macs(module: nn.Module) -> int:
         supernet = inner(module)
