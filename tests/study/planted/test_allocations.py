@@ -54,5 +54,4 @@ def test_shared_filters_that_read_nothing_do_not_count() -> None:
     with torch.no_grad():  # the first layer is task a's, the second half a's and half everyone's
         for rows, group in ((first, 0), (second[::2], 0), (second[1::2], 2)):
             net.assignments.filter_logits[rows] = 20.0 * torch.eye(3)[group]
-    assert list(net.allocation().counts().values()) == [(12, 0, 0), (12, 0, 12)]
     assert shared_fraction(net) < 0.01
