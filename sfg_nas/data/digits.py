@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 from torch.nn import functional
 
 from sfg_nas.data.checks import check_integer, check_share
@@ -84,6 +83,8 @@ def source_parts(labels: Integers, seed: int) -> tuple[Integers, Integers, Integ
 
 def _sources(side: int) -> tuple[Bytes, Integers]:
     """Return the digits enlarged from 8 to `side` pixels, `[m, side, side]`, and their classes."""
+    from sklearn.datasets import load_digits  # late: half a second
+
     digits = load_digits()
     grey = torch.from_numpy(digits.images).float().unsqueeze(1) * (255 / 16)
     enlarged = functional.interpolate(grey, (side, side), mode="bilinear", align_corners=False)

@@ -1,14 +1,15 @@
 """Learning what tasks share: tracing, relaxed assignments, the supernet and its objective."""
 
 from sfg_nas.sharing.assignments import ESTIMATORS, Estimator
-from sfg_nas.sharing.convert import convert, random_allocation
+from sfg_nas.sharing.convert import Tracer, convert, random_allocation
 from sfg_nas.sharing.objective import Objective, objective
 from sfg_nas.sharing.prediction import Predictions
 from sfg_nas.sharing.presets import PRESETS, Preset, activation_first
 from sfg_nas.sharing.schedules import SHAPES, Temperature
 from sfg_nas.sharing.start import STARTS, Start
 from sfg_nas.sharing.supernet import RELAXATIONS, Relaxation, Supernet
-from sfg_nas.sharing.traced import BackboneWithHeads
+from sfg_nas.sharing.trace import trace
+from sfg_nas.sharing.traced import BackboneWithHeads, TracedNetwork
 
 __all__ = [
     "ESTIMATORS",
@@ -25,8 +26,11 @@ __all__ = [
     "Start",
     "Supernet",
     "Temperature",
+    "TracedNetwork",
+    "Tracer",
     "activation_first",
     "convert",
     "objective",
     "random_allocation",
+    "trace",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +19,11 @@ from sfg_nas.sharing.presets import PresetName, activation_first, preset_of
 from sfg_nas.sharing.start import Start, StartKind
 from sfg_nas.sharing.supernet import Relaxation, Supernet
 from sfg_nas.sharing.trace import trace
-from sfg_nas.sharing.traced import BackboneWithHeads
+from sfg_nas.sharing.traced import BackboneWithHeads, TracedNetwork
 from sfg_nas.sharing.wiring import Wiring, wire
+
+Tracer = Callable[[BackboneWithHeads, Tensor], TracedNetwork]
+"""Gives the operations of a network on an example, as `trace` does."""
 
 
 def convert(  # noqa: PLR0913 - the public face: each argument has its own default
@@ -37,6 +40,7 @@ def convert(  # noqa: PLR0913 - the public face: each argument has its own defau
     branch_from: int = 0,
     hierarchical: bool = False,
     seed: int = 0,
+    tracer: Tracer = trace,
 ) -> Supernet:
     """Return a supernet made of copies of a backbone and its heads.
 
@@ -56,6 +60,7 @@ def convert(  # noqa: PLR0913 - the public face: each argument has its own defau
         branch_from: First searchable layer, counted from 0, that may branch; those before it stay shared.
         hierarchical: Whether a term per layer is added to each filter's logits.
         seed: Seed of the start and of the mask noise.
+        tracer: Gives the network's operations; another than `trace` may know them from a network that is alike.
 
     Raises:
         ConversionError: An operation's channels cannot be followed; names module and operation.
@@ -69,7 +74,7 @@ def convert(  # noqa: PLR0913 - the public face: each argument has its own defau
     network = copied(BackboneWithHeads(backbone, heads))
     if chosen.activation_first:
         activation_first(network)
-    wiring = _wiring(network, example_input, parsed)
+    wiring = _wiring(network, example_input, parsed, tracer)
     layers = {name: rows.tolist() for name, rows in wiring.layers.items()}
     probabilities = start.probabilities(parsed, layers, wiring.variables, seed)
     assignments = Assignments(
@@ -86,8 +91,8 @@ def convert(  # noqa: PLR0913 - the public face: each argument has its own defau
     return supernet.train(backbone.training).to(example_input.device)
 
 
-def _wiring(network: BackboneWithHeads, example: Tensor, groups: Groups) -> Wiring:
-    traced = trace(network, example)
+def _wiring(network: BackboneWithHeads, example: Tensor, groups: Groups, tracer: Tracer) -> Wiring:
+    traced = tracer(network, example)
     state = {name: value.detach() for name, value in network.state_dict(keep_vars=True).items()}
     channels = follow_channels(
         traced,

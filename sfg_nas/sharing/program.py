@@ -79,7 +79,7 @@ def _simplified(program: ExportedProgram, known: Callable[[str], bool]) -> Expor
     for _ in range(_ROUNDS):
         strange = _strange(program, known)
         first = first or strange
-        table = default_decompositions()
+        table = default_decompositions() if strange else {}  # slow to make
         chosen = {node.target: table[node.target] for node in strange if node.target in table}
         if functional and not chosen:
             break

@@ -7,7 +7,6 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.ensemble import RandomForestRegressor
 
 from sfg_nas.search_space import Dimension, SearchSpace
 from sfg_nas.study.run import Run, Trial
@@ -74,6 +73,8 @@ def _one_round(
         others = np.setdiff1d(np.arange(count), drawn)
         if len(others) >= 2 and len(set(drawn.tolist())) >= 2:
             break
+    from sklearn.ensemble import RandomForestRegressor  # late: half a second
+
     forest = RandomForestRegressor(_TREES, random_state=int(rng.integers(2**31)))
     forest.fit(table[drawn], values[drawn])
     shuffled = []

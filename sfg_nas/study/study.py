@@ -23,9 +23,10 @@ from sfg_nas.config import (
 )
 from sfg_nas.data import DataBundle, Location, OwnData, bundle_from_dataset, load_data
 from sfg_nas.search_space import Candidate, SearchSpace, check_whole_study, resolve_space
-from sfg_nas.sharing import PRESETS, Start, Supernet, activation_first, convert
+from sfg_nas.sharing import PRESETS, Start, Supernet, Tracer, activation_first, convert, trace
 from sfg_nas.study.names import known_names, read_study
 from sfg_nas.study.own import BackboneFactory, OwnBackbone, check_own_size, own_backbone
+from sfg_nas.study.traces import Traces
 from sfg_nas.tasks import Task
 from sfg_nas.training import derive_seed, fenced_random_state
 
@@ -61,6 +62,7 @@ class Study:
         backbone: Makes a backbone; the registry's, or the user's own.
         folder: What paths in the study are relative to; None if it came from no file.
         near: An allocation that supernets start near, or None.
+        traces: Of networks that were made before.
     """
 
     config: StudyConfig
@@ -69,6 +71,7 @@ class Study:
     backbone: BackboneFactory = field(default=registered_backbone)
     folder: Path | None = None
     near: Allocation | None = None
+    traces: Traces = field(init=False, default_factory=Traces, repr=False, compare=False)
 
     def using(
         self,
@@ -149,7 +152,14 @@ class Study:
                 branch_from=sharing.branch_from,
                 hierarchical=sharing.hierarchical,
                 seed=derive_seed(seed, "masks"),
+                tracer=self._tracer(config),
             )
+
+    def _tracer(self, config: StudyConfig) -> Tracer:
+        """Return what traces a trial's network: anew where it is the user's own, which may differ each time."""
+        if self.backbone is not registered_backbone:
+            return trace
+        return self.traces.tracer((config.backbone, config.sharing.preset))
 
 
 def _group_spec(sharing: SharingConfig) -> str | list[str | list[str]]:

@@ -8,6 +8,7 @@ import pickle
 import signal
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext, SpawnProcess
@@ -105,8 +106,9 @@ class _Crew:
     context: SpawnContext = field(default_factory=lambda: multiprocessing.get_context("spawn"))
 
     def start(self) -> None:
-        for index in range(self.workers):
-            self.members.append(self._member(index))
+        # A process takes its errand only when its imports are done, and `start` waits for that: all begin at once.
+        with ThreadPoolExecutor(self.workers) as starters:
+            self.members.extend(starters.map(self._member, range(self.workers)))
 
     def _member(self, index: int) -> _Member:
         devices = devices_for(self.errand.device, self.workers, torch.cuda.device_count())
@@ -221,6 +223,7 @@ def _work(errand: Errand, mouth: Connection, threads: int) -> None:
             Worker(errand.study, place, references, errand.device, errand.total, mouth.send).work()
     except SfgNasError as error:
         mouth.send(error)
+    os._exit(0)  # all is stored; to take down torch and its like would last a second more
 
 
 def _end_with_parent() -> None:

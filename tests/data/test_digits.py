@@ -33,7 +33,7 @@ def test_no_stroke_of_a_source_is_seen_in_two_parts(monkeypatch: pytest.MonkeyPa
         target = labels
 
     Made.images = images * (16 / 255)  # type: ignore[attr-defined]
-    monkeypatch.setattr("sfg_nas.data.digits.load_digits", Made)
+    monkeypatch.setattr("sklearn.datasets.load_digits", Made)
     bundle = load_data("digits", train=400, validation=200, test=200)
     expected = [set((rows + 1).tolist()) for rows in source_parts(labels, 0)]
     for part, allowed in zip((bundle.train, bundle.validation, bundle.test), expected, strict=True):

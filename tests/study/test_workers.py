@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
@@ -58,9 +59,30 @@ def test_each_worker_gets_its_gpu_and_its_share_of_threads_and_keeps_them_when_r
     context = Midwife()
     crew = _Crew(errand, 3, None, silent, context=context)  # type: ignore[arg-type]
     crew.start()
-    assert context.sent == [("cuda:0", 2), ("cuda:1", 2), ("cuda:0", 2)]
+    assert sorted(context.sent) == [("cuda:0", 2), ("cuda:0", 2), ("cuda:1", 2)]
     crew._member(1)
     assert context.sent[-1] == ("cuda:1", 2)
+    for member in crew.members:
+        member.ears.close()
+
+
+def test_workers_begin_at_the_same_time(make_study: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = threading.Barrier(2, timeout=30)
+
+    class Slow(Unborn):
+        def start(self) -> None:
+            both.wait()  # one after the other, the first would wait in vain
+
+    monkeypatch.setattr(Midwife, "Process", lambda *_, **__: Slow())
+    crew = _Crew(
+        Errand(make_study(), Path("runs"), "cpu", None, 9),
+        2,
+        None,  # type: ignore[arg-type]
+        silent,
+        context=Midwife(),  # type: ignore[arg-type]
+    )
+    crew.start()
+    assert [member.index for member in crew.members] == [0, 1]
     for member in crew.members:
         member.ears.close()
 
