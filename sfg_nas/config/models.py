@@ -103,7 +103,7 @@ class RetrainConfig(Section):
     teacher_temperature: PositiveFloat = 4.0
     """What teacher's and student's logits are divided by (no unit); classifications only."""
     patience: PositiveInt | None = None
-    """Stop after so many epochs without a better validation score, keep the best epoch; null: keep the last."""
+    """Stop after so many epochs without a better validation score; null: never. The best epoch is kept either way."""
     precision: Precision | None = None
     """null: training.precision."""
 

@@ -24,6 +24,7 @@ from sfg_nas.study.references import load_references, macs_of
 from sfg_nas.study.retrain_entries import FOUND, Entry, make_entries, variant_folders
 from sfg_nas.study.run import Run, Trial, retrained_rows
 from sfg_nas.study.settings import training_settings
+from sfg_nas.study.stored import read_metrics
 from sfg_nas.study.study import Study
 from sfg_nas.study.table import SINGLE_TASK, paired_differences, summarise
 from sfg_nas.training import (
@@ -65,6 +66,7 @@ def retrain(  # noqa: PLR0913 (the public face: each is a choice of its own)
 ) -> pd.DataFrame:
     """Train an architecture and its controls, score them on the test part, and return their table.
 
+    Each network keeps the weights of the epoch that was best on validation, and is scored with these.
     What is there already with the same settings is not trained again; interrupted anywhere, the same call goes on.
 
     Args:
@@ -129,7 +131,7 @@ class _Job:
         return replace(
             plain,
             patience=self.how.patience,
-            keep_best=self.how.patience is not None,
+            keep_best=True,
             variant=json.dumps(differences, sort_keys=True) if differences else "",
         )
 
@@ -169,9 +171,9 @@ class _Job:
         path = self.folder / "metrics.json"
         if not path.exists():
             return False
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        identity = self.identity()
-        return all(stored.get(key) == identity.get(key) for key in _KEYS)
+        stored, identity = read_metrics(path), self.identity()
+        kept = "best_epoch" in stored  # without it the last epoch was kept, not the best
+        return kept and all(stored.get(key) == identity.get(key) for key in _KEYS)
 
     def score(self, network: nn.Module) -> dict[str, float]:
         """Return the metrics on validation and what early stopping looks at, higher being better.
@@ -214,7 +216,7 @@ def _train(job: _Job, device: str, report: Progress, progress: ProgressCallback)
         job.settings,
         fabric=make_fabric(device, precision=job.precision),
         seed=derive_seed(root, "data"),
-        validate=(lambda: job.score(network)) if job.settings.keep_best else None,
+        validate=lambda: job.score(network),
         checkpoint=checkpoint,
         on_epoch=on_epoch,
     )
@@ -247,9 +249,9 @@ def _write(job: _Job, network: nn.Module, history: History, start: float) -> Non
         "validation": evaluate(network, study.data.validation, study.tasks),
         "test": evaluate(network, study.data.test, study.tasks),
         "seconds": time.perf_counter() - start,
+        "epochs_trained": len(history.rows),
+        "best_epoch": history.best_epoch,
     }
-    if job.settings.keep_best:
-        content |= {"epochs_trained": len(history.rows), "best_epoch": history.best_epoch}
     write_json(job.folder / "metrics.json", content)
 
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import shutil
+import signal
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -16,10 +21,11 @@ from sfg_nas.config import RetrainConfig
 from sfg_nas.data import PREPARATION_FILE, Preparation
 from sfg_nas.errors import TrainingError
 from sfg_nas.fixed import build_network
-from sfg_nas.study import Progress, Run, Study, retrain, search
+from sfg_nas.study import Progress, Run, Study, load_study, retrain, search
 from sfg_nas.study.controls import EQUAL_MACS
 from sfg_nas.study.retrain import VARIANT_KEYS
 from sfg_nas.training import evaluate, load_module, load_tensors
+from tests.study.conftest import CONTENT, make_data, two_layers
 
 Make = Callable[..., Study]
 
@@ -193,17 +199,69 @@ def test_a_checkpoint_of_another_teacher_is_refused(
         retrain(study, run.best, 1, runs=tmp_path, controls=(), how=strong)
 
 
-def test_patience_keeps_the_best_epoch(searched: tuple[Study, Run], tmp_path: Path) -> None:
+@pytest.mark.parametrize("patience", [None, 1])
+def test_the_best_epoch_is_kept_and_scored(
+    searched: tuple[Study, Run], tmp_path: Path, patience: int | None
+) -> None:
     study, run = searched
-    how = section(study, epochs=6, patience=1, learning_rate=0.05)
+    how = section(study, epochs=6, patience=patience, learning_rate=0.3)
     retrain(study, run.best, 1, runs=tmp_path, controls=(), how=how)
     folder = run.path / "retrained" / run.best.architecture.hash / "0"
     epochs = pd.read_csv(folder / "metrics.csv")
     stored = json.loads((folder / "metrics.json").read_text())
     best = epochs.loc[epochs["score"].idxmax()]
     assert stored["best_epoch"] == best["epoch"]
+    assert best["epoch"] < len(epochs)  # at this learning rate the last epoch is not the best
     assert stored["epochs_trained"] == len(epochs) <= 6
-    assert stored["validation"]["level/mae"] == pytest.approx(best["validation/level/mae"])
+    assert patience is not None or len(epochs) == 6
+    kept = build_network(run.best.architecture)
+    load_module(folder / "network.safetensors", kept)
+    for part in ("validation", "test"):
+        scores = evaluate(kept, getattr(study.data, part), study.tasks)
+        assert stored[part] == pytest.approx(scores)
+    for name, value in stored["validation"].items():
+        assert value == pytest.approx(best[f"validation/{name}"])
+
+
+def be_killed(content: dict[str, Any], runs: Path, epoch: int, how: RetrainConfig) -> None:
+    """Retrain until an epoch is over: the target of a process that is killed then."""
+    torch.set_num_threads(1)
+    del content["search"]["space"]["training.learning_rate"]
+    changes = {"training.learning_rate": 0.01}
+    study = load_study(content, changes, backbone=two_layers, data=make_data())
+
+    def kill(report: Progress) -> None:
+        if report.epoch == epoch:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    best = Run.load(runs / study.config.name).best
+    retrain(study, best, 1, runs=runs, controls=(), how=how, progress=kill)
+
+
+def test_a_killed_training_ends_as_one_that_was_not(
+    searched: tuple[Study, Run], tmp_path: Path
+) -> None:
+    study, run = searched
+    how = section(study, epochs=3, init="warm", learning_rate=0.3)
+    copy = tmp_path / "copy"
+    shutil.copytree(run.path, copy / run.path.name)
+    retrain(study, Run.load(copy / run.path.name).best, 1, runs=copy, controls=(), how=how)
+    for epoch in (1, 2):
+        process = multiprocessing.get_context("spawn").Process(
+            target=be_killed, args=(deepcopy(CONTENT), tmp_path, epoch, how)
+        )
+        process.start()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+    retrain(study, run.best, 1, runs=tmp_path, controls=(), how=how)
+    (folder,) = (run.path / "retrained").glob("*-warm/0")
+    assert same(folder, copy / folder.relative_to(tmp_path))
+    stored, other = (
+        json.loads((place / "metrics.json").read_text())
+        for place in (folder, copy / folder.relative_to(tmp_path))
+    )
+    for key in ("best_epoch", "epochs_trained", "validation", "test"):
+        assert stored[key] == other[key]
 
 
 def test_half_precision_is_this_training_s_own(searched: tuple[Study, Run], tmp_path: Path) -> None:
