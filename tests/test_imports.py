@@ -65,6 +65,7 @@ CROSS_CUTTING = {
     "test_install",
     "test_notebooks",
     "test_hostile",
+    "test_outsider",
     "test_readme",
     "test_services",
 }

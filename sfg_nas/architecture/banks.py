@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import networkx as nx
 
+from sfg_nas.architecture.text import fault
 from sfg_nas.operations import Kind
 
 MAX_NORM_GROUPS = 2**20
@@ -27,16 +28,19 @@ def bank_faults(graph: nx.DiGraph[str], name: str, kind: Kind) -> Iterator[str]:
     node = graph.nodes[name]
     weight = node["params"].get("weight")
     if weight is None or len(weight["shape"]) < 2:
-        yield f"`{name}`: a weight of two or more dimensions is missing"
+        rule, do = "a filter bank has a weight of two or more dimensions", "give it `params.weight`"
+        yield fault(name, rule, "none", do)
         return
     groups = node["settings"].get("groups", 1)
-    if not isinstance(groups, int) or isinstance(groups, bool) or groups < 1:
-        yield f"`{name}`: settings.groups is {groups!r}"
+    if type(groups) is not int or groups < 1:
+        rule, do = "settings.groups is a count", "set it to 1, or leave it out"
+        yield fault(name, rule, repr(groups)[:50], do)
         return
     shape = weight["shape"]
     kernel = node["settings"].get("kernel_size")
     if kind is not Kind.LINEAR and kernel is not None and kernel != shape[2:]:
-        yield f"`{name}`: settings.kernel_size {kernel} where the weight has {shape[2:]}"
+        rule = f"settings.kernel_size is that of the weight, {shape[2:]}"
+        yield fault(name, rule, f"{kernel}"[:50], "correct one of the two")
     count = sum(_width(graph.nodes[s], kind) for s in sources_of(graph, name))
     filters = node["shape"][-1] if kind is Kind.LINEAR else node["shape"][0]
     expected = {
@@ -45,15 +49,20 @@ def bank_faults(graph: nx.DiGraph[str], name: str, kind: Kind) -> Iterator[str]:
         Kind.CONV_TRANSPOSE: [count, filters // groups],
     }[kind]
     if shape[:2] != expected:
-        yield f"`{name}`: weight {shape} does not fit {count} channels in and {filters} filters"
+        rule = f"params.weight fits {count} channels in and {filters} filters"
+        do = f"let its shape begin with {expected}"
+        yield fault(name, rule, f"the shape {shape}", do)
     elif groups > 1 and (count % groups or filters % groups):
-        yield f"`{name}`: {count} channels and {filters} filters do not divide into {groups} groups"
+        rule = f"channels and filters divide into {groups} groups"
+        yield fault(name, rule, f"{count} channels and {filters} filters", "correct the counts")
     bias = node["params"].get("bias")
     stray = set(node["params"]) - {"weight", "bias"}
     if stray:
-        yield f"`{name}`: params {sorted(stray)} are not those of a filter bank"
+        rule, do = "params are weight and bias", "remove the others"
+        yield fault(name, rule, f"{sorted(stray)}, which are not those of a filter bank", do)
     if bias is not None and bias["shape"] != [filters]:
-        yield f"`{name}`: bias {bias['shape']} does not fit {filters} filters"
+        rule, do = f"params.bias fits {filters} filters", f"set its shape to {[filters]}"
+        yield fault(name, rule, f"the shape {bias['shape']}", do)
 
 
 def _width(node: dict[str, list[int]], kind: Kind) -> int:
@@ -67,7 +76,8 @@ def norm_faults(graph: nx.DiGraph[str], name: str, kind: Kind) -> Iterator[str]:
         count = len(node["channels"]) if node["axis"] is not None else node["shape"][0]
         for label, parameter in node["params"].items():
             if parameter["shape"] != [count]:
-                yield f"`{name}`: {label} has shape {parameter['shape']} for {count} channels"
+                rule, do = f"params.{label} fits {count} channels", f"set its shape to {[count]}"
+                yield fault(name, rule, f"the shape {parameter['shape']}", do)
         return
     if "over" in node["settings"]:
         yield from _read_norm_faults(graph, name)
@@ -78,20 +88,28 @@ def _read_norm_faults(graph: nx.DiGraph[str], name: str) -> Iterator[str]:
     node = graph.nodes[name]
     settings, axis, over = node["settings"], node["axis"], node["settings"]["over"]
     dims = range(1, len(node["shape"]) + 1)
+    do = "copy `settings` from a norm like it, and correct what differs"
     if len(node["operands"]) != 2 or axis is None or settings.get("axis") != axis:
-        yield f"`{name}`: a norm over what may be read needs two operands and its channel axis"
+        rule = "a norm over what may be read has two operands and settings.axis, its channel axis"
+        found = f"{len(node['operands'])} operands and axis {settings.get('axis')!r}"[:100]
+        yield fault(name, rule, found, do)
         return
     if not isinstance(over, list) or not all(d in dims and d != axis for d in over):
-        yield f"`{name}`: settings.over must name other axes of {node['shape']}"
+        rule = f"settings.over names other axes of the shape {node['shape']}"
+        yield fault(name, rule, f"{over!r}"[:100], do)
+        return
     count, total = settings.get("norm_groups"), settings.get("of_channels")
     good = isinstance(count, int) and isinstance(total, int)
     if not good or not 1 <= count <= total <= MAX_NORM_GROUPS:
-        yield f"`{name}`: `1 <= norm_groups <= of_channels` must hold, not {count!r} and {total!r}"
+        rule = "`1 <= norm_groups <= of_channels` must hold in settings"
+        yield fault(name, rule, f"{count!r} and {total!r}"[:100], do)
         return
     read = [c for s in sources_of(graph, name, 1) for c in graph.nodes[s]["channels"]]
     if len(set(read)) != len(read) or not set(node["channels"]) <= set(read):
-        yield f"`{name}`: the channels that are read must differ and hold its own"
+        rule, do = "the channels that are read differ and hold its own", "correct its edges"
+        yield fault(name, rule, f"{len(set(read))} different of {len(read)}", do)
     elif max(read) >= total:
-        yield f"`{name}`: channel {max(read)} of {total}"
+        rule = f"the channels that are read are below settings.of_channels, {total}"
+        yield fault(name, rule, f"channel {max(read)}", do)
     if not isinstance(settings.get("eps"), float | int):
-        yield f"`{name}`: settings.eps must be a number"
+        yield fault(name, "settings.eps is a number", f"{settings.get('eps')!r}"[:100], do)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 
 import networkx as nx
@@ -35,12 +34,7 @@ def move_filters(
             filters, or a concatenation, grouped convolution or norm over channels stands in the way.
     """
     target = sorted([to] if isinstance(to, str) else to)
-    graph: nx.DiGraph[str] = nx.DiGraph()
-    graph.graph.update(copy.deepcopy(architecture.graph.graph))
-    graph.add_nodes_from((n, copy.deepcopy(d)) for n, d in architecture.graph.nodes(data=True))
-    graph.add_edges_from(
-        (u, v, copy.deepcopy(d)) for u, v, d in architecture.graph.edges(data=True)
-    )
+    graph = architecture.graph.copy()
     by_place = {(graph.nodes[n]["layer"], tuple(sorted(graph.nodes[n]["group"]))): n for n in graph}
     asked = set(filters)
     start = [

@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from typing import cast
 from xml.etree.ElementTree import ParseError
 
 import networkx as nx
 
+from sfg_nas.architecture.form import GRAPH_KEYS, MAX_NODES, NODE_TYPES, check_form
 from sfg_nas.architecture.readable import described
-from sfg_nas.architecture.text import decode_ranges, encode_ranges, format_error
+from sfg_nas.architecture.text import AGAIN, decode_ranges, encode_ranges, format_error
 from sfg_nas.files import strict_json
 
 SCHEMA = 1
-MAX_NODES = 50_000
 MAX_CHANNELS = 4_000_000
 """Channels of all nodes together."""
-_PARAMETER_KEYS = {"key", "shape", "axis", "trained", "fill", "values"}
-_NODE_TYPES: Mapping[str, tuple[type, ...]] = {
-    "op": (str,),
-    "layer": (str,),
-    "group": (list,),
-    "channels": (list,),
-    "axis": (int, type(None)),
-    "shape": (list,),
-    "settings": (dict,),
-    "operands": (list,),
-    "params": (dict,),
-    "item": (int, type(None)),
-    "order": (int,),
-    "repeats": (int,),
-}
 
 
 def graph_to_json(graph: nx.DiGraph[str], *, indent: int | None) -> str:
@@ -53,7 +37,7 @@ def graph_to_json(graph: nx.DiGraph[str], *, indent: int | None) -> str:
 
 def plain_attributes(node: Mapping[str, object]) -> dict[str, object]:
     """Return the attributes of a node that are written: without those that only describe it."""
-    found = {key: node[key] for key in _NODE_TYPES if key in node}
+    found = {key: node[key] for key in NODE_TYPES if key in node}
     return {**found, "channels": encode_ranges(cast("list[int]", node["channels"]))}
 
 
@@ -73,18 +57,7 @@ def read_graph(content: object, *, where: str) -> nx.DiGraph[str]:
             where, f"an architecture of schema {SCHEMA} is expected", repr(found)[:100]
         )
     graph: nx.DiGraph[str] = nx.DiGraph()
-    tasks = _strings(content.get("tasks"), f"{where}: tasks")
-    groups = content.get("groups")
-    if not isinstance(groups, list):
-        raise format_error(
-            f"{where}: groups", "a list of groups is expected", type(groups).__name__
-        )
-    graph.graph.update(
-        schema=SCHEMA,
-        tasks=tasks,
-        groups=[_strings(group, f"{where}: groups") for group in groups],
-        input_shape=_sizes(content.get("input_shape"), f"{where}: input_shape"),
-    )
+    graph.graph.update({key: content[key] for key in ("schema", *GRAPH_KEYS) if key in content})
     nodes, edges = content.get("nodes"), content.get("edges")
     if not isinstance(nodes, dict) or not isinstance(edges, list):
         raise format_error(where, "`nodes` is a mapping and `edges` a list", "something else")
@@ -93,13 +66,15 @@ def read_graph(content: object, *, where: str) -> nx.DiGraph[str]:
     total = 0
     for name, attributes in nodes.items():
         graph.add_node(name, **_node(name, attributes, where))
-        total += len(graph.nodes[name]["channels"])
+        channels = graph.nodes[name]["channels"]
+        total += len(channels) if isinstance(channels, list) else 0
         if total > MAX_CHANNELS:
             raise format_error(
                 where, f"at most {MAX_CHANNELS} channels are read", f"{total} so far"
             )
     for edge in edges:
         _add_edge(graph, edge, where)
+    check_form(graph, where=where, do=AGAIN)
     return graph
 
 
@@ -107,108 +82,28 @@ def _node(name: str, attributes: object, where: str) -> dict[str, object]:
     place = f"{where}: node `{name[:100]}`"
     if not isinstance(attributes, dict):
         raise format_error(place, "attributes are a mapping", type(attributes).__name__)
-    if set(attributes) != set(_NODE_TYPES):
-        odd = sorted(set(attributes) ^ set(_NODE_TYPES))
+    if set(attributes) != set(NODE_TYPES):
+        odd = sorted(set(attributes) ^ set(NODE_TYPES))
         raise format_error(
-            place, f"the attributes are {sorted(_NODE_TYPES)}", f"a mismatch in {odd[:5]}"
+            place, f"the attributes are {sorted(NODE_TYPES)}", f"a mismatch in {odd[:5]}"
         )
     found = dict(attributes)
     if isinstance(found["channels"], str):
         found["channels"] = decode_ranges(found["channels"], where=place)
-    for key, kinds in _NODE_TYPES.items():
-        if not isinstance(found[key], kinds) or isinstance(found[key], bool):
-            raise format_error(
-                f"{place}: {key}", f"{kinds[0].__name__} expected", repr(found[key])[:100]
-            )
-    _sizes(found["shape"], f"{place}: shape")
-    _sizes(found["channels"], f"{place}: channels", least=0)
-    _strings(found["group"], f"{place}: group")
-    _strings(found["operands"], f"{place}: operands")
-    _settings(found["settings"], f"{place}: settings")
-    _parameters(found["params"], place)
-    if not 1 <= found["repeats"] <= 10**6:
-        raise format_error(f"{place}: repeats", "1..1000000 expected", repr(found["repeats"]))
     return found
-
-
-def _settings(value: object, place: str, depth: int = 0) -> None:
-    """Raise unless settings are plain values and lists of them."""
-    if isinstance(value, dict) and depth == 0:
-        for key, item in value.items():
-            _settings(item, f"{place}.{str(key)[:50]}", 1)
-    elif isinstance(value, list) and depth < 4:
-        for item in value:
-            _settings(item, place, depth + 1)
-    elif depth == 0 or not (value is None or isinstance(value, bool | int | float | str)):
-        raise format_error(place, "plain values and lists are expected", repr(value)[:100])
-    elif isinstance(value, int) and abs(value) >= 2**62:
-        raise format_error(place, "numbers of at most 62 bits are expected", "a larger one")
-
-
-def _parameters(params: object, place: str) -> None:
-    assert isinstance(params, dict)
-    for name, value in params.items():
-        where = f"{place}: params.{name[:50]}"
-        if not isinstance(value, dict) or set(value) != _PARAMETER_KEYS:
-            raise format_error(where, f"{sorted(_PARAMETER_KEYS)} are expected", repr(value)[:100])
-        _sizes(value["shape"], where)
-        good = (
-            isinstance(value["key"], str | None)
-            and isinstance(value["axis"], int | None)
-            and not isinstance(value["axis"], bool)
-            and isinstance(value["trained"], bool)
-            and isinstance(value["fill"], int | float)
-            and _is_constant(value["values"], value["shape"])
-        )
-        if not good:
-            raise format_error(where, "fields of the right types are expected", repr(value)[:100])
-
-
-def _is_constant(values: object, shape: list[int]) -> bool:
-    """Return whether values are missing, or numbers for every place of a shape."""
-    if values is None:
-        return True
-    if not isinstance(values, list) or len(values) != math.prod(shape):
-        return False
-    return all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
 
 
 def _add_edge(graph: nx.DiGraph[str], edge: object, where: str) -> None:
     place = f"{where}: edges"
     if not isinstance(edge, dict) or set(edge) != {"from", "to", "slots", "channels"}:
         raise format_error(place, "from, to, slots and channels are expected", repr(edge)[:100])
-    u, v, slots, channels = edge["from"], edge["to"], edge["slots"], edge["channels"]
+    u, v = edge["from"], edge["to"]
     known = isinstance(u, str) and isinstance(v, str) and u in graph and v in graph
     if not known:
         raise format_error(place, "both ends are nodes", f"{u!r} to {v!r}"[:200])
-    good = isinstance(slots, list) and all(
-        isinstance(s, list)
-        and len(s) == 2
-        and all(isinstance(i, int) and not isinstance(i, bool) and 0 <= i < MAX_NODES for i in s)
-        for s in slots
-    )
-    if not good or not slots:
-        raise format_error(place, "slots are pairs [operand, position]", repr(slots)[:100])
-    if not isinstance(channels, int) or isinstance(channels, bool) or channels < 0:
-        raise format_error(place, "channels is a count", repr(channels)[:100])
-    graph.add_edge(u, v, slots=slots, channels=channels)
-
-
-def _strings(value: object, where: str) -> list[str]:
-    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-        raise format_error(where, "a list of names is expected", repr(value)[:100])
-    return cast("list[str]", value)
-
-
-def _sizes(value: object, where: str, *, least: int = 1) -> list[int]:
-    good = isinstance(value, list) and all(
-        isinstance(v, int) and not isinstance(v, bool) and least <= v < 2**31 for v in value
-    )
-    if not good:
-        raise format_error(
-            where, f"a list of whole numbers >= {least} is expected", repr(value)[:100]
-        )
-    return cast("list[int]", value)
+    if graph.has_edge(u, v):
+        raise format_error(place, "each pair of nodes has one edge", f"{u!r} to {v!r} twice"[:200])
+    graph.add_edge(u, v, slots=edge["slots"], channels=edge["channels"])
 
 
 def to_graphml(graph: nx.DiGraph[str]) -> str:
@@ -235,7 +130,7 @@ def from_graphml(text: str, *, where: str) -> nx.DiGraph[str]:
         flat = nx.parse_graphml(text, force_multigraph=False)
         if flat.is_multigraph() or not flat.is_directed() or text.count("<node ") != len(flat):
             raise format_error(where, "each node and edge stands once, directed", "another graph")
-        content = {k: strict_json(v) for k, v in flat.graph.items() if k in _GRAPH_KEYS}
+        content = {k: strict_json(v) for k, v in flat.graph.items() if k in ("schema", *GRAPH_KEYS)}
         content["nodes"] = {
             str(name): {k: strict_json(v) for k, v in data.items() if k not in described({})}
             for name, data in flat.nodes(data=True)
@@ -258,6 +153,3 @@ def from_graphml(text: str, *, where: str) -> nx.DiGraph[str]:
         found = f"{type(err).__name__}: {str(err)[:200]}"
         raise format_error(where, "GraphML as written by `export` is expected", found) from err
     return read_graph(content, where=where)
-
-
-_GRAPH_KEYS = ("schema", "tasks", "groups", "input_shape")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import cast
 import networkx as nx
 
 from sfg_nas.architecture.files import from_graphml, graph_to_json, read_graph, to_graphml
+from sfg_nas.architecture.form import PlainGraph, check_form, plain_copy
 from sfg_nas.architecture.lint import lint_graph
 from sfg_nas.architecture.node import Node
 from sfg_nas.architecture.readable import annotate
@@ -32,53 +33,38 @@ class Architecture:
 
     Every node is one operation of the user's network for the channels of one group; an edge says
     that features flow, with how many channels, and `slots` gives the places `[operand, position]`
-    they take among the inputs of its end. Make a changed architecture from a copy of `graph`.
+    they take among the inputs of its end. Make a changed architecture from `graph.copy()`, which
+    shares nothing with this one.
 
     Attributes:
-        graph: The networkx graph, frozen.
+        graph: The networkx graph, a frozen copy of what was given.
     """
 
     graph: nx.DiGraph[str]
 
     def __post_init__(self) -> None:
-        """Freeze the graph.
+        """Take a copy of the graph and freeze it.
 
         Raises:
-            ArchitectureError: The graph-level attributes are not those of an architecture.
+            ArchitectureError: Attributes are missing or of wrong types.
         """
-        missing = [k for k in ("tasks", "groups", "input_shape") if k not in self.graph.graph]
-        if missing:
-            raise ArchitectureError(
-                explain(
-                    where="architecture",
-                    rule="the graph carries `tasks`, `groups` and `input_shape`",
-                    found=f"no {missing}",
-                    do="start from the graph of an architecture",
-                )
-            )
-        for name, node in self.graph.nodes(data=True):
-            lacking = sorted(Node.__required_keys__ - node.keys())
-            if lacking:
-                raise ArchitectureError(
-                    explain(
-                        where=f"architecture: node `{name}`",
-                        rule=f"a node carries {sorted(Node.__required_keys__)}",
-                        found=f"no {lacking}",
-                        do="copy the attributes of a node of the same layer and change them",
-                    )
-                )
-        annotate(self.graph)
-        nx.freeze(self.graph)
+        graph = plain_copy(self.graph, PlainGraph())
+        do = "start from a copy of an architecture's graph, and change attributes to others like them"
+        check_form(graph, where="architecture", do=do)
+        annotate(graph)
+        object.__setattr__(self, "graph", nx.freeze(graph))
 
-    @property
+    @cached_property
     def tasks(self) -> tuple[str, ...]:
-        """Names of the tasks."""
-        return tuple(self.graph.graph["tasks"])
+        """Names of the tasks that have an output, in the order of the graph's `tasks`."""
+        outputs = self.outputs()
+        return tuple(task for task in self.graph.graph["tasks"] if task in outputs)
 
     @cached_property
     def groups(self) -> Groups:
         """The groups a filter could choose."""
-        return Groups.explicit(self.tasks, [list(g) for g in self.graph.graph["groups"]])
+        sets = [list(group) for group in self.graph.graph["groups"]]
+        return Groups.explicit(self.graph.graph["tasks"], sets)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -114,8 +100,11 @@ class Architecture:
         """Return everything that is wrong with the graph, an empty list if nothing is."""
         return lint_graph(self.graph)
 
-    def checked(self) -> Architecture:
+    def checked(self, *, where: str = "architecture") -> Architecture:
         """Return this architecture if it is sound.
+
+        Args:
+            where: Name of the source, for messages.
 
         Raises:
             ArchitectureError: Something is wrong; names the first faults.
@@ -125,10 +114,10 @@ class Architecture:
             shown = "; ".join(faults[:3]) + (f" (and {len(faults) - 3} more)" if faults[3:] else "")
             raise ArchitectureError(
                 explain(
-                    where="architecture",
+                    where=where,
                     rule="the graph must pass `lint()`",
                     found=shown,
-                    do="correct the graph",
+                    do="correct the graph (docs/architecture.md says what belongs together)",
                 )
             )
         return self
@@ -161,25 +150,25 @@ class Architecture:
             if parameter["trained"]
         )
 
-    def only(self, tasks: str | list[str]) -> Architecture:
+    def only(self, tasks: str | Iterable[str]) -> Architecture:
         """Return the part that some of the tasks need.
 
         Args:
             tasks: One task, or several.
 
         Raises:
-            ArchitectureError: A task is unknown.
+            ArchitectureError: A task is unknown, or none is named.
         """
         chosen = [tasks] if isinstance(tasks, str) else list(tasks)
         outputs = self.outputs()
         unknown = [task for task in chosen if task not in outputs]
-        if unknown:
+        if unknown or not chosen:
             raise ArchitectureError(
                 explain(
                     where="architecture.only",
-                    rule=f"tasks are of {list(self.tasks)}",
-                    found=repr(unknown),
-                    do="correct the name",
+                    rule=f"tasks are some of {list(outputs)}",
+                    found=repr(unknown or chosen),
+                    do="correct the names",
                 )
             )
         kept: set[str] = set()
@@ -229,7 +218,7 @@ class Architecture:
             ArchitectureError: The text is damaged or describes something else.
         """
         content = parse_json(text, where=where, what="an architecture file")
-        return cls(read_graph(content, where=where)).checked()
+        return cls(read_graph(content, where=where)).checked(where=where)
 
     def save(self, path: Path) -> None:
         """Write the graph to a JSON file, atomically."""
@@ -244,7 +233,7 @@ class Architecture:
         """
         text = read_text(path)
         if path.suffix == ".graphml":
-            return cls(from_graphml(text, where=str(path))).checked()
+            return cls(from_graphml(text, where=str(path))).checked(where=str(path))
         return cls.from_json(text, where=str(path))
 
     def to_graphml(self, path: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import networkx as nx
 
 from sfg_nas.architecture.banks import bank_faults, norm_faults, sources_of
 from sfg_nas.architecture.shapes import shape_faults
+from sfg_nas.architecture.text import fault
 from sfg_nas.operations import Kind, vocabulary
 
 SPECIAL = ("input", "output", "select", "constant")
@@ -18,42 +21,44 @@ MAX_WEIGHTS = 2**30  # of all nodes together: four gigabytes
 def lint_graph(graph: nx.DiGraph[str]) -> list[str]:
     """Return what is wrong with an architecture graph, an empty list if nothing is.
 
-    Checked: no cycles; known operations; every operand fed at every position exactly once; channel
-    counts of nodes, edges and weights agree; settings fit the weights; every shape is what the
-    operation gives for what it reads (computed anew); the reading rule (what serves tasks S reads
-    only what serves all of S); every task has one output and the image reaches it; no node is dead.
+    Checked: no cycles; known operations; one node for each layer and group, each filter in one of
+    them; every operand fed at every position exactly once; channel counts of nodes, edges and weights
+    agree; settings fit the weights; every shape is what the operation gives for what it reads (computed
+    anew); the reading rule (what serves tasks S reads only what serves all of S); every task has one
+    output and the image reaches it; no node is dead.
+
+    Returns:
+        One line for each fault: where, the rule, what was found, what to do.
     """
     if not nx.is_directed_acyclic_graph(graph):
-        return ["the graph has a cycle"]
-    faults = [fault for name in sorted(graph) for fault in _node_faults(graph, name)]
+        circle = " to ".join(f"`{u}`" for u, _ in nx.find_cycle(graph))[:200]
+        rule = "features flow from the image to the heads, and never back"
+        do = "remove an edge of the cycle"
+        return [fault("the graph", rule, f"a cycle through {circle}", do)]
+    faults = [found for name in sorted(graph) for found in _node_faults(graph, name)]
     if faults:
         return faults
-    faults = [*_graph_faults(graph), *_weight_faults(graph)]
+    faults = [*_graph_faults(graph), *_layer_faults(graph), *_weight_faults(graph)]
     # Shapes last: only a graph that is sound so far is run.
-    return (
-        [*faults, *_flow_faults(graph)]
-        if faults
-        else [
-            *shape_faults(graph),
-            *_flow_faults(graph),
-        ]
-    )
+    flow = list(_flow_faults(graph))
+    return [*faults, *flow] if faults else [*shape_faults(graph), *flow]
 
 
 def _node_faults(graph: nx.DiGraph[str], name: str) -> Iterator[str]:
     node = graph.nodes[name]
     tasks = graph.graph["tasks"]
-    known = vocabulary()
-    if node["op"] not in SPECIAL and node["op"] not in known:
-        yield f"`{name}`: unknown operation `{node['op']}`"
+    if node["op"] not in SPECIAL and node["op"] not in vocabulary():
+        rule, do = "operations are those of the vocabulary", "copy `op` from a node like it"
+        yield fault(name, rule, f"the unknown operation `{node['op'][:100]}`", do)
         return
-    if not node["group"] or not set(node["group"]) <= set(tasks):
-        yield f"`{name}`: group {node['group']} is not made of the tasks {tasks}"
-    size = 1
-    for length in node["shape"]:
-        size *= length
+    group = node["group"]
+    if not group or not set(group) <= set(tasks) or len(set(group)) != len(group):
+        rule = f"a group is some of the tasks {tasks}"
+        yield fault(name, rule, f"{group}", "correct `group`, or the graph's `tasks`")
+    size = math.prod(node["shape"])
     if size > MAX_FEATURES:
-        yield f"`{name}`: {size} values per example are more than {MAX_FEATURES}"
+        rule = f"at most {MAX_FEATURES} values per example"
+        yield fault(name, rule, f"{size}, which are more than that", "correct `shape`")
     yield from _slot_faults(graph, name)
     yield from _channel_faults(graph, name)
 
@@ -61,56 +66,93 @@ def _node_faults(graph: nx.DiGraph[str], name: str) -> Iterator[str]:
 def _channel_faults(graph: nx.DiGraph[str], name: str) -> Iterator[str]:
     """Yield disagreements about channels, and what is read against the rule."""
     node = graph.nodes[name]
-    axis = node["axis"]
+    axis, channels = node["axis"], node["channels"]
     if axis is not None and not 1 <= axis <= len(node["shape"]):
-        yield f"`{name}`: channel axis {axis} does not exist in shape {node['shape']}"
-    elif axis is not None and node["shape"][axis - 1] != len(node["channels"]):
-        size = node["shape"][axis - 1]
-        yield f"`{name}`: {len(node['channels'])} channels but size {size} along them"
-    if len(set(node["channels"])) != len(node["channels"]):
-        yield f"`{name}`: a channel is listed twice"
+        rule = "`axis` is one of the shape's, the batch being 0"
+        yield fault(name, rule, f"channel axis {axis} of shape {node['shape']}", "correct `axis`")
+    elif axis is not None and node["shape"][axis - 1] != len(channels):
+        found = f"{len(channels)} channels but size {node['shape'][axis - 1]} along axis {axis}"
+        rule, do = "the shape has a place for each channel", "correct `channels` or `shape`"
+        yield fault(name, rule, found, do)
+    twice = [c for c, count in Counter(channels).items() if count > 1]
+    if twice:
+        rule, do = "each channel is listed once", "remove it once from `channels`"
+        yield fault(name, rule, f"{twice[:10]} listed twice", do)
     for source in graph.predecessors(name):
         theirs = graph.nodes[source]["group"]
         if not set(node["group"]) <= set(theirs):
-            yield f"`{name}` (for {node['group']}) reads `{source}`, which serves only {theirs}"
+            rule = f"what serves {node['group']} reads only what serves all of these"
+            found = f"an edge from `{source}`, which serves only {theirs}"
+            yield fault(name, rule, found, "remove the edge, or correct `group`")
         expected = len(graph.nodes[source]["channels"])
         if graph.edges[source, name]["channels"] != expected:
-            yield f"edge `{source}` to `{name}`: channels should be {expected}"
+            rule = f"its channels are those of `{source}`, {expected}"
+            found = f"{graph.edges[source, name]['channels']}"
+            yield fault(f"edge `{source}` to `{name}`", rule, found, f"set channels to {expected}")
 
 
 def _slot_faults(graph: nx.DiGraph[str], name: str) -> Iterator[str]:
-    node = graph.nodes[name]
+    operands = graph.nodes[name]["operands"]
     slots = sorted(tuple(s) for _, _, d in graph.in_edges(name, data=True) for s in d["slots"])
+    do = "correct the `slots` of its edges, or add the edge that is missing"
     if len(set(slots)) != len(slots):
-        yield f"`{name}`: two edges take the same slot"
+        twice = next(slot for slot in slots if slots.count(slot) > 1)
+        yield fault(name, "each slot takes one edge", f"two edges take the slot {list(twice)}", do)
         return
-    for operand, label in enumerate(node["operands"]):
+    for operand, label in enumerate(operands):
         positions = [p for o, p in slots if o == operand]
-        if positions != list(range(len(positions))):
-            yield f"`{name}`: inputs of operand `{label}` are not numbered from 0"
         if not positions:
-            yield f"`{name}`: operand `{label}` is not fed"
-    if any(operand >= len(node["operands"]) for operand, _ in slots):
-        yield f"`{name}`: an edge feeds an operand that does not exist"
+            yield fault(name, f"operand `{label}` reads something", "it is not fed", do)
+        elif positions != list(range(len(positions))):
+            rule = f"inputs of operand `{label}` are numbered from 0"
+            yield fault(name, rule, f"{positions}", do)
+    strays = sorted({o for o, _ in slots if o >= len(operands)})
+    if strays:
+        rule, found = f"operands are 0 to {len(operands) - 1}", f"an edge that feeds {strays[0]}"
+        yield fault(name, rule if operands else "it reads nothing", found, do)
 
 
 def _graph_faults(graph: nx.DiGraph[str]) -> Iterator[str]:
     """Yield what is wrong with the graph as a whole."""
     tasks, groups = graph.graph["tasks"], graph.graph["groups"]
     if not tasks or len(set(tasks)) != len(tasks):
-        yield f"tasks must be named, and differ: {tasks}"
+        yield fault("the graph", "tasks are named, and differ", f"{tasks}", "correct `tasks`")
     for group in groups:
         if not group or not set(group) <= set(tasks) or len(set(group)) != len(group):
-            yield f"group {group} is not made of the tasks {tasks}"
-    weights = 0
-    for _, node in graph.nodes(data=True):
-        for parameter in node["params"].values():
-            size = 1
-            for length in parameter["shape"]:
-                size *= length
-            weights += size
+            rule = f"a group is made of the tasks {tasks}"
+            yield fault("the graph", rule, f"{group}", "correct `groups`")
+    weights = sum(
+        math.prod(parameter["shape"])
+        for _, node in graph.nodes(data=True)
+        for parameter in node["params"].values()
+    )
     if weights > MAX_WEIGHTS:
-        yield f"{weights} weights are more than {MAX_WEIGHTS}"
+        rule, do = f"at most {MAX_WEIGHTS} weights", "make the network narrower"
+        yield fault("the graph", rule, f"{weights}, which are more than that", do)
+
+
+def _layer_faults(graph: nx.DiGraph[str]) -> Iterator[str]:
+    """Yield groups that have a second node of a layer, and channels that two nodes of a layer hold."""
+    by_group: dict[tuple[str, frozenset[str]], str] = {}
+    by_channel: dict[tuple[str, int], str] = {}
+    for name in sorted(graph):
+        node = graph.nodes[name]
+        if node["op"] == "output":
+            continue
+        other = by_group.setdefault((node["layer"], frozenset(node["group"])), name)
+        if other != name:
+            rule = f"a layer has one node for each group, here of `{node['layer']}`"
+            found, do = f"`{other}` for {node['group']}, too", "join the two, or correct `group`"
+            yield fault(name, rule, found, do)
+        if node["axis"] is None:
+            continue
+        for channel in node["channels"]:
+            other = by_channel.setdefault((node["layer"], channel), name)
+            if other != name:
+                rule = f"each filter of layer `{node['layer']}` is in one group"
+                found, do = f"{channel} in `{other}`, too", "remove it from one of the two"
+                yield fault(name, rule, found, do)
+                break
 
 
 def _weight_faults(graph: nx.DiGraph[str]) -> Iterator[str]:
@@ -132,29 +174,38 @@ def _select_faults(graph: nx.DiGraph[str], name: str) -> Iterator[str]:
     positions, axis = node["settings"].get("positions"), node["axis"]
     count = sum(len(graph.nodes[s]["channels"]) for s in sources_of(graph, name))
     good: Callable[[object], bool] = lambda p: isinstance(p, int) and -1 <= p < count  # noqa: E731
+    do = "correct `settings.positions`"
     if not isinstance(positions, list) or not all(good(p) for p in positions):
-        yield f"`{name}`: settings.positions must be indices into {count} channels, or -1"
+        rule = f"settings.positions are indices into the {count} channels that it reads, or -1"
+        yield fault(name, rule, f"{positions}"[:100], do)
     elif axis is None or len(positions) != len(node["channels"]):
-        yield f"`{name}`: {len(positions)} positions for {len(node['channels'])} channels"
+        rule = f"settings.positions hold one for each of its {len(node['channels'])} channels"
+        yield fault(name, rule, f"{len(positions)}", do)
 
 
 def _flow_faults(graph: nx.DiGraph[str]) -> Iterator[str]:
     """Yield heads that nothing reaches and nodes that reach no head."""
     inputs = [n for n in graph if graph.nodes[n]["op"] == "input"]
     if len(inputs) != 1:
-        yield f"there must be one input node, not {len(inputs)}"
+        do = "keep one node with `op` input"
+        yield fault("the graph", "there is one input node", f"{len(inputs)}", do)
         return
     outputs = [n for n in graph if graph.nodes[n]["op"] == "output"]
     served = sorted(graph.nodes[n]["group"][0] for n in outputs)
     tasks = sorted(graph.graph["tasks"])
     if not outputs or len(set(served)) != len(served) or not set(served) <= set(tasks):
-        yield f"each task needs one output: tasks {tasks}, outputs for {served}"
+        rule = f"each task has one output, of {tasks}"
+        yield fault("the graph", rule, f"outputs for {served}", "add or remove output nodes")
     reached = nx.descendants(graph, inputs[0])
     for name in outputs:
         if name not in reached:
-            yield f"the head of task `{graph.nodes[name]['group'][0]}` is not fed by the image"
+            task = graph.nodes[name]["group"][0]
+            rule = f"the image reaches the head of task `{task}`"
+            do = "give the task filters in every layer, or connect those that it has"
+            yield fault(name, rule, "a head that is not fed by the image", do)
     alive = set(outputs)
     for name in outputs:
         alive |= nx.ancestors(graph, name)
     for name in sorted(set(graph) - alive):
-        yield f"`{name}` is dead: no head reads it"
+        do = "let something read it, or remove it"
+        yield fault(name, "a head reads every node in the end", "it is dead: none does", do)

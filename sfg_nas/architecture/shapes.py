@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import networkx as nx
 
+from sfg_nas.architecture.text import fault
 from sfg_nas.operations import Kind, vocabulary
 from sfg_nas.operations_shapes import SHAPE_ERRORS, output_shape
 
@@ -26,10 +27,12 @@ def shape_faults(graph: nx.DiGraph[str]) -> Iterator[str]:
             found = _shape(graph, name, shapes)
         except SHAPE_ERRORS as err:
             text = str(err).splitlines()[0][:160] if str(err) else type(err).__name__
-            yield f"`{name}`: `{node['op']}` does not fit what it reads ({text})"
+            rule, do = f"`{node['op']}` fits what it reads", "correct its settings, or its edges"
+            yield fault(name, rule, text, do)
             found = own
         if found[1:] != node["shape"] or max(found[0] // BATCH, 1) != node["repeats"]:
-            yield f"`{name}`: shape {node['shape']} where `{node['op']}` gives {found[1:]}"
+            rule, do = f"`shape` is what `{node['op']}` gives, {found[1:]}", "correct `shape`"
+            yield fault(name, rule, f"{node['shape']}", do)
             found = own
         shapes[name] = found
 

@@ -1,4 +1,4 @@
-"""What makes two architectures equal: their graph, whatever its trained parameters start from."""
+"""What makes two architectures equal: their graph, whatever its nodes are called and trained parameters start from."""
 
 from __future__ import annotations
 
@@ -8,11 +8,28 @@ from sfg_nas.architecture.files import graph_to_json
 
 
 def structure_of(graph: nx.DiGraph[str]) -> str:
-    """Return canonical JSON text of a graph without the values that trained parameters start from."""
-    bare: nx.DiGraph[str] = graph.copy()
+    """Return canonical JSON text of a graph, the same for all graphs that build the same network.
+
+    Left out are the names of nodes (a node is known by its layer and group), the order of tasks in a
+    group and of slots in an edge, and the values that trained parameters start from.
+    """
+    place = {task: i for i, task in enumerate(graph.graph["tasks"])}
+    bare: nx.DiGraph[str] = nx.relabel_nodes(graph, _labels(graph, place), copy=True)
     for _, node in bare.nodes(data=True):
+        node["group"] = sorted(node["group"], key=lambda task: place.get(task, len(place)))
         node["params"] = {
             label: {k: v for k, v in record.items() if k != "fill" or not record["trained"]}
             for label, record in node["params"].items()
         }
+    for _, _, edge in bare.edges(data=True):
+        edge["slots"] = sorted(edge["slots"])
     return graph_to_json(bare, indent=None)
+
+
+def _labels(graph: nx.DiGraph[str], place: dict[str, int]) -> dict[str, str]:
+    """Return a name for each node that says its layer and group; none if these do not tell them apart."""
+    found = {}
+    for name, node in graph.nodes(data=True):
+        group = sorted(node["group"], key=lambda task: place.get(task, len(place)))
+        found[name] = f"{node['layer']}@{'+'.join(group)}"
+    return found if len(set(found.values())) == len(found) else {}

@@ -8,6 +8,7 @@ from pathlib import Path
 from sfg_nas.errors import ArchitectureError, explain
 
 MOST_IN_A_NODE = 2**20
+AGAIN = "export the architecture again"
 
 
 def encode_ranges(values: list[int]) -> str:
@@ -54,8 +55,20 @@ def write_text(path: Path, text: str) -> None:
     part.replace(path)
 
 
-def format_error(where: str, rule: str, found: str) -> ArchitectureError:
-    """Return the error of a file that does not follow the format."""
-    return ArchitectureError(
-        explain(where=where, rule=rule, found=found, do="export the architecture again")
-    )
+def fault(place: str, rule: str, found: str, do: str) -> str:
+    """Return one line of `lint`.
+
+    Args:
+        place: Name of a node, or `the graph`, or an edge in words.
+        rule: What must hold.
+        found: What was found instead.
+        do: What the reader can do about it.
+    """
+    place, rule, found, do = (text[:200] for text in (place, rule, found, do))
+    where = place if place == "the graph" or place.startswith("edge `") else f"`{place}`"
+    return explain(where=where, rule=rule, found=found, do=do)
+
+
+def format_error(where: str, rule: str, found: str, *, do: str = AGAIN) -> ArchitectureError:
+    """Return the error of a graph that does not follow the format."""
+    return ArchitectureError(explain(where=where, rule=rule, found=found, do=do))

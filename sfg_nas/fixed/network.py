@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -72,7 +72,7 @@ class FixedNetwork(nn.Module):
                 del values[place]
         return found
 
-    def only(self, tasks: str | list[str]) -> FixedNetwork:
+    def only(self, tasks: str | Iterable[str]) -> FixedNetwork:
         """Return the smaller network that computes some of the tasks, with the same weights.
 
         Raises:

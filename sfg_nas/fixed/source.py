@@ -116,8 +116,8 @@ class _Writer:
         kinds.taken |= {"Network", "load", *HELPERS}
         names = Names(attributes=True)
         for group in sorted(groups, key=lambda g: (-len(g), sorted(g))):
-            tasks = tuple(task for task in architecture.tasks if task in group)
-            trunk = len(group) == len(architecture.tasks)
+            tasks = tuple(task for task in architecture.groups.tasks if task in group)
+            trunk = len(group) == len(architecture.groups.tasks)
             name = names.new("trunk" if trunk else "_".join(tasks).lower(), "branch")
             kind = "Trunk" if trunk else "".join(w.title() for w in name.split("_"))
             self._parts[group] = _Part(tasks, kinds.new(kind, "Branch"), name)

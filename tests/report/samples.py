@@ -125,7 +125,7 @@ def connect(graph: nx.DiGraph[str], sources: Mapping[str, str], target: str) -> 
 
 def weight(shape: list[int]) -> dict[str, object]:
     """Return the record of a trained weight."""
-    return {"key": None, "shape": shape, "axis": 0, "trained": True, "fill": 0.0}
+    return {"key": None, "shape": shape, "axis": 0, "trained": True, "fill": 0.0, "values": None}
 
 
 def two_tasks() -> Architecture:
