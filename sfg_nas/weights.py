@@ -113,7 +113,7 @@ def load_weights(path: Path, network: nn.Module) -> None:
         network: The network to fill.
 
     Raises:
-        ArchitectureError: The file is damaged, or belongs to another network.
+        ArchitectureError: The file is damaged, belongs to another network, or holds numbers that are not finite.
     """
     tensors, _ = read_tensors(path, do="use the file that lies beside the network's architecture")
     own = network.state_dict()
@@ -122,6 +122,11 @@ def load_weights(path: Path, network: nn.Module) -> None:
         f"{name}: {tensors[name].dtype} {list(tensors[name].shape)} for {list(value.shape)}"
         for name, value in own.items()
         if name in tensors and not _fits(tensors[name], value)
+    ]
+    wrong += [
+        f"{name}: numbers that are not finite"
+        for name, value in tensors.items()
+        if value.is_floating_point() and not bool(value.isfinite().all())
     ]
     if odd or wrong:
         found = "; ".join([*(f"{name} on one side only" for name in odd), *wrong][:3])

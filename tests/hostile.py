@@ -15,21 +15,33 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from sfg_nas.allocation import Allocation
 from sfg_nas.architecture import Architecture
-from sfg_nas.errors import SfgNasError
-from sfg_nas.fixed import build_network
+from sfg_nas.compare.content import read_content
+from sfg_nas.data import Preparation, bundle_from_arrays, decode_batches, photos_of_table
+from sfg_nas.errors import DataError, SfgNasError
+from sfg_nas.fixed import FixedNetwork, build_network
+from sfg_nas.report.comparison import compared_frame
+from sfg_nas.report.front import front_frame, retrained_table
+from sfg_nas.report.table import results_table
+from sfg_nas.report.verdict import verdict_of
 from sfg_nas.search_space import Candidate
 from sfg_nas.study.layout import RunFiles, TrialFiles
 from sfg_nas.study.recorder import read_probabilities
 from sfg_nas.study.references import load_references
 from sfg_nas.study.run import Run, Trial, retrained_rows
 from sfg_nas.study.trial import Ledger
-from sfg_nas.weights import load_weights
+from sfg_nas.tasks import Task
+from sfg_nas.training import Settings, SupervisedMethod, fit, make_fabric, restore_norm_state
+from sfg_nas.training.files import read_rows
+from sfg_nas.weights import load_weights, read_tensors
 
 MORE_MEMORY = 2**30
 SECONDS = 20
@@ -40,9 +52,78 @@ def architecture(path: Path) -> None:
     build_network(Architecture.load(path))
 
 
+@cache
+def network_of(folder: Path) -> FixedNetwork:
+    """Return the network of a folder's good architecture."""
+    return build_network(Architecture.load(folder / "architecture.json"))
+
+
+@cache
+def run_of(folder: Path) -> Run:
+    """Return the run with a folder's good study."""
+    return Run.load(folder)
+
+
 def weights(path: Path) -> None:
     """Load into the network that they are of."""
-    load_weights(path, build_network(Architecture.load(path.with_name("architecture.json"))))
+    load_weights(path, network_of(Path(sys.argv[1])))
+
+
+def norms(path: Path) -> None:
+    """Put statistics into the network that they are of."""
+    restore_norm_state(network_of(path.parents[2]), read_tensors(path)[0])
+
+
+def checkpoint(path: Path) -> None:
+    """Go on with the training that left it; the whole file says that it is over."""
+    train_tiny(path)
+
+
+def train_tiny(path: Path) -> None:
+    """Train a network of one layer for two epochs, or go on from what a file holds."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (20, 1, 2, 2), dtype=np.uint8)
+    task = Task("sum", "regression")
+    labels = {"sum": images.mean((1, 2, 3)).astype(np.float32)}
+    train = bundle_from_arrays(images, labels, (task,), seed=0).train
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 1), Named("sum"))
+    settings = Settings(epochs=2, batch_size=8)
+    method = SupervisedMethod(network, (task,))
+    fit(method, train, settings, fabric=make_fabric(), seed=0, checkpoint=path)
+
+
+class Named(torch.nn.Module):
+    """Gives a value a name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {self.name: x[:, 0]}
+
+
+def table(path: Path) -> None:
+    """Read a retraining's table and its verdict."""
+    folder = path.parents[1]
+    run = replace(run_of(folder.parent), path=folder)
+    results_table(retrained_table(run))
+    front_frame(run)
+    verdict_of(run)
+
+
+def labels(path: Path) -> None:
+    """Find the photos and labels that a stranger's table names."""
+    task = Task("age", "regression", unit="years")
+    photos_of_table(path, "test", None, kind="table", tasks=(task,))
+
+
+def photo(path: Path) -> None:
+    """Decode a stranger's photo."""
+    (batch,) = decode_batches([path], (3, 8, 8))
+    if batch.failed:
+        ((_, reason),) = batch.failed
+        raise DataError(reason[:500])
 
 
 READERS: dict[str, Callable[[Path], object]] = {
@@ -59,7 +140,29 @@ READERS: dict[str, Callable[[Path], object]] = {
     "metrics.json": lambda path: retrained_rows(RunFiles(path.parents[3])),
     "study.yaml": lambda path: Run.load(path.parent),
     "probabilities.npz": read_probabilities,
+    "others.safetensors": weights,
+    "norms.safetensors": norms,
+    "checkpoint.safetensors": checkpoint,
+    "prediction.json": Preparation.load,
+    "metrics.csv": lambda path: (run_of(path.parents[2]).epochs(), read_rows(path)),
+    "table.csv": table,
+    "paired.csv": table,
+    "compare.csv": lambda path: compared_frame(run_of(path.parent)),
+    "compare.md": lambda path: verdict_of(run_of(path.parent)),
+    "compared metrics.json": lambda path: read_content(path, "metrics"),
+    "compared test.json": lambda path: read_content(path, "test"),
+    "compared failed.json": lambda path: read_content(path, "failed"),
+    "compared width-all.json": lambda path: read_content(path, "width"),
+    "labels.csv": labels,
+    "photo.png": photo,
+    "photo.jpg": photo,
 }
+
+
+def format_of(path: Path) -> str:
+    """Return the key of a file in `READERS`."""
+    return f"compared {path.name}" if "compared" in path.parts else path.name
+
 
 BAD_VALUES: tuple[object, ...] = (
     None, True, -1, 0, 10**9, 2**63, 10**30, 1.5, 1e308, "", "x", "../../../etc/passwd", [], {},
@@ -154,19 +257,20 @@ def main() -> None:
     folder, count = Path(sys.argv[1]), int(sys.argv[2])
     report: dict[str, dict[str, object]] = {}
     for path in sorted(
-        p for p in folder.rglob("*") if p.name in READERS and "bombs" not in p.parts
+        p for p in folder.rglob("*") if format_of(p) in READERS and "bombs" not in p.parts
     ):
+        read = READERS[format_of(path)]
         good, rng = path.read_bytes(), np.random.default_rng(len(report))
-        READERS[path.name](path)  # without limits: libraries are loaded here
+        read(path)  # without limits: libraries are loaded here
         found = []
         start = time.perf_counter()
         for _ in range(count):
             path.write_bytes(changed(good, rng))
-            found.append(outcome(path, READERS[path.name]))
+            found.append(outcome(path, read))
             if found[-1] not in ("read", "refused"):
                 path.with_suffix(".failed").write_bytes(path.read_bytes())
         path.write_bytes(good)
-        report[path.name] = {
+        report[format_of(path)] = {
             "read": found.count("read"),
             "refused": found.count("refused"),
             "failures": sorted(set(found) - {"read", "refused"}),

@@ -104,3 +104,12 @@ def test_missing_files_and_folders_are_one_clear_error(tmp_path: Path) -> None:
     for path in (tmp_path / "none", tmp_path):
         with pytest.raises(TrainingError, match="safetensors file is needed"):
             read_tensors(path, error=TrainingError)
+
+
+def test_numbers_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    net = network()
+    with torch.no_grad():
+        next(net.parameters()).view(-1)[0] = float("nan")
+    save_weights(tmp_path / "w.safetensors", net)
+    with pytest.raises(ArchitectureError, match="not finite"):
+        load_weights(tmp_path / "w.safetensors", network())

@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sfg_nas.compare.content import read_content
 from sfg_nas.compare.entrant import Entrant, Prepared, Setting
 from sfg_nas.compare.plain import SINGLE_TASK
 from sfg_nas.cost import count_params
 from sfg_nas.data import Examples
 from sfg_nas.errors import SfgNasError
+from sfg_nas.files import read_json
 from sfg_nas.study import locked
 from sfg_nas.study.references import macs_of
 from sfg_nas.study.settings import training_settings
@@ -96,12 +98,8 @@ def stored(
         setting: The comparison.
         name: `metrics`, `test` or `failed`.
     """
-    path = job.folder(setting) / f"{name}.json"
-    if not path.exists():
-        return {}
-    content: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
-    wanted = identity(job, entrant, setting)
-    return content if content.get("identity") == wanted else {}
+    content = read_content(job.folder(setting) / f"{name}.json", name)
+    return content if content.get("identity") == identity(job, entrant, setting) else {}
 
 
 def run_job(
@@ -140,7 +138,7 @@ def _forget_other(job: Job, entrant: Entrant, setting: Setting) -> None:
     """Remove the files of another training that lie in a job's folder."""
     folder, own = job.folder(setting), identity(job, entrant, setting)
     begun = folder / "begun.json"
-    if begun.exists() and json.loads(begun.read_text(encoding="utf-8")) != own:
+    if begun.exists() and read_json(begun, what="what was begun") != own:
         for path in folder.glob("*"):
             path.unlink()
     if not begun.exists():

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
+from sfg_nas.compare.content import read_content
 from sfg_nas.compare.entrant import Entrant, Setting
 from sfg_nas.compare.job import EQUAL, OWN, TUNING, Job, quality, stored, trained
 from sfg_nas.compare.plain import HARD_SHARING, study_macs
@@ -114,10 +116,9 @@ def twin_of(setting: Setting, entrant: Entrant, seed: int, reference: int) -> Tw
     key |= {"learning_rate": own.learning_rate, "epochs": setting.epochs} if learned else {}
     key = json.loads(json.dumps(key))
     with locked(setting.files.lock(f"compare-width-{entrant.name}-{place}")):
-        if path.exists():
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if content["key"] == key:
-                return Twin(content["factor"], content["same"])
+        content = read_content(path, "width")
+        if content.get("key") == key:
+            return Twin(cast("float | None", content["factor"]), bool(content["same"]))
         twin = _fitted(entrant, _cost(setting, entrant, own), reference)
         write_json(path, {"key": key, "factor": twin.factor, "same": twin.same})
     return twin

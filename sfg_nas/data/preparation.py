@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -16,6 +15,7 @@ from torch import Tensor
 from sfg_nas.data.images import DataBundle, ImageSet
 from sfg_nas.data.volume_settings import VolumeSettings
 from sfg_nas.errors import ConfigError, DataError, explain
+from sfg_nas.files import read_json
 from sfg_nas.tasks import Encoding, Task, WrongLabelError, encoding_of
 
 PREPARATION_FILE = "prediction.json"
@@ -108,10 +108,7 @@ class Preparation:
         """
         if not path.is_file():
             _refuse(path, "the file that says how images become the network's input", "none")
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            _refuse(path, "a JSON file", f"{type(error).__name__}: {error}")
+        content = read_json(path, what="how images become the network's input", error=DataError)
         if not isinstance(content, dict) or set(content) - _OPTIONAL != set(_KEYS):
             _refuse(path, f"the keys {', '.join(_KEYS)}", str(content)[:80])
         if content["schema"] != _SCHEMA or content["pixels"] not in ("uint8", "float32"):

@@ -12,6 +12,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 from sfg_nas.errors import TrainingError, explain
 from sfg_nas.report.palette import FAINT, INK
 from sfg_nas.study import Run
+from sfg_nas.study.stored import read_table
 from sfg_nas.tasks import Task
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#000000")
@@ -45,16 +46,18 @@ def compared_frame(run: Run) -> pd.DataFrame:
         run: A run.
 
     Raises:
-        TrainingError: If its `compare.csv` is damaged.
+        ArchitectureError: If its `compare.csv` is damaged.
+        TrainingError: If a network stands in it twice.
     """
     path = run.path / TABLE
     if not path.is_file():
         return pd.DataFrame(columns=[*FRONT_COLUMNS])
+    what, texts = "the table of a comparison", ("method", "scale", "metric")
+    long = read_table(path, what=what, texts=texts, numbers=["test"], counts=["seed", "macs"])
     try:
-        long = pd.read_csv(path)
         wide = long.pivot(index=["method", "scale", "seed"], columns="metric", values="test")
         costs = long.groupby(["method", "scale", "seed"])[["macs"]].first()
-    except (ValueError, KeyError) as error:
+    except ValueError as error:
         rule, do = "the table that `sfg-nas compare` writes is needed", "call it again"
         found = f"{type(error).__name__}: {error}"
         raise TrainingError(explain(where=str(path), rule=rule, found=found, do=do)) from error
@@ -68,7 +71,8 @@ def plot_compared(run: Run) -> Figure:
         run: A run with a comparison.
 
     Raises:
-        TrainingError: If there is none, or its tables are damaged.
+        ArchitectureError: If its tables are damaged.
+        TrainingError: If there is none.
     """
     networks = compared_frame(run)
     if networks.empty:
@@ -76,10 +80,10 @@ def plot_compared(run: Run) -> Figure:
         raise TrainingError(explain(where=str(run.path), rule=rule, found=f"no {TABLE}", do=do))
     columns = map(str, networks.columns)
     stored = [name.removeprefix("test/") for name in columns if name.startswith("test/")]
-    try:
-        asked = list(dict.fromkeys(pd.read_csv(run.path / PAIRED)["metric"].astype(str)))
-    except (OSError, ValueError, KeyError):
-        asked = []
+    asked: list[str] = []
+    if (run.path / PAIRED).is_file():
+        paired = read_table(run.path / PAIRED, what="paired differences", texts=["metric"])
+        asked = list(dict.fromkeys(paired["metric"]))
     metrics = [name for name in asked if name in stored] or stored
     labels = {name: DELTA if name == "delta" else name.replace("/", ": ") for name in metrics}
     return _drawn(networks, list(labels.items()))

@@ -14,6 +14,7 @@ from sfg_nas.report.palette import ALL, FAINT, INK, TASK_COLOURS
 from sfg_nas.report.table import is_error, metric_columns, metric_title
 from sfg_nas.report.words import short
 from sfg_nas.study import Run
+from sfg_nas.study.stored import read_table
 
 COLUMNS = 3
 _MARKERS = "osD^vP*X<>hp"
@@ -62,7 +63,15 @@ def retrained_table(run: Run) -> pd.DataFrame:
         run: A run.
     """
     path = run.files.retrained / "table.csv"
-    return pd.read_csv(path, index_col="method") if path.exists() else pd.DataFrame()
+    if not path.exists():
+        return pd.DataFrame()
+    counts, what = ("seeds", "params", "macs"), "the table of a retraining"
+    first = read_table(path, what=what, texts=["method"], counts=counts)
+    metrics = metric_columns(first)
+    own = [*metrics, *(f"{name} sd" for name in metrics)]
+    own += ["relative_macs"] if "relative_macs" in first else []
+    table = read_table(path, what=what, texts=["method"], counts=counts, numbers=own)
+    return table[["method", *counts, *own]].drop_duplicates("method").set_index("method")
 
 
 def _retrained_rows(table: pd.DataFrame) -> list[dict[str, object]]:

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from sfg_nas.files import read_text
 from sfg_nas.report.front import retrained_table
 from sfg_nas.report.table import ResultsTable, results_table
 from sfg_nas.study import Run
+from sfg_nas.study.stored import read_table
 
 LEVEL = 0.95
 _EQUAL_MACS = "hard-sharing at equal MACs"
@@ -51,7 +53,11 @@ def verdict_of(run: Run) -> Verdict:
         return _unproven(run)
     tables = (("Retrained from scratch, scored on test", results_table(table)),)
     path = run.files.retrained / "paired.csv"
-    paired = pd.read_csv(path) if path.exists() else pd.DataFrame()
+    paired = pd.DataFrame()
+    if path.exists():
+        texts, numbers = ("method", "against", "metric"), ("mean", "sd")
+        what = "paired differences"
+        paired = read_table(path, what=what, texts=texts, numbers=numbers, counts=["seeds"])
     if paired.empty or "delta" not in set(paired["metric"]):
         text = "The networks were retrained, but there is nothing they can be compared with."
         return Verdict(text, (), tables)
@@ -124,7 +130,7 @@ def _compared(page: Path) -> Verdict:
     """Return what `compare` wrote: the tables of its page and the verdict at its end."""
     sections: dict[str, list[str]] = {}
     title = ""
-    for line in page.read_text(encoding="utf-8").splitlines():
+    for line in read_text(page).splitlines():
         if line.startswith("#"):
             title = line.lstrip("# ")
         else:

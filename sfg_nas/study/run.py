@@ -20,7 +20,7 @@ from sfg_nas.study.layout import RunFiles, TrialFiles
 from sfg_nas.study.provenance import stored_study
 from sfg_nas.study.recorder import probability_frame
 from sfg_nas.study.references import References, load_references
-from sfg_nas.study.stored import read_metrics, read_state
+from sfg_nas.study.stored import read_metrics, read_state, read_table
 from sfg_nas.study.trial import Ledger
 
 
@@ -240,9 +240,9 @@ class Run:
     def epochs(self) -> pd.DataFrame:
         """Return one row per trial and epoch."""
         frames = [
-            pd.read_csv(trial.files.metrics).assign(trial=trial.number)
-            for trial in self.all
-            if trial.files.metrics.exists()
+            read_table(t.files.metrics, what="epochs", counts=["epoch"]).assign(trial=t.number)
+            for t in self.all
+            if t.files.metrics.exists()
         ]
         return _leading("trial", frames)
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
 from sfg_nas.errors import ArchitectureError, explain
-from sfg_nas.files import read_json
+from sfg_nas.files import read_json, read_text
 
 STATES = ("complete", "pruned", "failed", "running")
 Check = Callable[[object], bool]
@@ -67,6 +71,52 @@ def read_object(
 def _damaged(path: Path, what: str, found: str) -> ArchitectureError:
     rule, do = f"{what} is needed", "restore the file"
     return ArchitectureError(explain(where=str(path), rule=rule, found=found, do=do))
+
+
+def read_table(
+    path: Path,
+    *,
+    what: str,
+    texts: Collection[str] = (),
+    numbers: Collection[str] = (),
+    counts: Collection[str] = (),
+) -> pd.DataFrame:
+    """Return a CSV file whose columns hold what they should; an empty file is a table without rows.
+
+    Args:
+        path: The file.
+        what: What it should hold, in words.
+        texts: Columns of text.
+        numbers: Columns of numbers, some of which may be missing.
+        counts: Columns of whole numbers that are not negative.
+
+    Raises:
+        ArchitectureError: The file is missing or damaged, or a column is.
+    """
+    text = read_text(path)
+    if not text.strip():
+        return pd.DataFrame(columns=[*texts, *numbers, *counts])
+    try:
+        frame = pd.read_csv(io.StringIO(text))
+    except (ValueError, OverflowError, RecursionError) as err:
+        raise _damaged(path, what, (str(err) or type(err).__name__)[:200]) from err
+    missing = [name for name in (*texts, *numbers, *counts) if name not in frame.columns]
+    if missing:
+        raise _damaged(path, what, f"no column `{missing[0]}`")
+    for name in frame.columns:
+        column = frame[name]
+        if name in texts:
+            frame[name] = column.astype(str)
+            sound = not column.isna().any()
+        elif name in numbers or name in counts:
+            sound = column.dtype.kind in "iuf"
+        else:
+            continue
+        if name in counts and sound:
+            sound = bool((np.isfinite(column) & (column >= 0) & (column % 1 == 0)).all())
+        if not sound:
+            raise _damaged(path, what, f"a wrong value in the column `{name}`")
+    return frame
 
 
 def read_state(path: Path) -> dict[str, object]:

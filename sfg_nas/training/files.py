@@ -7,6 +7,9 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from sfg_nas.errors import TrainingError, explain
+from sfg_nas.files import read_text
+
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, then put it in place with one rename.
@@ -81,7 +84,15 @@ def read_rows(path: Path) -> list[dict[str, float]]:
 
     Args:
         path: The file.
+
+    Raises:
+        TrainingError: If the file is damaged.
     """
-    head, *lines = path.read_text(encoding="utf-8").splitlines()
-    pairs = [zip(head.split(","), line.split(","), strict=True) for line in lines]
-    return [{key: float(text) for key, text in row if text} for row in pairs]
+    try:
+        head, *lines = read_text(path, error=TrainingError).splitlines()
+        pairs = [zip(head.split(","), line.split(","), strict=True) for line in lines]
+        return [{key: float(text) for key, text in row if text} for row in pairs]
+    except ValueError as error:
+        rule, do = "a table of numbers is needed", "remove the file"
+        found = str(error)[:200]
+        raise TrainingError(explain(where=str(path), rule=rule, found=found, do=do)) from error

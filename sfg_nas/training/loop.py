@@ -215,11 +215,22 @@ class _Loop:
                     do="restore the settings, or remove the file to start anew",
                 )
             )
-        self._state.load(snapshot)
-        self._best_tensors = section(snapshot.tensors, "best")
-        self._rows = cast("list[Row]", snapshot.values["rows"])
-        best = cast("tuple[int, float] | None", snapshot.values["best"])
-        self._best = (int(best[0]), float(best[1])) if best is not None else None
+        try:
+            self._state.load(snapshot)
+            self._best_tensors = section(snapshot.tensors, "best")
+            rows = cast("list[Row]", snapshot.values["rows"])
+            self._rows = [{str(key): float(value) for key, value in row.items()} for row in rows]
+            best = cast("tuple[int, float] | None", snapshot.values["best"])
+            self._best = (int(best[0]), float(best[1])) if best is not None else None
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
+            raise TrainingError(
+                explain(
+                    where=str(path),
+                    rule="a checkpoint of this training is needed",
+                    found=f"{type(error).__name__}: {str(error)[:200]}",
+                    do="remove the file; the training then starts anew",
+                )
+            ) from error
 
 
 def _share_of_device(

@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from sfg_nas.data import Examples
 from sfg_nas.data.images import Batch
+from sfg_nas.errors import ArchitectureError, explain
 from sfg_nas.sharing.streams import StreamNorm, StreamRunner
 from sfg_nas.training.evaluation import placement
 
@@ -147,7 +148,16 @@ def restore_norm_state(network: nn.Module, state: dict[str, Tensor]) -> None:
     Args:
         network: The same module.
         state: The running statistics.
+
+    Raises:
+        ArchitectureError: If they are those of another module.
     """
     buffers = dict(network.named_buffers())
+    odd = sorted(set(state) ^ set(norm_state(network)))
+    odd += [name for name in state if not odd and state[name].shape != buffers[name].shape]
+    if odd:
+        rule, do = "the statistics must be those of the network's norms", "restore the file"
+        found = f"{odd[0][:100]} on one side only, or of another shape"
+        raise ArchitectureError(explain(where="norms", rule=rule, found=found, do=do))
     for name, value in state.items():
         buffers[name].copy_(value)

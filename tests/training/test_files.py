@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from sfg_nas.errors import TrainingError
 from sfg_nas.training import read_rows, write_atomically, write_json, write_rows, write_text
 
 
@@ -35,3 +36,9 @@ def test_rows_come_back_exactly(tmp_path: Path) -> None:
     assert frame["loss"].tolist() == [0.1 + 0.2, 1e-17]
     assert frame["late"].isna().tolist() == [True, False]
     assert read_rows(tmp_path / "m.csv") == rows
+
+
+def test_damaged_rows_are_named(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("epoch,loss\n1,high\n")
+    with pytest.raises(TrainingError, match="could not convert"):
+        read_rows(tmp_path / "m.csv")

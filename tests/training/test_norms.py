@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from sfg_nas.data import ImageSet, bundle_from_arrays
+from sfg_nas.errors import ArchitectureError
 from sfg_nas.sharing import convert
 from sfg_nas.tasks import Task
 from sfg_nas.training import norm_state, recalibrate_norms, restore_norm_state
@@ -74,3 +75,10 @@ def test_streams_and_connections_come_to_the_same_statistics(images: ImageSet) -
         outputs.append(net.eval()(batch))
     for task in ("a", "b"):
         assert torch.allclose(outputs[0][task], outputs[1][task], atol=1e-5)
+
+
+def test_statistics_of_another_network_are_refused() -> None:
+    state = norm_state(nn.Sequential(nn.BatchNorm2d(3)))
+    for other in (nn.Sequential(nn.BatchNorm2d(4)), nn.Sequential(nn.ReLU(), nn.BatchNorm2d(3))):
+        with pytest.raises(ArchitectureError, match="must be those of the network"):
+            restore_norm_state(other, state)

@@ -1,0 +1,53 @@
+"""What a comparison's small JSON files hold, checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sfg_nas.study.stored import Check, are_numbers, is_number, is_text, read_object
+
+
+def _are_readings(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_is_reading, value))
+
+
+def _is_reading(value: object) -> bool:
+    if not isinstance(value, dict) or set(value) != {"label", "macs", "params", "scores"}:
+        return False
+    sound = is_text(value["label"]) and is_number(value["macs"]) and is_number(value["params"])
+    return sound and are_numbers(value["scores"])
+
+
+_IDENTITY: dict[str, Check] = {"identity": lambda value: isinstance(value, dict)}
+_CONTENT: dict[str, dict[str, Check]] = {
+    "metrics": {
+        **_IDENTITY,
+        "training_seconds": is_number,
+        "flatness": lambda value: value is None or is_number(value),
+        "architecture": lambda value: value is None or is_text(value),
+        "readings": _are_readings,
+        "seconds": is_number,
+    },
+    "test": {**_IDENTITY, "readings": _are_readings},
+    "failed": {**_IDENTITY, "reason": is_text},
+    "width": {
+        "key": lambda value: isinstance(value, dict),
+        "factor": lambda value: value is None or (is_number(value) and value > 0),  # type: ignore[operator]
+        "same": lambda value: isinstance(value, bool),
+    },
+}
+
+
+def read_content(path: Path, name: str) -> dict[str, object]:
+    """Return the content of a file, empty if there is none.
+
+    Args:
+        path: The file.
+        name: `metrics`, `test` or `failed` of a training, or the `width` of a method at equal MACs.
+
+    Raises:
+        ArchitectureError: The file is damaged.
+    """
+    if not path.exists():
+        return {}
+    return read_object(path, what=f"the {name} of a training", keys=_CONTENT[name])
