@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import networkx as nx
 
@@ -22,7 +23,7 @@ def shape_faults(graph: nx.DiGraph[str]) -> Iterator[str]:
     shapes: dict[str, list[int]] = {}
     for name in nx.topological_sort(graph):
         node = graph.nodes[name]
-        own = [BATCH * node["repeats"], *node["shape"]]
+        own = _whole(node)
         try:
             found = _shape(graph, name, shapes)
         except SHAPE_ERRORS as err:
@@ -30,7 +31,7 @@ def shape_faults(graph: nx.DiGraph[str]) -> Iterator[str]:
             rule, do = f"`{node['op']}` fits what it reads", "correct its settings, or its edges"
             yield fault(name, rule, text, do)
             found = own
-        if found[1:] != node["shape"] or max(found[0] // BATCH, 1) != node["repeats"]:
+        if not _fits(found, node):
             rule, do = f"`shape` is what `{node['op']}` gives, {found[1:]}", "correct `shape`"
             yield fault(name, rule, f"{node['shape']}", do)
             found = own
@@ -42,7 +43,7 @@ def _shape(graph: nx.DiGraph[str], name: str, shapes: dict[str, list[int]]) -> l
     if node["op"] == "input":
         return [BATCH, *graph.graph["input_shape"]]
     if node["op"] == "constant":
-        return [BATCH, *node["shape"]]
+        return _whole(node)
     operands = _operands(graph, name, shapes)
     first = operands[node["operands"][0]]
     kind = vocabulary()[node["op"]].kind if node["op"] in vocabulary() else None
@@ -55,6 +56,25 @@ def _shape(graph: nx.DiGraph[str], name: str, shapes: dict[str, list[int]]) -> l
         return first[0]
     params = {label: record["shape"] for label, record in node["params"].items()}
     return output_shape(node["op"], operands, params, node["settings"], item=node["item"])
+
+
+def _whole(node: Mapping[str, Any]) -> list[int]:
+    """Return the shape a node says it gives, with the batch where a constant has it, or else first."""
+    free = node["settings"].get("free", 0)
+    whole = [node["repeats"], *node["shape"]]
+    if isinstance(free, int) and 0 <= free < len(whole):
+        whole[free] *= BATCH
+    return whole
+
+
+def _fits(found: list[int], node: Mapping[str, Any]) -> bool:
+    """Return whether a shape is a node's own: the batch may lie first, or along a later dimension."""
+    own = [node["repeats"], *node["shape"]]
+    if found[1:] == node["shape"] and max(found[0] // BATCH, 1) == node["repeats"]:
+        return True
+    return any(
+        found == [*own[:free], own[free] * BATCH, *own[free + 1 :]] for free in range(1, len(own))
+    )
 
 
 def _operands(

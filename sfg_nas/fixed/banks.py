@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
 from sfg_nas.architecture import Parameter
 from sfg_nas.fixed.part import Part
 from sfg_nas.operations import Kind
@@ -26,7 +31,8 @@ def write_bank(part: Part) -> str:
         return part.node("constant", {}, free, params)
     weight = part.static("weight", None)
     filters, channels = (1, 0) if transposed else (0, 1)
-    count = sum(_width(part, s) for s in sources)
+    reads = [channel for s in sources for channel in _channels(part, s)]
+    count = len(reads)
     share = 1
     if groups > 1:
         # conv-groups have one owner each: this part keeps whole ones
@@ -35,6 +41,11 @@ def write_bank(part: Part) -> str:
     kept = part.shape[-1] if is_kind(op, Kind.LINEAR) else part.shape[1]
     weight["shape"][filters] = kept // (share if transposed else 1)
     weight["shape"][channels] = count // (1 if transposed else share)
+    if weight["values"] is not None:  # a kernel that is not trained, such as that of a blur
+        value = part.divider.statics[op.statics["weight"]]
+        own = part.channels if part.axis is not None else list(range(kept))
+        cut = cut_bank(value, own, reads, transposed=transposed, grouped=groups > 1)
+        weight["values"] = cut.double().reshape(-1).tolist()
     params = {"weight": weight, **params}
     settings = {**op.settings, "kernel_size": weight["shape"][2:]}
     if groups > 1:
@@ -45,9 +56,38 @@ def write_bank(part: Part) -> str:
     return part.node(op.operation, {"input": sources}, settings, params)
 
 
-def _width(part: Part, source: str) -> int:
-    shape = part.divider.graph.nodes[source]["shape"]
-    return int(shape[-1] if is_kind(part.op, Kind.LINEAR) else shape[0])
+def _channels(part: Part, source: str) -> list[int]:
+    """Return which input channels a node holds."""
+    data = part.divider.graph.nodes[source]
+    if data["axis"] is not None:
+        return list(data["channels"])
+    shape = data["shape"]
+    return list(range(shape[-1] if is_kind(part.op, Kind.LINEAR) else shape[0]))
+
+
+def cut_bank(
+    value: Tensor,
+    filters: Sequence[int],
+    channels: Sequence[int],
+    *,
+    transposed: bool,
+    grouped: bool,
+) -> Tensor:
+    """Return the part of a filter bank that some filters have for some input channels.
+
+    Args:
+        value: The whole bank, `[F, C, ...]` (`[C, F, ...]` if transposed).
+        filters: Indices of the filters.
+        channels: Indices of the input channels.
+        transposed: Whether it is that of a transposed convolution.
+        grouped: Whether it is that of a grouped one, of which whole conv-groups are kept.
+    """
+    own = torch.tensor(filters, dtype=torch.long, device=value.device)
+    reads = torch.tensor(channels, dtype=torch.long, device=value.device)
+    if grouped:
+        return value.index_select(0, reads if transposed else own)
+    first, second = (reads, own) if transposed else (own, reads)
+    return value.index_select(0, first).index_select(1, second)
 
 
 def write_mixing_norm(part: Part) -> str:

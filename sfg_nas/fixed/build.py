@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sfg_nas.architecture import Architecture
 from sfg_nas.errors import ArchitectureError, explain
+from sfg_nas.fixed.banks import cut_bank
 from sfg_nas.fixed.network import FixedNetwork
 from sfg_nas.operations import Kind, vocabulary
 from sfg_nas.sharing.supernet import Supernet
@@ -70,33 +71,27 @@ def _by_target(supernet: Supernet) -> Mapping[str, Tensor]:
 def _cut(architecture: Architecture, name: str, label: str, value: Tensor) -> Tensor:
     """Return the part of a tensor that belongs to a node's channels."""
     node = architecture.node(name)
-    own = torch.tensor(node["channels"], device=value.device)
     kind = vocabulary()[node["op"]].kind if node["op"] in vocabulary() else None
     if kind in _BANKS and label == "weight":
-        return _cut_bank(architecture, name, value, own, transposed=kind is Kind.CONV_TRANSPOSE)
+        return _cut_bank(architecture, name, value, transposed=kind is Kind.CONV_TRANSPOSE)
     axis = node["params"][label]["axis"]
     if axis is None or node["axis"] is None:
         return value
+    own = torch.tensor(node["channels"], device=value.device)
     return value.index_select(axis, own)
 
 
-def _cut_bank(
-    architecture: Architecture, name: str, value: Tensor, own: Tensor, *, transposed: bool
-) -> Tensor:
+def _cut_bank(architecture: Architecture, name: str, value: Tensor, *, transposed: bool) -> Tensor:
     node = architecture.node(name)
-    linear = node["op"] == "linear"
+    last = -1 if node["op"] == "linear" else 0
     reads: list[int] = []
     for source in architecture.sources(name)[0]:
         data = architecture.node(source)
-        width = data["shape"][-1] if linear else data["shape"][0]
-        reads.extend(data["channels"] if data["axis"] is not None else range(width))
-    channels = torch.tensor(reads, device=value.device)
-    if node["axis"] is None:
-        own = torch.arange(node["shape"][-1] if linear else node["shape"][0], device=value.device)
-    if "of_groups" in node["settings"]:  # whole conv-groups were kept, in their order
-        return value.index_select(0, channels if transposed else own)
-    filters, inputs = (1, 0) if transposed else (0, 1)
-    return value.index_select(filters, own).index_select(inputs, channels)
+        whole = range(data["shape"][last])
+        reads.extend(data["channels"] if data["axis"] is not None else whole)
+    own = node["channels"] if node["axis"] is not None else range(node["shape"][last])
+    grouped = "of_groups" in node["settings"]  # whole conv-groups were kept, in their order
+    return cut_bank(value, own, reads, transposed=transposed, grouped=grouped)
 
 
 def _unfit(name: str, label: str, found: str) -> ArchitectureError:

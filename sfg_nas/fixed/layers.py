@@ -182,6 +182,16 @@ def make_bank(node: Node, operation: Operation) -> nn.Module:
     )
 
 
+def with_constants(bank: nn.Module, node: Node) -> nn.Module:
+    """Return a layer in which what is not trained (the kernel of a blur, say) is a buffer."""
+    for label, record in node["params"].items():
+        if record["values"] is not None:
+            value = torch.tensor(record["values"], dtype=torch.float32).view(record["shape"])
+            delattr(bank, label)
+            bank.register_buffer(label, value)
+    return bank
+
+
 class _ChannelNorm(nn.modules.batchnorm._BatchNorm):
     """Batch norm for any number of dimensions, as the traced operator runs it."""
 

@@ -10,7 +10,14 @@ from torch import Tensor, nn
 
 from sfg_nas.architecture import Architecture, Node
 from sfg_nas.errors import ArchitectureError, explain
-from sfg_nas.fixed.layers import Constant, ReadNorm, Select, make_bank, make_channel_norm
+from sfg_nas.fixed.layers import (
+    Constant,
+    ReadNorm,
+    Select,
+    make_bank,
+    make_channel_norm,
+    with_constants,
+)
 from sfg_nas.fixed.lean import lean_steps, may_be_lean
 from sfg_nas.fixed.pooling import POOLS, compared
 from sfg_nas.fixed.steps import Run, Step, with_lifetimes
@@ -153,7 +160,7 @@ class FixedNetwork(nn.Module):
             return Select(_joined_positions(node["settings"]["positions"]), node["axis"] or 1)
         kind = vocabulary()[operation].kind
         if kind in _BANKS:
-            return make_bank(node, vocabulary()[operation])
+            return with_constants(make_bank(node, vocabulary()[operation]), node)
         if kind is Kind.CHANNEL_NORM:
             return make_channel_norm(node)
         if kind is Kind.MIXING_NORM and "over" in node["settings"]:

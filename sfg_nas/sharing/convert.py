@@ -12,7 +12,7 @@ from sfg_nas.errors import ConfigError, ConversionError, explain
 from sfg_nas.groups import Groups, GroupSpec
 from sfg_nas.sharing.assignments import Assignments, Estimator
 from sfg_nas.sharing.channels import follow_channels
-from sfg_nas.sharing.copies import copied, mixed_weights
+from sfg_nas.sharing.copies import called_weights, copied, mixed_weights
 from sfg_nas.sharing.hidden import hidden_operations
 from sfg_nas.sharing.limits import Limits
 from sfg_nas.sharing.presets import PresetName, activation_first, preset_of
@@ -94,11 +94,10 @@ def convert(  # noqa: PLR0913 - the public face: each argument has its own defau
 def _wiring(network: BackboneWithHeads, example: Tensor, groups: Groups, tracer: Tracer) -> Wiring:
     traced = tracer(network, example)
     state = {name: value.detach() for name, value in network.state_dict(keep_vars=True).items()}
-    channels = follow_channels(
-        traced,
-        groups,
-        Limits(mixed_weights(traced, state), hidden_operations(network, traced, example)),
-    )
+    called = called_weights(network, traced)
+    hidden = hidden_operations(network, traced, example, called)
+    limits = Limits(mixed_weights(traced, state), called, hidden)
+    channels = follow_channels(traced, groups, limits)
     weights = {key: traced.static_value(key, state) for key in channels.weights}
     wiring = wire(channels, groups, weights)
     if not wiring.layers:

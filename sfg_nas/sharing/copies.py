@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from sfg_nas.operations import Kind
 from sfg_nas.sharing.traced import BackboneWithHeads, TracedNetwork, is_kind
@@ -46,6 +48,42 @@ def mixed_weights(network: TracedNetwork, state: Mapping[str, Tensor]) -> frozen
             alone = op.settings.get("groups", 1) == 1
             axes[key] = 1 if is_kind(op, Kind.CONV_TRANSPOSE) and alone else 0
     return frozenset(key for key, axis in axes.items() if _mixes(network, state, key, axis))
+
+
+def called_weights(network: BackboneWithHeads, traced: TracedNetwork) -> frozenset[str]:
+    """Return the keys of filter banks that are masked where they are used, not where they are kept.
+
+    A mask on a parameter is seen by all who use it, so only one that a single module holds, and that
+    nothing else is computed from, can carry it. Others are computed, or used in two ways.
+
+    Args:
+        network: Backbone and heads, without masks.
+        traced: Its operations.
+    """
+    holders = Counter(id(p) for m in network.modules() for p in m._parameters.values())
+    used = {key for op in traced.ops for key in op.statics.values()}
+    uses = Counter(target for key in used for target in traced.static_targets(key))
+    found = set()
+    for op in traced.ops:
+        key = op.statics.get("weight")
+        if key is None or not is_kind(op, *_BANKS):
+            continue
+        target = traced.static_target(key)
+        module, attribute = located(network, target)
+        parameter = None if module is None else module._parameters[attribute]
+        if target is None or uses[target] > 1 or holders.get(id(parameter)) != 1:
+            found.add(key)
+    return frozenset(found)
+
+
+def located(network: nn.Module, target: str | None) -> tuple[nn.Module | None, str]:
+    """Return the module and the attribute that hold a parameter; None if it is none, or computed."""
+    if target is None:
+        return None, ""
+    path, _, attribute = target.rpartition(".")
+    module = network.get_submodule(path)
+    found = attribute in module._parameters and not parametrize.is_parametrized(module, attribute)
+    return (module if found else None), attribute
 
 
 @torch.no_grad()

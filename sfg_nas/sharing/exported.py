@@ -12,6 +12,8 @@ from sfg_nas.errors import ConversionError, explain
 from sfg_nas.operations import Setting
 from sfg_nas.sharing.traced import size_of
 
+_OPEN_END = 2**62  # where a slice that goes on to the end is said to stop
+
 
 def free_sizes(operation: str, settings: dict[str, Setting], node: fx.Node) -> None:
     """Let the dimension of a target shape that holds the batch be whatever the batch makes it."""
@@ -62,6 +64,8 @@ def setting_of(value: object) -> Setting:
     if isinstance(value, fx.Node):
         value = value.meta["val"]
     value = size_of(value)
+    if isinstance(value, int) and value >= _OPEN_END:
+        return None
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, list | tuple):

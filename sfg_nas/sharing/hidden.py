@@ -24,7 +24,7 @@ class _OnePass:
 
 
 def hidden_operations(
-    network: BackboneWithHeads, traced: TracedNetwork, example: Tensor
+    network: BackboneWithHeads, traced: TracedNetwork, example: Tensor, called: frozenset[str]
 ) -> frozenset[str]:
     """Return the names of operations that cannot be masked or replaced.
 
@@ -36,6 +36,7 @@ def hidden_operations(
         network: Backbone and heads; left as they are.
         traced: The operations of the network.
         example: An input `[N, ...]`.
+        called: Keys of weights that are masked where they are used.
     """
     families: dict[str, dict[str, list[TracedOp]]] = {}
     needed = False
@@ -43,9 +44,7 @@ def hidden_operations(
         family = "norm" if is_kind(op, Kind.MIXING_NORM) else "conv" if is_kind(op, *_BANKS) else ""
         if family:
             families.setdefault(op.path, {}).setdefault(family, []).append(op)
-            key = op.statics.get("weight")
-            computed = key is not None and traced.static_target(key) is None
-            needed = needed or family == "norm" or computed
+            needed = needed or family == "norm" or op.statics.get("weight") in called
     if not needed:
         return frozenset()
     twin = copied(network).eval()

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from sfg_nas.groups import Groups
 from sfg_nas.sharing.assignments import Assignments
+from sfg_nas.sharing.intercept import in_backward
 
 
 class TableHolder:
@@ -20,6 +21,7 @@ class TableHolder:
         self.assignments = assignments
         self.reads = torch.from_numpy(groups.reads).float()
         self.tables: tuple[Tensor, Tensor] | None = None
+        self._last: tuple[Tensor, Tensor] | None = None
         self.passes = 0
         self.careful = False
 
@@ -30,13 +32,19 @@ class TableHolder:
         self.tables = table, table @ self.reads
 
     def release(self) -> None:
-        """Forget the masks, and the graph behind them."""
-        self.tables = None
+        """End the pass; its masks are kept for what is run again in its backward pass."""
+        self._last, self.tables = self.tables, None
+
+    def __getstate__(self) -> dict[str, object]:
+        """Return what a copy takes over: no masks of a pass."""
+        return {**self.__dict__, "tables": None, "_last": None}
 
     def __call__(self) -> tuple[Tensor, Tensor]:
         """Return the masks in use and the same times the reading rule, `[V + E, E]` each."""
         if self.tables is not None:
             return self.tables
+        if self._last is not None and in_backward():  # checkpointing
+            return self._last
         table = self.assignments.current(sample=False)
         return table, table @ self.reads.to(table)
 

@@ -13,6 +13,7 @@ from torch.nn.utils import parametrize
 
 from sfg_nas.operations import Kind
 from sfg_nas.sharing.connections import ConnectionMask, TableSource
+from sfg_nas.sharing.copies import called_weights, located
 from sfg_nas.sharing.guard import read_carefully
 from sfg_nas.sharing.intercept import Passes, Replacement, intercept
 from sfg_nas.sharing.norms import affine, norm_axes, norm_segments, read_norm
@@ -28,17 +29,14 @@ class Tables(TableSource, Passes, Protocol):
 
 def install_masks(network: BackboneWithHeads, wiring: Wiring, table: Tables) -> None:
     """Mask the weights of every reading layer, and intercept what masks cannot reach."""
-    owners: dict[int, int] = {}
-    for parameter in (p for m in network.modules() for p in m._parameters.values()):
-        owners[id(parameter)] = owners.get(id(parameter), 0) + 1
+    called = called_weights(network, wiring.network)
     computed: dict[str, Replacement] = {}
     for layer in wiring.reading:
         if layer.grouped or _of_one_variable(layer):
             continue
         mask = ConnectionMask(layer, table)
-        target = wiring.network.static_target(layer.weight)
-        module, attribute = _locate(network, target)
-        if module is not None and owners[id(getattr(module, attribute))] == 1:
+        module, attribute = located(network, wiring.network.static_target(layer.weight))
+        if module is not None and layer.weight not in called:
             parametrize.register_parametrization(module, attribute, mask, unsafe=True)
         else:
             computed.update(dict.fromkeys(layer.ops, _MaskedCall(mask)))
@@ -56,15 +54,6 @@ def install_masks(network: BackboneWithHeads, wiring: Wiring, table: Tables) -> 
 def _of_one_variable(layer: ReadingLayer) -> bool:
     """Return whether filters and channels are all tied, so that every connection exists."""
     return len(set(layer.filters.tolist()) | set(layer.channels.tolist())) == 1
-
-
-def _locate(network: nn.Module, target: str | None) -> tuple[nn.Module | None, str]:
-    if target is None:
-        return None, ""
-    path, _, attribute = target.rpartition(".")
-    module = network.get_submodule(path)
-    found = attribute in module._parameters and not parametrize.is_parametrized(module, attribute)
-    return (module if found else None), attribute
 
 
 def _intercept_all(

@@ -43,16 +43,35 @@ class Passes(Protocol):
     passes: int
 
 
+@dataclass
+class _Inside:
+    """How many parts of an intercepted module are running: what they call is theirs."""
+
+    depth: int = 0
+
+
+@dataclass
+class _Step:
+    """A hook that notes that a part of an intercepted module begins (1) or ends (-1)."""
+
+    inside: _Inside
+    by: int
+
+    def __call__(self, *_: object) -> None:
+        self.inside.depth += self.by
+
+
 class _Interception(TorchFunctionMode):
-    """Hands the n-th call of a family of functions to the n-th replacement."""
+    """Hands the n-th own call of a family of functions to the n-th replacement."""
 
     def __init__(
         self,
         replacements: Mapping[str, Sequence[Replacement | None]],
         done: dict[str, int],
+        inside: _Inside,
     ) -> None:
         super().__init__()
-        self.replacements, self.done = replacements, done
+        self.replacements, self.done, self.inside = replacements, done, inside
 
     def _next(self, family: str) -> Replacement | None:
         place = self.done.get(family, 0)
@@ -69,7 +88,7 @@ class _Interception(TorchFunctionMode):
     ) -> object:
         family = FUNCTIONS.get(func)
         keywords = dict(kwargs or {})
-        if family is None or family not in self.replacements:
+        if family is None or family not in self.replacements or self.inside.depth:
             return func(*args, **keywords)
         replacement = self._next(family)
         if replacement is None:
@@ -83,27 +102,40 @@ class _Intercepted:
     """A module's forward with replacements; an object, so that a deep copy runs the copy's own parts.
 
     A module that is called several times in one pass of the network goes on in its replacements where
-    its last call stopped.
+    its last call stopped. One that is run again in the backward pass (checkpointing) starts anew.
     """
 
     forward: Callable[..., object]
     replacements: Mapping[str, Sequence[Replacement | None]]
     clock: Passes
+    inside: _Inside
     at: int = -1
     done: dict[str, int] = field(default_factory=dict)
 
     def __call__(self, *args: object, **kwargs: object) -> object:
-        if self.at != self.clock.passes:
+        left = any(self.done.get(f, 0) < len(items) for f, items in self.replacements.items())
+        if self.at != self.clock.passes or (in_backward() and not left):
             self.at = self.clock.passes
             self.done.clear()
-        with _Interception(self.replacements, self.done):
-            return self.forward(*args, **kwargs)
+        outside, self.inside.depth = self.inside.depth, 0
+        try:
+            with _Interception(self.replacements, self.done, self.inside):
+                return self.forward(*args, **kwargs)
+        finally:
+            self.inside.depth = outside
+
+
+def in_backward() -> bool:
+    """Return whether autograd is at work, so that a forward pass is one that is run again."""
+    return bool(torch._C._current_graph_task_id() != -1)
 
 
 def intercept(
     module: nn.Module, replacements: Mapping[str, Sequence[Replacement | None]], clock: Passes
 ) -> Mapping[str, int]:
     """Let a module's own calls of some functions be answered by replacements.
+
+    Calls that its parts make are not its own.
 
     Args:
         module: The module whose `forward` makes the calls; it is changed.
@@ -115,6 +147,11 @@ def intercept(
     Returns:
         Calls of each family seen so far in the pass under way, which grow as the module runs.
     """
-    intercepted = _Intercepted(module.forward, replacements, clock)
+    inside = _Inside()
+    intercepted = _Intercepted(module.forward, replacements, clock, inside)
+    for part in module.modules():
+        if part is not module:
+            part.register_forward_pre_hook(_Step(inside, 1), prepend=True)
+            part.register_forward_hook(_Step(inside, -1), always_call=True)
     module.forward = intercepted
     return intercepted.done

@@ -131,7 +131,8 @@ class Labeller:
             target = self.network.static_target(key) if "weight" in op.statics else None
             name = op.name
             if target is not None:
-                name = public_path(target, self.network.tasks).removesuffix(".weight")
+                path = public_path(target, self.network.tasks).removesuffix(".weight")
+                name = path if path not in self.weights.values() else op.name
             self.weights[key] = name
             if key in self.limits.mixed:
                 self.units.tie(units, units[:1])
@@ -170,7 +171,7 @@ class Labeller:
     def _tie_calls(self, op: TracedOp, channels: Tensor) -> None:
         """Tie the input channels of all calls of one layer, and what no mask can reach."""
         key = op.statics["weight"]
-        if op.name in self.limits.hidden and self.network.static_target(key) is None:
+        if op.name in self.limits.hidden and key in self.limits.called:
             filters = self.banks[f"filters of {key}"]
             self.units.tie(torch.cat([filters, channels]), filters[:1])
         if key in self.inputs and len(self.inputs[key]) == len(channels):

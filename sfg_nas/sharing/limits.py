@@ -11,10 +11,12 @@ class Limits:
 
     Attributes:
         mixed: Keys of weights whose filters depend on one another (see `mixed_weights`).
+        called: Keys of weights that are masked where they are used (see `called_weights`).
         hidden: Operations that cannot be replaced (see `hidden_operations`).
     """
 
     mixed: frozenset[str] = frozenset()
+    called: frozenset[str] = frozenset()
     hidden: frozenset[str] = frozenset()
 
 

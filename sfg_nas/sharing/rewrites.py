@@ -78,6 +78,30 @@ def _zeros(record: Record, node: fx.Node) -> str:
     return record.step(path_of(node), "constant", {}, shape_of(node), free=free_axis(node) or 0)
 
 
+def _select_scatter(record: Record, node: fx.Node) -> str:
+    """Write values over one place of a dimension as values over a slice of length one."""
+    given = dict(arguments_of(node))
+    written, source, dim, index = (given[k] for k in ("self", "src", "dim", "index"))
+    assert isinstance(written, fx.Node)
+    assert isinstance(source, fx.Node)
+    path, shape = path_of(node), shape_of(node)
+    axis, place = int(dim) % len(shape), int(index)  # type: ignore[call-overload]
+    thin = [*shape[:axis], 1, *shape[axis + 1 :]]
+    values = _activation(record, node, source)
+    free = free_axis(node) or 0
+    src = record.step(
+        path, "unsqueeze", {"self": (values,)}, tuple(thin), settings={"dim": axis}, free=free
+    )
+    place += shape[axis] if place < 0 else 0
+    settings: dict[str, Setting] = {"dim": axis, "start": place, "end": place + 1}
+    operands = {"self": (_activation(record, node, written),), "src": (src,)}
+    return record.step(path, "slice_scatter", operands, shape, settings=settings, free=free)
+
+
+def _activation(record: Record, node: fx.Node, value: fx.Node) -> str:
+    return record.names.get(value.name) or record.activation(node, value.name)
+
+
 def _batch_norm(record: Record, node: fx.Node) -> str:
     """Write the batch norm of a functional graph, with three results, as the one it came from."""
     given = dict(arguments_of(node))
@@ -102,6 +126,7 @@ REWRITES: Mapping[str, Callable[[Record, fx.Node], str]] = {
     "index.Tensor": _index,
     "copy": _copy,
     "zeros_like": _zeros,
+    "select_scatter": _select_scatter,
     "_native_batch_norm_legit_no_training": _batch_norm,
     "_native_batch_norm_legit.no_stats": _batch_norm,
 }

@@ -232,11 +232,10 @@ class Supernet(nn.Module):
         A preset: the mean over the layers of half of it, as TensorFlow's regulariser has it.
         """
         state = dict(self.network.named_parameters(remove_duplicate=False))
-        terms = []
-        for layer in self.wiring.reading:
-            target = self.wiring.network.static_target(layer.weight)
-            if layer.name in self.wiring.layers and target is not None:
-                terms.append(state[stored_name(target, state)].square().sum())
+        searched = (la for la in self.wiring.reading if la.name in self.wiring.layers)
+        targets = (self.wiring.network.static_target(layer.weight) for layer in searched)
+        stored = dict.fromkeys(stored_name(t, state) for t in targets if t is not None)  # each once
+        terms = [state[name].square().sum() for name in stored]
         if not terms:
             return self.assignments.filter_logits.new_zeros(())
         found = torch.stack(terms)

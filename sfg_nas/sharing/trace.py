@@ -8,7 +8,7 @@ The graph is taken in evaluation mode; the supernet itself still runs the user's
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -31,7 +31,7 @@ from sfg_nas.sharing.exported import (
 from sfg_nas.sharing.program import export_program
 from sfg_nas.sharing.record import Record
 from sfg_nas.sharing.rewrites import REWRITES
-from sfg_nas.sharing.traced import BackboneWithHeads, TracedNetwork, TracedOp
+from sfg_nas.sharing.traced import BackboneWithHeads, TracedNetwork, TracedOp, is_kind
 
 # operators that pass on one value as it is
 _COPIES = ("type_as", "to.device", "to.other", "to.prim_Device", "lift_fresh_copy")
@@ -60,6 +60,39 @@ def trace(network: BackboneWithHeads, example: Tensor) -> TracedNetwork:
 
 def _is_known(name: str) -> bool:
     return name in vocabulary() or name in _COPIES or name in _AS_SHAPE or name in REWRITES
+
+
+def _one_way_each(ops: Iterable[TracedOp], statics: dict[str, fx.Node | str]) -> list[TracedOp]:
+    """Return operations in which filter banks of one key all use it in the same way.
+
+    A weight that also serves as that of a transposed convolution has other filters there.
+    """
+    ways: dict[str, tuple[bool, Setting]] = {}
+    result = []
+    for op in ops:
+        key = op.statics.get("weight")
+        if key is not None and is_kind(op, Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR):
+            way = is_kind(op, Kind.CONV_TRANSPOSE), op.settings.get("groups", 1)
+            if ways.setdefault(key, way) != way:
+                other = f"{key}:{op.operation}:{way[1]}"
+                statics[other] = statics[key]
+                op = replace(op, statics={**op.statics, "weight": other})  # noqa: PLW2901
+        result.append(op)
+    return result
+
+
+def _at_home(ops: Sequence[TracedOp]) -> tuple[TracedOp, ...]:
+    """Return operations of which each head reads its own or the backbone's.
+
+    A step that gives back the tensor it got, or changes it in place, stands in the graph for all who
+    read that tensor later. What several heads read belongs to the backbone.
+    """
+    heads = {op.name: op.head for op in ops}
+    for op in reversed(ops):
+        for source in op.sources:
+            if heads[source] != heads[op.name]:
+                heads[source] = None
+    return tuple(replace(op, head=heads[op.name]) for op in ops)
 
 
 class _Reader:
@@ -92,7 +125,7 @@ class _Reader:
             raise bad_heads(len(record.tasks))
         return TracedNetwork(
             record.tasks,
-            tuple(record.ops.values()),
+            _at_home(_one_way_each(record.ops.values(), record.statics)),
             tuple(leaves[:split]),
             tuple(outputs),
             record.statics,

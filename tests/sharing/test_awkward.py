@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from sfg_nas.errors import ConversionError
 from sfg_nas.fixed import distill
@@ -94,6 +97,75 @@ def scaled_in_three_dimensions() -> nn.Module:
     )
 
 
+def there_and_back() -> nn.Module:
+    """A tied autoencoder: what reads the image also writes it, transposed."""
+
+    def run(net: Net, x: Tensor) -> Tensor:
+        x = functional.relu(net.first(x))
+        y = functional.relu(functional.conv2d(x, net.weight, padding=1))
+        return functional.relu(x + functional.conv_transpose2d(y, net.weight, padding=1))
+
+    weight = nn.Parameter(torch.randn(6, 8, 3, 3) / 8)
+    return Net(run, first=nn.Conv2d(3, 8, 3, padding=1), weight=weight)
+
+
+def blurred() -> nn.Module:
+    """A kernel that is not trained (a blur over the channels of each place) before a stride."""
+
+    def run(net: Net, x: Tensor) -> Tensor:
+        x = functional.relu(net.first(x))
+        x = functional.conv2d(x, net.kernel, stride=2, padding=1, groups=8)
+        return functional.relu(net.last(functional.conv2d(x, net.mix)))
+
+    net = Net(run, first=nn.Conv2d(3, 8, 3, padding=1), last=nn.Conv2d(6, 8, 3, padding=1))
+    net.register_buffer(
+        "kernel", torch.tensor([1.0, 2, 1]).outer(torch.ones(3)).expand(8, 1, 3, 3) / 12
+    )
+    net.register_buffer("mix", torch.rand(6, 8, 1, 1))
+    return net
+
+
+def padded_by_hand() -> nn.Module:
+    """Places that are written one by one, and a slice to the end."""
+
+    def run(net: Net, x: Tensor) -> Tensor:
+        x = net.first(x)
+        x = x.clone()
+        x[:, :, 0] = 0.0
+        x[..., -1] = x[..., 1]
+        return functional.relu(net.last(x[:, :, 1:]))
+
+    return Net(run, first=nn.Conv2d(3, 8, 3, padding=1), last=nn.Conv2d(8, 8, 3))
+
+
+def places_first() -> nn.Module:
+    """The batch is not the first dimension in between."""
+
+    def run(net: Net, x: Tensor) -> Tensor:
+        x = net.first(x).flatten(2).permute(2, 0, 1)  # places, batch, channels
+        x = torch.cat([net.token.expand(1, x.shape[1], -1), functional.gelu(x)])
+        return net.last(x)[0]
+
+    return Net(
+        run, first=nn.Conv2d(3, 8, 4, 4), token=nn.Parameter(torch.ones(8)), last=nn.Linear(8, 8)
+    )
+
+
+def calls_its_own_and_its_parts() -> nn.Module:
+    """A computed weight in a module whose parts, one of them standing twice, convolve in the same way."""
+
+    def run(net: Net, x: Tensor) -> Tensor:
+        x = net.part(net.part(x))
+        weight = net.weight - net.weight.mean((1, 2, 3), keepdim=True)
+        return functional.relu(functional.conv2d(x, weight, padding=1))
+
+    part = Net(
+        lambda net, x: functional.relu(functional.conv2d(x, net.weight.tanh(), padding=1)),
+        weight=nn.Parameter(torch.randn(3, 3, 3, 3)),
+    )
+    return Net(run, part=part, weight=nn.Parameter(torch.randn(8, 3, 3, 3)))
+
+
 @pytest.mark.parametrize(
     ("backbone", "head", "image"),
     [
@@ -101,6 +173,11 @@ def scaled_in_three_dimensions() -> nn.Module:
         (nested_outputs, nested_head, (3, 8, 8)),
         (layer_norm_by_hand, linear(8), (3, 8, 8)),
         (scaled_in_three_dimensions, linear(6), (1, 5, 6, 4)),
+        (there_and_back, pooled(8), (3, 8, 8)),
+        (blurred, pooled(8), (3, 8, 8)),
+        (padded_by_hand, pooled(8), (3, 8, 8)),
+        (places_first, linear(8), (3, 8, 8)),
+        (calls_its_own_and_its_parts, pooled(8), (3, 8, 8)),
     ],
 )
 def test_three_ways_and_everything_shared(
@@ -110,6 +187,45 @@ def test_three_ways_and_everything_shared(
     both = pair_of(Sample(backbone(), heads, torch.randn(3, *image), "lattice"))
     three_ways_equal(both, random_allocation(both.connections, seed=1))
     shared_is_original(both)
+
+
+def test_a_head_that_writes_where_another_reads() -> None:
+    backbone = nn.Conv2d(3, 8, 3)
+    heads = {"a": nn.Sequential(nn.ReLU(inplace=True), *pooled(8)(1)), "b": pooled(8)(2)}
+    both = pair_of(Sample(backbone, heads, torch.randn(3, 3, 8, 8), "specialists"))
+    shared_is_original(both)
+    three_ways_equal(both, random_allocation(both.connections, seed=1))
+
+
+def checkpointed() -> nn.Module:
+    """A block that runs again in its backward pass, if it may."""
+
+    def run(net: Net, x: Tensor) -> Tensor:
+        x = net.first(x)
+        if net.again and net.training:
+            return checkpoint(net.block, x, use_reentrant=False)
+        return net.block(x)
+
+    def block(net: Net, x: Tensor) -> Tensor:
+        return functional.relu(net.norm(functional.conv2d(x, net.weight.tanh())))
+
+    weight = nn.Parameter(torch.randn(8, 8, 3, 3) / 8)
+    inner = Net(block, norm=nn.GroupNorm(2, 8), weight=weight)
+    return Net(run, first=nn.Conv2d(3, 8, 3), block=inner, again=True)
+
+
+def test_checkpointing_changes_no_gradient() -> None:
+    x = torch.randn(3, 3, 8, 8)
+    original = convert(checkpointed(), {task: pooled(8)(1) for task in "ab"}, x).train()
+    gradients = []
+    for again in (True, False):
+        supernet = deepcopy(original)  # with the masks it would draw
+        supernet.network.backbone.again = again
+        torch.stack([out.square().sum() for out in supernet(x).values()]).sum().backward()
+        gradients.append({n: p.grad for n, p in supernet.named_parameters()})
+    assert gradients[0]["assignments.filter_logits"].abs().sum() > 0
+    for name, gradient in gradients[0].items():
+        assert torch.allclose(gradient, gradients[1][name], rtol=1e-4, atol=1e-6), name
 
 
 def test_what_cannot_be_followed_is_named() -> None:
