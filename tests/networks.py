@@ -339,6 +339,35 @@ def gated_units() -> nn.Module:
 # --- heads -------------------------------------------------------------------------------------
 
 
+def blurred() -> nn.Module:
+    """A kernel that is not trained (a blur over the channels of each place) before a stride."""
+
+    def run(net: Net, x: Tensor) -> Tensor:
+        x = functional.relu(net.first(x))
+        x = functional.conv2d(x, net.kernel, stride=2, padding=1, groups=8)
+        return functional.gelu(net.last(functional.conv2d(x, net.mix)))
+
+    net = Net(run, first=nn.Conv2d(3, 8, 3, padding=1), last=nn.Conv2d(6, 8, 3, padding=1))
+    net.register_buffer(
+        "kernel", torch.tensor([1.0, 2, 1]).outer(torch.ones(3)).expand(8, 1, 3, 3) / 12
+    )
+    net.register_buffer("mix", torch.rand(6, 8, 1, 1))
+    return net
+
+
+def chosen_places() -> nn.Module:
+    """Places that are left out, by a mask that is kept and by one that is computed."""
+
+    def run(net: Net, x: Tensor) -> Tensor:
+        x = net.first(x).masked_fill(net.left_out, 0.5)
+        x = torch.where(x > x.mean((2, 3), keepdim=True), x, 0.1 * x)
+        return functional.relu(net.last(x))
+
+    net = Net(run, first=nn.Conv2d(3, 8, 3, padding=1), last=nn.Conv2d(8, 8, 3))
+    net.register_buffer("left_out", torch.rand(8, 8) < 0.3)
+    return net
+
+
 def pooled(features: int, dims: int = 2) -> HeadBuilder:
     """Return a builder of heads that average over places and end in a linear layer."""
     pool = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)[dims - 1]
@@ -476,6 +505,8 @@ CASES: Mapping[str, Case] = {
     "tuple": Case(several_maps(tuple), (both_maps(tuple),), tasks=3, groups="lattice"),
     "spatial-attention": Case(spatial_attention, (dense(6),), tasks=3),
     "glu": Case(gated_units, POOLED, tasks=3),
+    "blur": Case(blurred, (pooled(8),), tasks=3, groups="lattice"),
+    "chosen-places": Case(chosen_places, (pooled(8),), tasks=3),
     "residual-head": Case(_backbone("vgg11", depth=2), (residual_head(8), pooled(8)), tasks=3),
     "norm-head": Case(_backbone("vgg11", depth=2), (norm_head(8),), tasks=3, groups="lattice"),
     "dense-head": Case(_backbone("vgg11", depth=3), (enlarged(16, 2), pooled(16)), tasks=3),

@@ -156,12 +156,13 @@ def _parameters(params: Mapping[object, object], place: str) -> Iterator[Found]:
 
 
 def _is_constant(values: object, shape: list[int]) -> bool:
-    """Return whether values are missing, or numbers for every place of a shape."""
+    """Return whether values are missing, or numbers (or truths) for every place of a shape."""
     if values is None:
         return True
     if not isinstance(values, list) or len(values) != math.prod(shape):
         return False
-    return all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+    truths = sum(isinstance(v, bool) for v in values)
+    return truths in (0, len(values)) and all(isinstance(v, int | float) for v in values)
 
 
 def _edge(edge: Mapping[str, object], place: str) -> Iterator[Found]:

@@ -13,7 +13,7 @@ class Parameter(TypedDict):
     axis: int | None  # the axis that follows the node's channels
     trained: bool
     fill: float  # mean of the values before the search: where training from scratch starts
-    values: list[float] | None  # all values of a constant, which is not trained
+    values: list[float] | list[bool] | None  # all values of a constant, which is not trained
 
 
 class Node(TypedDict):

@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from sfg_nas.architecture import Node
+from sfg_nas.architecture import Node, Parameter
 from sfg_nas.operations import Kind, Operation
 from sfg_nas.sharing.norms import affine
 
@@ -186,10 +186,17 @@ def with_constants(bank: nn.Module, node: Node) -> nn.Module:
     """Return a layer in which what is not trained (the kernel of a blur, say) is a buffer."""
     for label, record in node["params"].items():
         if record["values"] is not None:
-            value = torch.tensor(record["values"], dtype=torch.float32).view(record["shape"])
             delattr(bank, label)
-            bank.register_buffer(label, value)
+            bank.register_buffer(label, constant(record))
     return bank
+
+
+def constant(parameter: Parameter) -> Tensor:
+    """Return the values of a parameter record that has some: numbers, or truths where all are."""
+    values = parameter["values"]
+    assert values is not None
+    dtype = torch.bool if values and isinstance(values[0], bool) else torch.float32
+    return torch.tensor(values, dtype=dtype).view(parameter["shape"])
 
 
 class _ChannelNorm(nn.modules.batchnorm._BatchNorm):

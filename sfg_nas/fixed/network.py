@@ -14,6 +14,7 @@ from sfg_nas.fixed.layers import (
     Constant,
     ReadNorm,
     Select,
+    constant,
     make_bank,
     make_channel_norm,
     with_constants,
@@ -233,10 +234,9 @@ class _Values(nn.Module):
     def __init__(self, node: Node) -> None:
         super().__init__()
         for label, parameter in node["params"].items():
-            shape, values = parameter["shape"], parameter["values"]
-            value = torch.full(shape, float(parameter["fill"]))
-            if values is not None:
-                value = torch.tensor(values, dtype=torch.float32).view(shape)
+            value = torch.full(parameter["shape"], float(parameter["fill"]))
+            if parameter["values"] is not None:
+                value = constant(parameter)
             if parameter["trained"]:
                 self.register_parameter(label, nn.Parameter(value))
             else:

@@ -172,7 +172,8 @@ class Part:
         kept = value
         if axis is not None and self.axis is not None:
             kept = value.index_select(axis, torch.tensor(self.channels, device=value.device))
-        record["values"] = kept.double().reshape(-1).tolist()
+        flat = kept.reshape(-1)
+        record["values"] = flat.tolist() if kept.dtype is torch.bool else flat.double().tolist()
         return record
 
 

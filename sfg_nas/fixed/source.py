@@ -172,7 +172,9 @@ class _Writer:
         for label, record in node["params"].items():
             attribute = part.attributes.new(f"{node['layer']}_{label}", "value")
             self.stored[f"{name}\n{label}"] = f"{part.name}.{attribute}"
-            zeros = f"torch.zeros({literal(record['shape'])})"
+            values = record["values"]
+            truths = ", dtype=torch.bool" if values and isinstance(values[0], bool) else ""
+            zeros = f"torch.zeros({literal(record['shape'])}{truths})"
             part.layers.append(
                 f"self.{attribute} = nn.Parameter({zeros})"
                 if record["trained"]

@@ -79,4 +79,18 @@ class ReadNorm(nn.Module):
         return means.index_select(self.axis, self.segments)
 '''
 
-HELPERS: Mapping[str, str] = {"Constant": CONSTANT, "Select": SELECT, "ReadNorm": READ_NORM}
+KEPT = '''
+def kept(layer):
+    """Make a buffer of a layer's weight, which is not trained."""
+    weight = layer.weight.detach()
+    del layer.weight
+    layer.register_buffer("weight", weight)
+    return layer
+'''
+
+HELPERS: Mapping[str, str] = {
+    "Constant": CONSTANT,
+    "Select": SELECT,
+    "ReadNorm": READ_NORM,
+    "kept": KEPT,
+}

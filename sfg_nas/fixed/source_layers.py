@@ -34,7 +34,8 @@ def constructor(architecture: Architecture, name: str) -> str | None:
         positions = cast("list[int]", node["settings"]["positions"])
         return None if contiguous(positions) else f"Select({literal(positions)}, {node['axis']})"
     if kind in BANKS:
-        return bank(node)
+        trained = node["params"]["weight"]["values"] is None
+        return bank(node) if trained else f"kept({bank(node)})"
     if kind is Kind.CHANNEL_NORM:
         return channel_norm(node)
     if kind is Kind.MIXING_NORM and "over" in node["settings"]:

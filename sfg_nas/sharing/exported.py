@@ -17,10 +17,17 @@ _OPEN_END = 2**62  # where a slice that goes on to the end is said to stop
 
 def free_sizes(operation: str, settings: dict[str, Setting], node: fx.Node) -> None:
     """Let the dimension of a target shape that holds the batch be whatever the batch makes it."""
+    shape, free = shape_of(node), free_axis(node)
+    if operation == "unflatten.int" and free is not None:
+        parts, dim = settings["sizes"], settings["dim"]
+        assert isinstance(parts, list)
+        assert isinstance(dim, int)
+        place = free - dim % (len(shape) - len(parts) + 1)
+        if 0 <= place < len(parts):
+            settings["sizes"] = [*parts[:place], -1, *parts[place + 1 :]]
     if operation not in ("view", "reshape", "expand"):
         return
-    sizes: list[Setting] = [*shape_of(node)]
-    free = free_axis(node)
+    sizes: list[Setting] = [*shape]
     if free is not None:
         sizes[free] = -1
     settings["shape" if operation == "reshape" else "size"] = sizes

@@ -235,7 +235,7 @@ class Supernet(nn.Module):
         searched = (la for la in self.wiring.reading if la.name in self.wiring.layers)
         targets = (self.wiring.network.static_target(layer.weight) for layer in searched)
         stored = dict.fromkeys(stored_name(t, state) for t in targets if t is not None)  # each once
-        terms = [state[name].square().sum() for name in stored]
+        terms = [state[name].square().sum() for name in stored if name in state]  # not of buffers
         if not terms:
             return self.assignments.filter_logits.new_zeros(())
         found = torch.stack(terms)

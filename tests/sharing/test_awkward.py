@@ -109,22 +109,6 @@ def there_and_back() -> nn.Module:
     return Net(run, first=nn.Conv2d(3, 8, 3, padding=1), weight=weight)
 
 
-def blurred() -> nn.Module:
-    """A kernel that is not trained (a blur over the channels of each place) before a stride."""
-
-    def run(net: Net, x: Tensor) -> Tensor:
-        x = functional.relu(net.first(x))
-        x = functional.conv2d(x, net.kernel, stride=2, padding=1, groups=8)
-        return functional.relu(net.last(functional.conv2d(x, net.mix)))
-
-    net = Net(run, first=nn.Conv2d(3, 8, 3, padding=1), last=nn.Conv2d(6, 8, 3, padding=1))
-    net.register_buffer(
-        "kernel", torch.tensor([1.0, 2, 1]).outer(torch.ones(3)).expand(8, 1, 3, 3) / 12
-    )
-    net.register_buffer("mix", torch.rand(6, 8, 1, 1))
-    return net
-
-
 def padded_by_hand() -> nn.Module:
     """Places that are written one by one, and a slice to the end."""
 
@@ -151,6 +135,17 @@ def places_first() -> nn.Module:
     )
 
 
+def frames_as_examples() -> nn.Module:
+    """The frames of a video go through a 2-D network as so many images."""
+
+    def run(net: Net, x: Tensor) -> Tensor:
+        count, frames = x.shape[:2]
+        x = functional.relu(net.first(x.flatten(0, 1)))
+        return functional.relu(net.last(x.unflatten(0, (count, frames)).mean(1)))
+
+    return Net(run, first=nn.Conv2d(3, 6, 3), last=nn.Conv2d(6, 8, 1))
+
+
 def calls_its_own_and_its_parts() -> nn.Module:
     """A computed weight in a module whose parts, one of them standing twice, convolve in the same way."""
 
@@ -174,9 +169,9 @@ def calls_its_own_and_its_parts() -> nn.Module:
         (layer_norm_by_hand, linear(8), (3, 8, 8)),
         (scaled_in_three_dimensions, linear(6), (1, 5, 6, 4)),
         (there_and_back, pooled(8), (3, 8, 8)),
-        (blurred, pooled(8), (3, 8, 8)),
         (padded_by_hand, pooled(8), (3, 8, 8)),
         (places_first, linear(8), (3, 8, 8)),
+        (frames_as_examples, pooled(8), (5, 3, 8, 8)),
         (calls_its_own_and_its_parts, pooled(8), (3, 8, 8)),
     ],
 )
