@@ -126,7 +126,7 @@ def places_first() -> nn.Module:
     """The batch is not the first dimension in between."""
 
     def run(net: Net, x: Tensor) -> Tensor:
-        x = net.first(x).flatten(2).permute(2, 0, 1)  # places, batch, channels
+        x = net.first(x).flatten(2).moveaxis(2, 0)  # places, batch, channels
         x = torch.cat([net.token.expand(1, x.shape[1], -1), functional.gelu(x)])
         return net.last(x)[0]
 
