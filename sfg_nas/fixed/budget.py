@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog
-from scipy.sparse import coo_matrix
+from scipy.sparse import coo_matrix, vstack
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -180,54 +180,54 @@ def _improve(connections: Connections, scores: Array, limit: float, chosen: Inde
 def relaxed(connections: Connections, scores: Array, limit: float) -> tuple[float, Array]:
     """Return an upper bound of the score within a limit, and the fractions that attain it `[V, G]`.
 
-    Each product of a layer's filters a and channels b of one owner, 0 <= a <= A and 0 <= b <= B, is
-    replaced by its convex envelope max(0, A b + B a - A B) (McCormick 1976): a linear program.
+    A layer's share of filters of group g times its share of channels of group h is replaced by a
+    variable; over h these sum to the first share, over g to the second, since every filter has one
+    group (the reformulation-linearization of Sherali and Adams 1992): a linear program, not below
+    McCormick's envelopes of each product.
     """
     count, groups = scores.shape
-    layers, owners = len(connections.filters), len(connections.reads)
-    fixed = np.eye(owners)
-    base_a = connections.filters[:, count:] @ fixed  # [L, E]
-    base_b = connections.channels[:, count:] @ connections.reads.T
-    most_a = base_a + np.pad(
-        np.repeat(connections.filters[:, :count].sum(1)[:, None], groups, 1),
-        ((0, 0), (0, owners - groups)),
-    )
-    most_b = base_b + connections.channels[:, :count].sum(1)[:, None] * connections.reads[
-        :, :groups
-    ].any(1)
-    rows, columns, values, right = [], [], [], []
-    for row, (layer, owner) in enumerate(np.ndindex(layers, owners)):
-        a_top, b_top = most_a[layer, owner], most_b[layer, owner]
-        for v in np.flatnonzero(connections.filters[layer, :count]) if owner < groups else ():
-            rows.append(row)
-            columns.append(int(v) * groups + owner)
-            values.append(b_top * connections.filters[layer, v])
-        for v in np.flatnonzero(connections.channels[layer, :count]):
-            for g in np.flatnonzero(connections.reads[owner, :groups]):
-                rows.append(row)
-                columns.append(int(v) * groups + int(g))
-                values.append(a_top * connections.channels[layer, v])
-        rows.append(row)
-        columns.append(count * groups + row)
-        values.append(-1.0)
-        known = b_top * base_a[layer, owner] + a_top * base_b[layer, owner]
-        right.append(a_top * b_top - known)
-    products = layers * owners
-    rows += [products] * products
-    columns += list(range(count * groups, count * groups + products))
-    values += [1.0] * products
-    right.append(limit - connections.fixed)
-    shape = (products + 1, count * groups + products)
-    each = np.arange(count * groups)
-    simplex = coo_matrix((np.ones(count * groups), (each // groups, each)), (count, shape[1]))
+    owners = scores.size
+    layers = [
+        layer
+        for layer in range(len(connections.filters))
+        if connections.filters[layer, :count].any() and connections.channels[layer, :count].any()
+    ]
+    width = owners + len(layers) * groups * groups
+    each = np.arange(owners)
+    equal = [coo_matrix((np.ones(owners), (each // groups, each)), (count, width))]
+    price = np.zeros(width)
+    price[:owners] = _linear(connections, groups).reshape(-1)
+    reads = connections.reads[:groups, :groups].reshape(-1)
+    for index, layer in enumerate(layers):
+        filters, channels = connections.filters[layer, :count], connections.channels[layer, :count]
+        first = owners + index * groups * groups
+        price[first : first + groups * groups] = filters.sum() * channels.sum() * reads
+        products = np.arange(groups * groups)
+        for part, rows in ((filters, products // groups), (channels, products % groups)):
+            shares = coo_matrix(np.kron(part / part.sum(), np.eye(groups)))
+            left = coo_matrix((-np.ones(len(rows)), (rows, first + products)), (groups, width))
+            right = coo_matrix((shares.data, (shares.row, shares.col)), (groups, width))
+            equal.append(left + right)
+    base_a, base_b = connections.filters[:, count:], connections.channels[:, count:]
+    known = connections.fixed + float((base_a @ connections.reads * base_b).sum())
+    unit = max(connections.everything, 1.0)
     found = linprog(
-        np.concatenate([-scores.reshape(-1), np.zeros(products)]),
-        A_ub=coo_matrix((values, (rows, columns)), shape).tocsr(),
-        b_ub=np.array(right),
-        A_eq=simplex.tocsr(),
-        b_eq=np.ones(count),
+        np.concatenate([-scores.reshape(-1), np.zeros(width - owners)]),
+        A_ub=coo_matrix(price[None] / unit),
+        b_ub=[(limit - known) / unit],
+        A_eq=vstack(equal).tocsr(),
+        b_eq=np.concatenate([np.ones(count), np.zeros(2 * groups * len(layers))]),
         method="highs",
     )
     if not found.success:
         return float("inf"), np.empty((0, groups))
-    return float(-found.fun) + 1e-9, found.x[: count * groups].reshape(count, groups)
+    return float(-found.fun) + 1e-9, found.x[:owners].reshape(count, groups)
+
+
+def _linear(connections: Connections, groups: int) -> Array:
+    """Return what each choice costs by the rows that nobody chooses `[V, G]`."""
+    count, reads = connections.variables, connections.reads
+    sources = connections.channels[:, count:] @ reads.T[:, :groups]
+    readers = connections.filters[:, count:] @ reads[:, :groups]
+    found: Array = connections.filters[:, :count].T @ sources
+    return found + connections.channels[:, :count].T @ readers

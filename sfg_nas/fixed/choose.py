@@ -136,7 +136,7 @@ def choose_within(
 
     For filters the cost is bilinear in the assignments, so the problem is not convex: the allocation
     comes from coordinate ascent on a Lagrangian from several starts, the bound from a linear
-    relaxation (McCormick 1976). Where they meet the allocation is the best there is. Trees of layers
+    relaxation (Sherali and Adams 1992). Where they meet the allocation is the best there is. Trees of layers
     and blocks are found exactly, by branch and bound. Under measured time the answer was measured to
     keep the budget; trees are timed from the most probable on, and the first that fits is exact (after
     32 the best of two families of trees is taken, and the bound is the score of the last).

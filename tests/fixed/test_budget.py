@@ -34,3 +34,15 @@ def test_the_relaxation_bounds_and_the_answer_fits() -> None:
     assert relaxed(connections, scores, 45)[0] >= -1e-6
     assert solve(connections, scores, 45) is not None
     assert solve(connections, scores, 4) is None
+
+
+def test_the_bound_knows_that_everyone_reads_what_is_shared() -> None:
+    """Of 40 for the connections 10 are left, so at most a quarter of the two channels is shared."""
+    connections = two_layers()
+    channels, filters = [[-9, -9, 0]] * 2, [[0, 0, 0]] * 2
+    bound, fractions = relaxed(connections, np.array(channels + filters, dtype=float), 15)
+    assert abs(bound + 9 * 1.5) < 1e-6
+    assert fractions[:2, 2].sum() <= 0.5 + 1e-6
+    nobody_reads = relaxed(connections, np.array(channels + filters, dtype=float), 5)[0]
+    assert abs(nobody_reads + 9 * 2) < 1e-6
+    assert relaxed(connections, np.array(channels + filters, dtype=float), 4)[0] == float("inf")
