@@ -37,6 +37,7 @@ class Kind(Enum):
     ALONG = "along"  # along one dimension, whose size may change
     MOVEMENT = "movement"  # only moves values
     UNFOLD = "unfold"  # windows of each channel become channels
+    FOLD = "fold"  # and back
     MIX = "mix"  # anything may reach anything
 
 
@@ -135,6 +136,7 @@ def vocabulary() -> Mapping[str, Operation]:
             (Kind.MIXING_NORM, "layer_norm group_norm"),
             (Kind.LINEAR, "linear"),
             (Kind.UNFOLD, "im2col"),
+            (Kind.FOLD, "col2im"),
         )
         for name in text.split()
     }

@@ -59,10 +59,9 @@ def write_bank(part: Part) -> str:
 def _channels(part: Part, source: str) -> list[int]:
     """Return which input channels a node holds."""
     data = part.divider.graph.nodes[source]
-    if data["axis"] is not None:
-        return list(data["channels"])
     shape = data["shape"]
-    return list(range(shape[-1] if is_kind(part.op, Kind.LINEAR) else shape[0]))
+    axis = len(shape) if is_kind(part.op, Kind.LINEAR) else 1
+    return list(data["channels"] if data["axis"] == axis else range(shape[axis - 1]))
 
 
 def cut_bank(

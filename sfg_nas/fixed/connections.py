@@ -8,6 +8,7 @@ import numpy as np
 
 from sfg_nas.fixed.budget import Connections
 from sfg_nas.sharing.cost import macs_of, params_of
+from sfg_nas.sharing.names import plain_parameters
 from sfg_nas.sharing.supernet import Supernet
 
 
@@ -23,7 +24,7 @@ def connections_of(supernet: Supernet, cost: Literal["macs", "params"] = "macs")
         prices = macs_of(wiring)
         fixed = float(prices.rows.sum())
     else:
-        names = dict(supernet.network.named_parameters())
+        names = plain_parameters(supernet.network)
         prices = params_of(wiring, supernet.static_values(), names)
         # What is no weight between filters and channels is the same for every allocation.
         weights = (prices.filters.sum(1) * prices.channels.sum(1)).sum()

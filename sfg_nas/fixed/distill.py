@@ -13,7 +13,7 @@ from sfg_nas.fixed.moves import write_movement
 from sfg_nas.fixed.part import Part
 from sfg_nas.groups import Groups
 from sfg_nas.operations import Kind
-from sfg_nas.sharing.names import masked_targets, plain_name
+from sfg_nas.sharing.names import plain_parameters
 from sfg_nas.sharing.supernet import Supernet
 from sfg_nas.sharing.traced import TracedOp, is_kind
 from sfg_nas.sharing.units import Layout
@@ -59,9 +59,7 @@ class _Divider:
             name: _positions(axis, self.wiring.op(name).shape)
             for name, (axis, _) in self.wiring.rows.items()
         }
-        masked = masked_targets(self.wiring)
-        names = (name for name, _ in supernet.network.named_parameters(remove_duplicate=False))
-        self.trained = {plain_name(name, masked) for name in names}
+        self.trained = plain_parameters(supernet.network)
 
     def divide(self) -> Architecture:
         first = self.wiring.network.ops[0]
@@ -84,6 +82,9 @@ class _Divider:
 
     def _write(self, op: TracedOp, order: int) -> None:
         axis, rows = self.wiring.rows[op.name]
+        if axis is None and is_kind(op, Kind.LINEAR):  # of one owner, yet along the last dimension
+            axis = len(op.shape) - 1
+            rows = rows.expand(op.shape[axis])
         owners = self.owner_of_row[rows]
         parts: dict[int, str] = {}
         for owner in sorted(set(owners.tolist())):

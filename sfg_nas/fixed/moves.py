@@ -31,20 +31,22 @@ def write_movement(part: Part) -> str:
         return _concat(part)
     names = list(op.sources)
     direct = divider.layouts.get(names[0])
-    if part.axis is not None:
+    axis = part.axis
+    if axis is None and direct is not None and direct.axes:  # one unit out of several, perhaps
+        axis = direct.axes[0]
+    if axis is not None and axis < len(op.shape):
         found = gathered(divider.wiring.network, _Chain(divider), op, divider.layouts[op.name])
-        if found is not None and found[1].numel() == op.shape[part.axis]:
-            return _select(part, *found)
+        if found is not None and found[1].numel() == op.shape[axis]:
+            return _select(part, *found, axis)
     if direct is None:
         raise _lost(op)
     settings = dict(op.settings)
     return part.plain(*_resized(part, direct, settings))
 
 
-def _select(part: Part, sources: tuple[str, ...], channels: Tensor) -> str:
-    """Write a step that only picks channels of some tensors."""
-    divider, axis = part.divider, part.axis
-    assert axis is not None
+def _select(part: Part, sources: tuple[str, ...], channels: Tensor, axis: int) -> str:
+    """Write a step that only picks channels of some tensors, along one dimension."""
+    divider = part.divider
     held: dict[int, int] = {}
     nodes: list[str] = []
     before = 0
@@ -53,10 +55,12 @@ def _select(part: Part, sources: tuple[str, ...], channels: Tensor) -> str:
         node = divider.parts[source].get(part.owner)
         if node is not None:
             data = divider.graph.nodes[node]
-            own = data["channels"] if data["axis"] is not None else range(shape[axis])
+            own = data["channels"] if data["axis"] == axis else range(shape[axis])
             held.update({before + c: len(held) + i for i, c in enumerate(own)})
             nodes.append(node)
         before += shape[axis]
+    if part.axis is None:  # all of one owner
+        part.axis, part.channels = axis, list(range(len(channels)))
     positions = [held[c] for c in channels[part.channels].tolist()]
     return part.node("select", {"self": nodes}, {"axis": axis, "positions": positions})
 

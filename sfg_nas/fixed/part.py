@@ -59,8 +59,10 @@ class Part:
     Attributes:
         op: The traced operation.
         owner: Extended index of the owner.
-        axis: Channel axis of the output, batch included; None if it has no more than one unit.
+        axis: Channel axis of the output, batch included; None if it has no more than one unit, or
+            channels went into the batch.
         channels: Positions of this owner's channels along that axis.
+        repeats: Size of the first dimension, for each example where the batch lies in it.
         shape: Output shape on the example, with these channels alone.
         name: Name of the node.
     """
@@ -80,6 +82,11 @@ class Part:
         self.shape = list(op.shape)
         if axis is not None:
             self.shape[axis] = len(channels)
+        self.repeats = self.shape[0]
+        if op.free == 0:
+            self.repeats = max(self.shape[0] // BATCH, 1)
+        if axis == 0:  # channels that went into the batch: those of one example
+            self.axis, self.channels = None, channels[: self.repeats]
         self.group = divider.groups.extended[owner]
         self.name = f"{op.name}@{divider.groups.name_of(self.group)}"
 
@@ -101,10 +108,9 @@ class Part:
             item: Which result is meant, of an operation with several.
         """
         tasks = self.divider.groups.tasks
-        shape, repeats = self.shape[1:], max(self.op.shape[0] // BATCH, 1)
+        shape = self.shape[1:]
         if self.op.free > 0:  # the batch lies elsewhere: each example takes its share of it
             shape[self.op.free - 1] //= BATCH
-            repeats = self.op.shape[0]
         self.divider.graph.add_node(
             self.name,
             op=operation,
@@ -118,7 +124,7 @@ class Part:
             params=dict(params or {}),
             item=item,
             order=self.order,
-            repeats=repeats,
+            repeats=self.repeats,
         )
         for operand, sources in enumerate(operands.values()):
             for position, source in enumerate(sources):

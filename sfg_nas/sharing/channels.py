@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from sfg_nas.groups import Groups
-from sfg_nas.sharing.labelling import HeadNeedsGateError, Labeller
+from sfg_nas.sharing.labelling import Labeller
 from sfg_nas.sharing.limits import NO_LIMITS, Limits
 from sfg_nas.sharing.traced import TracedNetwork, TracedOp
-from sfg_nas.sharing.units import Layout, OwnerConflictError
+from sfg_nas.sharing.units import HeadNeedsGateError, Layout, OwnerConflictError
 
 _LIMIT = 50  # walks until ties settle; each walk ties at least two units, few are ever needed
 

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from sfg_nas.groups import Groups
 from sfg_nas.operations import Kind
-from sfg_nas.sharing.names import masked_targets, plain_name
 from sfg_nas.sharing.norms import norm_axes
 from sfg_nas.sharing.traced import TracedOp, is_kind
 from sfg_nas.sharing.wiring import Wiring
@@ -118,11 +117,9 @@ def params_of(wiring: Wiring, values: Mapping[str, Tensor], names: Collection[st
     Args:
         wiring: Of the supernet.
         values: Static values by key, for their shapes.
-        names: Names of the supernet's parameters; what depends on none of them is not trained.
+        names: Names of the user's parameters; what depends on none of them is not trained.
     """
-    masked = masked_targets(wiring)
-    parameters = {plain_name(name, masked) for name in names}
-    trained = {key for key in values if wiring.network.static_targets(key) & parameters}
+    trained = {key for key in values if wiring.network.static_targets(key) & set(names)}
     dense = [layer for layer in wiring.reading if not layer.grouped]
     size = wiring.variables + len(wiring.groups.extended)
     rows = torch.zeros(size, dtype=torch.double)

@@ -62,7 +62,8 @@ def integer(value: object) -> int:
 
 def free_axis(node: fx.Node) -> int | None:
     """Return the dimension of a node's result that grows with the batch, None if none does."""
-    found = [d for d, size in enumerate(node.meta["val"].shape) if isinstance(size, torch.SymInt)]
+    sizes = enumerate(node.meta["val"].shape)
+    found = [d for d, n in sizes if isinstance(n, torch.SymInt) and n.node.maybe_as_int() is None]
     return found[0] if found else None
 
 

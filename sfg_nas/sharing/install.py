@@ -134,6 +134,9 @@ class _NormCall:
         assert isinstance(eps, float)
         assert weight is None or isinstance(weight, Tensor)
         assert bias is None or isinstance(bias, Tensor)
+        kept = x.dtype  # of a network in half precision; autocast has norms in full
+        if torch.is_autocast_enabled(x.device.type) and kept.itemsize < torch.float.itemsize:
+            kept = torch.float
         with _full_precision(x.device.type):
             x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
             own = self.table()[0][self.rows.to(x.device)].to(x.dtype)
@@ -147,4 +150,4 @@ class _NormCall:
                 eps=eps,
                 careful=self.table.careful,
             )
-            return affine(y, weight, bias, self.axis if self.per_channel else None)
+            return affine(y, weight, bias, self.axis if self.per_channel else None).to(kept)

@@ -5,21 +5,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sfg_nas.errors import ConversionError, explain
 from sfg_nas.groups import Groups
 from sfg_nas.operations import Kind, vocabulary
+from sfg_nas.sharing.exported import refusal
 from sfg_nas.sharing.limits import NO_LIMITS, Limits
 from sfg_nas.sharing.movement import gathered, move, padding_of, reduced_dims
 from sfg_nas.sharing.traced import TracedNetwork, TracedOp, public_path
-from sfg_nas.sharing.units import SEARCHABLE, Layout, Units, broadcast_shape
-
-
-class HeadNeedsGateError(Exception):
-    """A head mixes or passes on features that it may read only in part. Internal: see `channels`."""
-
-    def __init__(self, head: int) -> None:
-        super().__init__(head)
-        self.head = head
+from sfg_nas.sharing.units import (
+    SEARCHABLE,
+    HeadNeedsGateError,
+    Layout,
+    Units,
+    broadcast_shape,
+)
 
 
 class Labeller:
@@ -57,6 +55,7 @@ class Labeller:
             Kind.ALONG: self._along,
             Kind.MOVEMENT: self._movement,
             Kind.UNFOLD: self._unfold,
+            Kind.FOLD: self._fold,
             Kind.MIX: self._mix,
         }
 
@@ -91,7 +90,7 @@ class Labeller:
 
     def _constant(self, op: TracedOp) -> Layout:
         """Zeros in front of a constant: theirs is whoever they meet, or else everyone."""
-        axis = 1 if len(op.shape) > 1 else 0
+        axis = next((d for d in (1, 2, 0) if d < len(op.shape) and d != op.free), 0)
         owner = SEARCHABLE if op.head is None else self.groups.owner_of_head(op.head)
         units = self._bank(f"constant {op.name}", op.shape[axis], owner)
         return Layout.along(units, axis, op.shape)
@@ -142,7 +141,7 @@ class Labeller:
 
     def _conv(self, op: TracedOp) -> Layout:
         if "weight" not in op.statics or list(op.operands) != ["input"]:
-            raise _refuse(op, "a weight computed from activations")
+            raise refusal(op.path, f"{op.operation} with a weight computed from activations")
         layout = self._keep(self._operand(op), 1)
         filters = self._layer(op, op.shape[1])
         channels = layout.units_along(1)
@@ -158,7 +157,7 @@ class Labeller:
 
     def _linear(self, op: TracedOp) -> Layout:
         if "weight" not in op.statics or list(op.operands) != ["input"]:
-            raise _refuse(op, "a weight computed from activations")
+            raise refusal(op.path, f"{op.operation} with a weight computed from activations")
         layout = self._operand(op)
         last = len(layout.shape) - 1
         if layout.axes and last not in layout.axes:  # mixes positions, channel by channel
@@ -245,6 +244,11 @@ class Labeller:
         repeated = units.repeat_interleave(op.shape[1] // len(units))
         return Layout.along(repeated, 1, op.shape)
 
+    def _fold(self, op: TracedOp) -> Layout:
+        units = self._keep(self._operand(op), 1).units_along(1).view(op.shape[1], -1)
+        self.units.tie(units, units[:, :1])
+        return Layout.along(units[:, 0], 1, op.shape)
+
     def _mix(self, op: TracedOp) -> Layout:
         if op.operation == "grid_sampler" and list(op.operands) == ["input"]:
             return Layout(self._keep(self._operand(op), 1).labels, op.shape)  # a fixed grid
@@ -281,20 +285,11 @@ class Labeller:
             units = units[-before : len(units) + after]
             return Layout.along(units, axis, op.shape)
         if before < 0 or after < 0:
-            raise _refuse(op, "padding and cropping of channels in one step")
+            raise refusal(
+                op.path, f"{op.operation} with padding and cropping of channels in one step"
+            )
         units = layout.units_along(axis)
         owner = SEARCHABLE if op.head is None else self.groups.owner_of_head(op.head)
         fresh = self._bank(f"padding of {op.name}", before + after, owner)
         units = torch.cat([fresh[:before], units, fresh[before:]])
         return Layout.along(units, axis, op.shape)
-
-
-def _refuse(op: TracedOp, what: str) -> ConversionError:
-    return ConversionError(
-        explain(
-            where=f"convert: module `{op.path or 'backbone'}`",
-            rule="channels must be followed through every operation",
-            found=f"operation `{op.operation}` with {what}",
-            do="replace that module by a supported one",
-        )
-    )

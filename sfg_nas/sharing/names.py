@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from sfg_nas.sharing.wiring import Wiring
+from torch import nn
+
+from sfg_nas.sharing.connections import ConnectionMask
 
 
-def masked_targets(wiring: Wiring) -> frozenset[str]:
-    """Return the state-dict keys of the weights that carry a mask of ours."""
-    targets = (wiring.network.static_target(layer.weight) for layer in wiring.reading)
-    return frozenset(target for target in targets if target is not None)
+def masked_targets(network: nn.Module) -> frozenset[str]:
+    """Return the state-dict keys of the weights that carry a mask of ours, by all their names."""
+    return frozenset(
+        f"{path}.{attribute}".lstrip(".")
+        for path, module in network.named_modules(remove_duplicate=False)
+        for attribute, chain in getattr(module, "parametrizations", {}).items()
+        if any(isinstance(step, ConnectionMask) for step in chain)
+    )
 
 
 def stored_name(target: str, state: Mapping[str, object]) -> str:
@@ -32,3 +38,10 @@ def plain_name(name: str, masked: Collection[str]) -> str:
     attribute, _, kind = rest.partition(".")
     target = f"{module}.{attribute}".lstrip(".")
     return target if kind == "original" and target in masked else name
+
+
+def plain_parameters(network: nn.Module) -> frozenset[str]:
+    """Return the names of all parameters, by all their names, in the user's network."""
+    masked = masked_targets(network)
+    names = (name for name, _ in network.named_parameters(remove_duplicate=False))
+    return frozenset(plain_name(name, masked) for name in names)

@@ -6,7 +6,7 @@ import linecache
 import logging
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from io import StringIO
 from pathlib import Path
@@ -15,14 +15,17 @@ import torch
 from torch import Tensor, fx, nn
 from torch._ops import OpOverload
 from torch.export import Dim, ExportedProgram, default_decompositions, export
-from torch.utils._pytree import tree_leaves
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves, tree_map
 
 from sfg_nas.errors import ConversionError, explain
 from sfg_nas.operations import canonical_name, vocabulary
 from sfg_nas.sharing.copies import copied
-from sfg_nas.sharing.exported import path_of, refusal
+from sfg_nas.sharing.exported import free_axis, integer, path_of, refusal
 from sfg_nas.sharing.traced import BATCH, BackboneWithHeads
 
+_DATA_OF = Tensor.data.__get__  # type: ignore[attr-defined]
+_MANY = 1_000_003  # stands for the batch where a plain number is asked for
 _ROUNDS = 4  # a decomposition may bring operators that need one themselves
 _MIXTURES = ("einsum",)  # known, but finer in parts
 
@@ -38,6 +41,42 @@ class _WithFeatures(nn.Module):
     def forward(self, x: Tensor) -> tuple[list[object], list[object]]:
         features = self.backbone(x)
         return tree_leaves(features), [head(features) for head in self.heads]
+
+
+class _Followed(TorchFunctionMode):
+    """Lets an export follow what it takes for a constant: `x.data`, and `len(x)` of a batch.
+
+    `len` has to give a plain number. It gives one that stands for the batch, and where that number
+    (or a multiple) is handed to torch, the size of the batch takes its place.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batch: object = None
+
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
+        first = args[0] if args else None
+        if func == _DATA_OF:  # made anew at each access
+            return Tensor.detach(first)  # type: ignore[arg-type]
+        if func is Tensor.__len__ and isinstance(first, Tensor) and first.dim():
+            size = first.shape[0]
+            if isinstance(size, torch.SymInt):
+                share = integer(size) // BATCH
+                self.batch = size // share
+                return _MANY * share
+        if self.batch is not None:
+            args, kwargs = tree_map(self._with_batch, (args, kwargs))
+        return func(*args, **(kwargs or {}))
+
+    def _with_batch(self, value: object) -> object:
+        counts = type(value) is int and value and value % _MANY == 0
+        return value // _MANY * self.batch if counts else value  # type: ignore[operator]
 
 
 def export_program(
@@ -59,13 +98,29 @@ def export_program(
     twin = _WithFeatures(copied(network).eval())
     batch = example[:1].detach().expand(BATCH, *example.shape[1:]).contiguous()
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]), _quiet():
+        with torch.no_grad(), torch.random.fork_rng(devices=[]), _quiet(), _Followed():
             program = export(twin, (batch,), dynamic_shapes=({0: Dim.AUTO},), strict=False)
+            _check_batch_is_free(program)
             return _simplified(program, known)
     except ConversionError:
         raise
     except Exception as err:
         raise _failure(err, twin) from err
+
+
+def _check_batch_is_free(program: ExportedProgram) -> None:
+    """Raise a ConversionError if the program holds for one size of the batch alone."""
+    inputs = program.graph_signature.user_inputs
+    if any(node.name in inputs and free_axis(node) == 0 for node in program.graph.nodes):
+        return
+    raise ConversionError(
+        explain(
+            where="convert",
+            rule="`forward` must do the same for every size of the batch",
+            found="the size as a plain number (`int(x.shape[0])`, a loop over the examples)",
+            do="use `x.shape[0]` as it is, and work on all examples at once",
+        )
+    )
 
 
 def _simplified(program: ExportedProgram, known: Callable[[str], bool]) -> ExportedProgram:
@@ -163,7 +218,7 @@ def _blamed(err: BaseException, twin: nn.Module) -> tuple[str, str]:
         file = Path(frame.f_code.co_filename)
         if isinstance(owner, nn.Module) and paths.get(id(owner)):
             found, place = paths[id(owner)], ""
-        if found and "torch" not in file.parts and file.suffix == ".py":
+        if found and not {"torch", __file__} & {*file.parts, str(file)} and file.suffix == ".py":
             text = linecache.getline(str(file), line).strip()
             place = f" at `{text}` ({file.name}, line {line})" if text else ""
     return found, place

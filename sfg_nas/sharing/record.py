@@ -123,7 +123,8 @@ class Record:
         name = shown if leaf else f"{shown}:{operation.partition('.')[0]}".lstrip(":")
         count = 2
         unique = name
-        while unique in self.ops or unique in {op.name for op in self.lists.values()}:
+        taken = {op.name for op in self.lists.values()} | {"output"}  # which graphs call their ends
+        while unique in self.ops or unique in taken:
             unique = f"{name}#{count}"
             count += 1
         return unique

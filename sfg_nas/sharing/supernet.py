@@ -16,7 +16,7 @@ from sfg_nas.sharing.cost import ExpectedCost, macs_of, params_of
 from sfg_nas.sharing.guard import Careful, all_finite, times
 from sfg_nas.sharing.holder import TableHolder, gate_of
 from sfg_nas.sharing.install import install_masks
-from sfg_nas.sharing.names import masked_targets, plain_name, stored_name
+from sfg_nas.sharing.names import masked_targets, plain_name, plain_parameters, stored_name
 from sfg_nas.sharing.paths import most_probable
 from sfg_nas.sharing.prediction import Predictions, passes
 from sfg_nas.sharing.presets import PRESETS, Preset
@@ -252,7 +252,7 @@ class Supernet(nn.Module):
     def expected_params(self, task: str | None = None) -> Tensor:
         """Return E[parameters], as `expected_macs` does."""
         if self._params is None:
-            names = dict(self.network.named_parameters())
+            names = plain_parameters(self.network)
             prices = params_of(self.wiring, self.static_values(), names)
             self._params = ExpectedCost(prices, self.groups)
         return self._expected(self._params, task)
@@ -281,7 +281,7 @@ class Supernet(nn.Module):
     def plain_state(self) -> dict[str, Tensor]:
         """Return the state dict of the network as the user wrote it: no masks, no wrapping."""
         state = self.network.state_dict(keep_vars=True)
-        masked = masked_targets(self.wiring)
+        masked = masked_targets(self.network)
         return {plain_name(name, masked): value.detach() for name, value in state.items()}
 
     def static_values(self) -> dict[str, Tensor]:

@@ -21,6 +21,14 @@ def broadcast_shape(*shapes: Sequence[int]) -> tuple[int, ...]:
     return tuple(max(sizes) for sizes in zip(*shapes, strict=True))
 
 
+class HeadNeedsGateError(Exception):
+    """A head mixes or passes on features that it may read only in part. Internal: see `channels`."""
+
+    def __init__(self, head: int) -> None:
+        super().__init__(head)
+        self.head = head
+
+
 class OwnerConflictError(Exception):
     """Units of two different fixed owners would be tied. Internal: the analysis reacts to it."""
 

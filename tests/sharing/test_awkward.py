@@ -11,11 +11,11 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from sfg_nas.errors import ConversionError
-from sfg_nas.fixed import distill
+from sfg_nas.fixed import build_network, distill
 from sfg_nas.sharing import convert, random_allocation
-from tests.conversions import pair_of
+from tests.conversions import allocations, pair_of
 from tests.networks import HeadBuilder, Net, Sample, linear, pooled
-from tests.properties import shared_is_original, three_ways_equal
+from tests.properties import faults_of, shared_is_original, three_ways_equal
 
 
 def tied_and_in_place() -> nn.Module:
@@ -161,6 +161,82 @@ def calls_its_own_and_its_parts() -> nn.Module:
     return Net(run, part=part, weight=nn.Parameter(torch.randn(8, 3, 3, 3)))
 
 
+def channels_among_examples() -> nn.Module:
+    """Each channel is blurred as an image of its own, and windows are unfolded and folded again."""
+
+    def run(net: Net, x: Tensor) -> Tensor:
+        x = functional.relu(net.first(x))
+        count, channels, height, width = x.shape
+        alone = x.reshape(count * channels, 1, height, width)
+        x = functional.avg_pool2d(alone, 3, 1, 1).view_as(x)
+        windows = functional.unfold(x, 2, stride=2)
+        windows = windows * torch.sigmoid(windows.mean(2, keepdim=True))
+        return net.last(functional.fold(windows, (height, width), 2, stride=2))
+
+    return Net(run, first=nn.Conv2d(3, 8, 3), last=nn.Conv2d(8, 8, 1))
+
+
+def known_by_two_names() -> nn.Module:
+    """A layer under several names, one of which is that of a graph's end."""
+
+    def run(net: Net, x: Tensor) -> Tensor:
+        return functional.relu(net.output(functional.relu(net.layers[0](x))))
+
+    layers = nn.ModuleList([nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 1)])
+    return Net(run, first=layers[0], layers=layers, output=layers[1])
+
+
+def counts_its_examples() -> nn.Module:
+    """`len` of a batch, and of what it is divided into."""
+
+    def run(net: Net, x: Tensor) -> Tensor:
+        x = functional.relu(net.first(x)) + torch.zeros(len(x), 1, 1, 1)
+        alone = x.reshape(-1, 36)
+        alone = alone.view(len(alone), 1, 6, 6)
+        return net.last(alone.reshape(len(x), 8, 6, 6).view(len(x), 2, 4, 6, 6).flatten(1, 2))
+
+    return Net(run, first=nn.Conv2d(3, 8, 3), last=nn.Conv2d(8, 8, 1))
+
+
+def gates_of_one_unit() -> nn.Module:
+    """A focal modulation: one layer gives what is modulated, its contexts and their gates."""
+
+    def run(net: Net, x: Tensor) -> Tensor:
+        x, context, gates = torch.split(net.first(x), (5, 3, 2), 1)
+        context = net.one(context)
+        wide = context.mean((2, 3), keepdim=True)
+        return functional.relu(x * net.two(context * gates[:, :1] + wide * gates[:, 1:]))
+
+    one = nn.Conv2d(3, 3, 3, padding=1, groups=3)
+    return Net(run, first=nn.Conv2d(3, 10, 3), one=one, two=nn.Conv2d(3, 5, 1))
+
+
+def padded_shortcut() -> nn.Module:
+    """The shortcut of the first residual networks, with `.data`, and a weight that is masked there."""
+
+    def run(net: Net, x: Tensor) -> Tensor:
+        x = functional.relu(net.first(x))
+        net.second.weight.data *= net.kept
+        short = functional.avg_pool2d(x, 1, 2)
+        zeros = torch.zeros(short.shape[0], 4, *short.shape[2:])
+        return functional.relu(net.second(x) + torch.cat([short.data, zeros], 1))
+
+    kept = torch.ones(3, 3).triu()
+    second = nn.Conv2d(4, 8, 3, 2, 1)
+    return Net(run, first=nn.Conv2d(3, 4, 3), second=second, kept=kept)
+
+
+def mixes_places() -> nn.Module:
+    """A linear layer over places, as mixers of tokens have it."""
+
+    def run(net: Net, x: Tensor) -> Tensor:
+        x = net.first(x).flatten(2)
+        return net.last((x + net.places(x)).transpose(1, 2))[:, 0]
+
+    places = nn.Sequential(nn.Linear(4, 6), nn.GELU(), nn.Linear(6, 4))
+    return Net(run, first=nn.Conv2d(3, 8, 4, 4), places=places, last=nn.Linear(8, 8))
+
+
 @pytest.mark.parametrize(
     ("backbone", "head", "image"),
     [
@@ -173,6 +249,12 @@ def calls_its_own_and_its_parts() -> nn.Module:
         (places_first, linear(8), (3, 8, 8)),
         (frames_as_examples, pooled(8), (5, 3, 8, 8)),
         (calls_its_own_and_its_parts, pooled(8), (3, 8, 8)),
+        (channels_among_examples, pooled(8), (3, 8, 8)),
+        (known_by_two_names, pooled(8), (3, 8, 8)),
+        (counts_its_examples, pooled(8), (3, 8, 8)),
+        (gates_of_one_unit, pooled(5), (3, 8, 8)),
+        (padded_shortcut, pooled(8), (3, 8, 8)),
+        (mixes_places, linear(8), (3, 8, 8)),
     ],
 )
 def test_three_ways_and_everything_shared(
@@ -180,8 +262,24 @@ def test_three_ways_and_everything_shared(
 ) -> None:
     heads = {task: head(i + 1) for i, task in enumerate("abc")}
     both = pair_of(Sample(backbone(), heads, torch.randn(3, *image), "lattice"))
-    three_ways_equal(both, random_allocation(both.connections, seed=1))
+    for allocation in allocations(both.connections).values():
+        three_ways_equal(both, allocation)
+        assert faults_of(distill(both.connections, allocation)) == []
     shared_is_original(both)
+
+
+def test_norms_of_a_network_in_half_precision_stay_so() -> None:
+    layers = nn.Conv2d(3, 8, 3), nn.GroupNorm(2, 8), nn.ReLU(), nn.Conv2d(8, 8, 1)
+    backbone = nn.Sequential(*layers).to(torch.bfloat16)
+    heads = {task: pooled(8)(1).to(torch.bfloat16) for task in "ab"}
+    x = torch.randn(3, 3, 8, 8, dtype=torch.bfloat16)
+    supernet = convert(backbone, heads, x)
+    allocation = random_allocation(supernet, seed=1)
+    fixed = build_network(distill(supernet, allocation), weights=supernet).eval()
+    expected = supernet.harden(allocation).eval()(x)
+    for task, output in fixed(x).items():
+        assert output.dtype is expected[task].dtype is torch.bfloat16
+        assert torch.allclose(output, expected[task], rtol=0.05, atol=0.02)
 
 
 def test_a_head_that_writes_where_another_reads() -> None:
@@ -228,6 +326,16 @@ def test_what_cannot_be_followed_is_named() -> None:
     heads = {task: pooled(4)(1) for task in "ab"}
     with pytest.raises(ConversionError, match=r"module `backbone.1`.*fft_rfft2"):
         convert(nn.Sequential(nn.ReLU(), inner), heads, torch.randn(2, 3, 8, 8))
+
+
+def test_a_network_for_one_size_of_the_batch_is_refused() -> None:
+    one_by_one = Net(
+        lambda net, x: torch.stack([net.layer(image[None])[0] for image in x]),
+        layer=nn.Conv2d(3, 8, 3),
+    )
+    heads = {task: pooled(8)(1) for task in "ab"}
+    with pytest.raises(ConversionError, match="same for every size of the batch"):
+        convert(one_by_one, heads, torch.randn(2, 3, 8, 8))
 
 
 @pytest.mark.parametrize("relaxation", ["connections", "streams"])
