@@ -54,6 +54,7 @@ def export(
 ) -> None:
     """Write an architecture as a graph, a drawing, or a network that runs without this package.
 
+    Beside a retrained network goes `prediction.json`: how images become its input, and its outputs values of the tasks.
     Prints what all tasks together, and each task alone, cost for one image.
     """
     names = _chosen_formats(formats)
@@ -94,6 +95,13 @@ def _write(
 
             assert network is not None
             yield from EXPORTERS[name](network, folder)
+    if set(names) & set(NETWORK_FORMATS) and (preparation := chosen.preparation()) is not None:
+        from sfg_nas.data import PREPARATION_FILE
+        from sfg_nas.training import write_json
+
+        path = folder / PREPARATION_FILE
+        write_json(path, preparation.to_json())
+        yield path
 
 
 def _costs(

@@ -14,6 +14,7 @@ from sfg_nas.errors import ConfigError, explain
 
 if TYPE_CHECKING:
     from sfg_nas.architecture import Architecture
+    from sfg_nas.data import Preparation
     from sfg_nas.fixed import FixedNetwork
     from sfg_nas.study import Run, Trial
 
@@ -49,6 +50,17 @@ class Chosen:
         if self.weights is not None:
             load_weights(self.weights, network)
         return network.eval()
+
+    def preparation(self) -> Preparation | None:
+        """Return how images become the network's input, if that lies beside its weights.
+
+        Raises:
+            DataError: The file is damaged.
+        """
+        from sfg_nas.data import PREPARATION_FILE, Preparation
+
+        file = self.weights.with_name(PREPARATION_FILE) if self.weights is not None else None
+        return Preparation.load(file) if file is not None and file.is_file() else None
 
 
 def choose(

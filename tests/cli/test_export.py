@@ -111,7 +111,10 @@ def test_networks_with_the_weights_that_were_asked_for(
         not torch.equal(found["supernet"][task], found["retrained"][task])
         for task in architecture.tasks
     )
-    assert list(seed.glob("*/0/network.safetensors"))
+    (beside, *_) = seed.glob("*/0/prediction.json")
+    exported = tmp_path / "retrained/prediction.json"
+    assert json.loads(exported.read_text()) == json.loads(beside.read_text())
+    assert not (tmp_path / "supernet/prediction.json").exists()
 
 
 def test_a_folder_of_a_network_and_an_architecture_alone(

@@ -29,6 +29,11 @@ def fifty() -> Architecture:
     return sample(("a", "b"), layers)
 
 
+def fifty_residual() -> Architecture:
+    layers: list[Counts] = [{"a+b+c": 64, "a": 8 + i, "b": 2, "c": 5} for i in range(50)]
+    return sample(("a", "b", "c"), layers, residual=True)
+
+
 def lattice() -> Architecture:
     counts = {"a": 3, "b": 1, "c": 2, "a+b": 5, "b+c": 2, "a+b+c": 7}
     return sample(("a", "b", "c"), [{"a+b+c": 8}, counts, counts])
@@ -84,7 +89,7 @@ def residual() -> Architecture:
     return distill(supernet, random_allocation(supernet, 1))
 
 
-@pytest.mark.parametrize("make", [two_tasks, lattice, fifty, residual])
+@pytest.mark.parametrize("make", [two_tasks, lattice, fifty, fifty_residual, residual])
 def test_no_two_texts_overlap(make: Callable[[], Architecture]) -> None:
     figure = draw_architecture(make())
     canvas = FigureCanvasAgg(figure)

@@ -61,17 +61,27 @@ def test_expectation_is_the_mean_over_hard_draws(name: str) -> None:
 COSTS = ("macs", "params")
 
 
-@pytest.mark.parametrize(("kind", "count"), [("vgg11", 200), ("resnet10", 100)])
-def test_expectations_are_the_mean_cost_of_networks_drawn(kind: str, count: int) -> None:
+@pytest.mark.parametrize(
+    ("kind", "count", "groups", "tasks"),
+    [
+        ("vgg11", 200, "specialists", "ab"),
+        ("resnet10", 100, "specialists", "ab"),
+        ("vgg11", 60, "lattice", "abc"),
+        ("resnet10", 60, "specialists", "abc"),
+    ],
+)
+def test_expectations_are_the_mean_cost_of_networks_drawn(
+    kind: str, count: int, groups: str, tasks: str
+) -> None:
     """MACs and parameters, in total and of each task alone, of the very networks that are built."""
     torch.manual_seed(0)
     backbone = build_backbone(kind, in_channels=3, width=0.25, depth=3, image_size=16)
     x = torch.rand(2, 3, 16, 16)
     wide = backbone(x).shape[1]
     heads = {
-        t: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(wide, 2)) for t in "ab"
+        t: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(wide, 2)) for t in tasks
     }
-    supernet = convert(backbone, heads, x, start="dirichlet", seed=5)
+    supernet = convert(backbone, heads, x, groups, start="dirichlet", seed=5)
     # a Latin hypercube: each filter takes its groups as often as its probabilities say
     ends = supernet.assignments.probabilities().detach().cumsum(1)[:, :-1].contiguous()
     generator = torch.Generator().manual_seed(1)
