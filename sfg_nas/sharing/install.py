@@ -113,6 +113,10 @@ def _full_precision(device: str) -> AbstractContextManager[object]:
     return nullcontext()
 
 
+def _under_autocast(device: str) -> bool:
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+
+
 @dataclass
 class _NormCall:
     """A call of a norm that mixes channels: each takes its statistics over what its owner may read."""
@@ -135,7 +139,7 @@ class _NormCall:
         assert weight is None or isinstance(weight, Tensor)
         assert bias is None or isinstance(bias, Tensor)
         kept = x.dtype  # of a network in half precision; autocast has norms in full
-        if torch.is_autocast_enabled(x.device.type) and kept.itemsize < torch.float.itemsize:
+        if _under_autocast(x.device.type) and kept.itemsize < torch.float.itemsize:
             kept = torch.float
         with _full_precision(x.device.type):
             x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
