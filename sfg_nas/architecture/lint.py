@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import cast
 
 import networkx as nx
 
@@ -13,6 +14,8 @@ from sfg_nas.architecture.shapes import shape_faults
 from sfg_nas.architecture.text import fault
 from sfg_nas.operations import Kind, vocabulary
 
+READING_NORMS = ("group_norm", "layer_norm")
+"""Norms over channels, which also read what their owner may read beside its own channels."""
 SPECIAL = ("input", "output", "select", "constant")
 MAX_FEATURES = 2**31  # values of one example at one node
 MAX_WEIGHTS = 2**30  # of all nodes together: four gigabytes
@@ -21,7 +24,7 @@ MAX_WEIGHTS = 2**30  # of all nodes together: four gigabytes
 def lint_graph(graph: nx.DiGraph[str]) -> list[str]:
     """Return what is wrong with an architecture graph, an empty list if nothing is.
 
-    Checked: no cycles; known operations; one node for each layer and group, each filter in one of
+    Checked: no cycles; known operations and operands; one node for each layer and group, each filter in one of
     them; every operand fed at every position exactly once; channel counts of nodes, edges and weights
     agree; settings fit the weights; every shape is what the operation gives for what it reads (computed
     anew); the reading rule (what serves tasks S reads only what serves all of S); every task has one
@@ -59,8 +62,22 @@ def _node_faults(graph: nx.DiGraph[str], name: str) -> Iterator[str]:
     if size > MAX_FEATURES:
         rule = f"at most {MAX_FEATURES} values per example"
         yield fault(name, rule, f"{size}, which are more than that", "correct `shape`")
+    yield from _argument_faults(name, node)
     yield from _slot_faults(graph, name)
     yield from _channel_faults(graph, name)
+
+
+def _argument_faults(name: str, node: Mapping[str, object]) -> Iterator[str]:
+    """Yield names of operands that the operation does not take."""
+    operation = vocabulary().get(str(node["op"]))
+    if operation is None:
+        return
+    takes = [a.name for a in operation.call._schema.arguments if "Tensor" in str(a.type)]
+    takes += ["read"] if node["op"] in READING_NORMS else []
+    operands = cast("list[str]", node["operands"])
+    for stray in [label for label in operands if label not in takes][:1]:
+        rule = f"operands of `{node['op']}` are some of {takes}"
+        yield fault(name, rule, f"`{stray[:100]}`", "correct `operands`, or search again")
 
 
 def _channel_faults(graph: nx.DiGraph[str], name: str) -> Iterator[str]:

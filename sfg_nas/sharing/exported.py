@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import torch
 from torch import fx
+from torch._ops import OpOverload
 
 from sfg_nas.errors import ConversionError, explain
-from sfg_nas.operations import Setting
+from sfg_nas.operations import Setting, canonical_name, vocabulary
 from sfg_nas.sharing.traced import size_of
 
 _OPEN_END = 2**62  # where a slice that goes on to the end is said to stop
@@ -34,8 +35,10 @@ def free_sizes(operation: str, settings: dict[str, Setting], node: fx.Node) -> N
 
 
 def arguments_of(node: fx.Node) -> Iterator[tuple[str, object]]:
-    """Yield the operator's argument names with the node's values."""
-    schema = node.target._schema  # type: ignore[union-attr]
+    """Yield the operator's argument names with the node's values; in-place variants may have names of their own."""
+    target = node.target
+    known = vocabulary().get(canonical_name(target)) if isinstance(target, OpOverload) else None
+    schema = (known.call if known else target)._schema  # type: ignore[union-attr]
     for argument, value in zip(schema.arguments, node.args, strict=False):
         yield argument.name, value
     yield from node.kwargs.items()

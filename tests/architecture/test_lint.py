@@ -79,6 +79,10 @@ def grouped(graph: nx.DiGraph[str]) -> None:
     graph.nodes[bank(graph)]["settings"]["groups"] = 0
 
 
+def renamed(graph: nx.DiGraph[str]) -> None:
+    graph.nodes[bank(graph)]["operands"] = ["self"]
+
+
 def stray(graph: nx.DiGraph[str]) -> None:
     node = graph.nodes[bank(graph)]
     node["params"]["scale"] = node["params"]["weight"]
@@ -175,6 +179,7 @@ def first_bank(graph: nx.DiGraph[str]) -> str:
         (kernel, "kernel_size"),
         (grouped, "groups"),
         (stray, "not those of a filter bank"),
+        (renamed, "some of ['input', 'weight', 'bias']"),
         (heavy, "more than"),
         (cycle, "cycle"),
         (unknown, "unknown operation"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,9 +13,9 @@ from torch import Tensor, nn
 
 from sfg_nas.architecture import Architecture
 from sfg_nas.fixed import FixedNetwork, build_network, distill, network_source
-from sfg_nas.sharing import random_allocation
+from sfg_nas.sharing import convert, random_allocation
 from sfg_nas.weights import save_weights
-from tests.conversions import VARIANTS, Variant, allocations, label, pair
+from tests.conversions import VARIANTS, Variant, allocations, everything_shared, label, pair
 from tests.properties import TOLERANCE, run, same_outputs
 
 
@@ -48,6 +49,29 @@ def test_the_source_trains_like_the_network(tmp_path: Path) -> None:
         results.append({k: v.detach() for k, v in candidate.train()(found.x).items()})
     assert list(results[0]) == list(results[1])
     assert not torch.equal(results[0]["age"], run(network, found.x)["age"])
+
+
+@pytest.mark.parametrize(
+    "kind", [nn.Dropout, nn.Dropout2d, nn.AlphaDropout, nn.FeatureAlphaDropout]
+)
+def test_dropout_in_place_drops_as_in_the_original(
+    kind: Callable[..., nn.Module], tmp_path: Path
+) -> None:
+    backbone = nn.Sequential(
+        nn.Conv2d(3, 6, 3), nn.ReLU(inplace=True), kind(0.5, inplace=True), nn.Conv2d(6, 4, 3)
+    )
+    heads = {t: nn.Sequential(nn.Flatten(), nn.Linear(64, 2)) for t in "ab"}
+    images = torch.rand(2, 3, 8, 8)
+    supernet = convert(copy.deepcopy(backbone), heads, images, "specialists")
+    network = build_network(distill(supernet, everything_shared(supernet)), weights=supernet)
+    given: list[Tensor] = []
+    for candidate in (network, loaded(network, tmp_path)):
+        torch.manual_seed(5)
+        given.append(candidate.train()(images)["a"].detach())
+    torch.manual_seed(5)
+    original = heads["a"](backbone.train()(images)).detach()
+    torch.testing.assert_close(given, [original] * 2)
+    assert not torch.allclose(given[0], network.eval()(images)["a"])
 
 
 def test_it_imports_only_torch_and_names_trunk_and_branches() -> None:
