@@ -63,7 +63,7 @@ _WINDOW = """
 3:upsample_trilinear3d.vec 1:upsample_linear1d.vec 2:_upsample_nearest_exact2d.vec
 2:reflection_pad2d 2:replication_pad2d 1:reflection_pad1d 1:replication_pad1d 3:replication_pad3d
 3:reflection_pad3d 2:adaptive_max_pool2d 3:adaptive_max_pool3d 1:adaptive_max_pool1d
-2:_upsample_bilinear2d_aa.vec
+2:_upsample_bilinear2d_aa.vec 2:_upsample_bicubic2d_aa.vec
 """
 _REDUCE = """
 mean.dim sum.dim_IntList amax amin var.correction std.correction var.dim std.dim linalg_vector_norm
@@ -82,7 +82,7 @@ flip roll channel_shuffle constant_pad_nd pad movedim.int movedim.intlist swapax
 moveaxis.int moveaxis.intlist
 index_select repeat_interleave.self_int hstack unsafe_chunk unsafe_split.Tensor
 native_channel_shuffle swapdims contiguous clone detach alias rot90 slice_scatter
-select_scatter diagonal tile
+select_scatter diagonal tile unfold
 """
 _MIX = "matmul bmm mm einsum baddbmm addmm scaled_dot_product_attention grid_sampler"
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 import torch
-from torch import fx
+from torch import Tensor, fx
 from torch._ops import OpOverload
 
 from sfg_nas.errors import ConversionError, explain
@@ -63,9 +63,9 @@ def integer(value: object) -> int:
     return hint
 
 
-def free_axis(node: fx.Node) -> int | None:
-    """Return the dimension of a node's result that grows with the batch, None if none does."""
-    sizes = enumerate(node.meta["val"].shape)
+def free_axis(node: fx.Node, value: Tensor | None = None) -> int | None:
+    """Return the dimension of a node's result (or one of them) that grows with the batch, or None."""
+    sizes = enumerate((node.meta["val"] if value is None else value).shape)
     found = [d for d, n in sizes if isinstance(n, torch.SymInt) and n.node.maybe_as_int() is None]
     return found[0] if found else None
 

@@ -96,6 +96,9 @@ def export_program(
         ConversionError: The network does not run on the example or cannot be exported.
     """
     twin = _WithFeatures(copied(network).eval())
+    for path, module in twin.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            raise refusal(path, "torch.jit.ScriptModule")
     batch = example[:1].detach().expand(BATCH, *example.shape[1:]).contiguous()
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]), _quiet(), _Followed():

@@ -92,12 +92,28 @@ class Record:
         if not isinstance(source, fx.Node) or free is None:
             raise refusal(path_of(node), f"{node.target} over activations and constants")
         self.repeat(node, key, free)
-        path, shape = path_of(node), shape_of(source)
-        zeros = self.step(path, "constant", {}, shape, free=free)
-        operands = {"self": (zeros,)}
-        name = self.step(path, "add.Tensor", operands, shape, statics={"other": key}, free=free)
+        name = self._added(path_of(node), key, shape_of(source), free)
         self._activations[key] = name
         return name
+
+    def repeated(self, node: fx.Node, key: str) -> str:
+        """Return an operation that gives a static value in the shape of a node: zeros and the value.
+
+        Raises:
+            ConversionError: Its numbers do not stand along the last dimensions of that shape.
+        """
+        path, shape, free = path_of(node), shape_of(node), free_axis(node)
+        value = self.value(key)
+        sizes = zip(reversed(value.shape), reversed(shape), strict=False)
+        fits = value.dim() <= len(shape) and all(own in (1, size) for own, size in sizes)
+        if free is None or not fits:
+            raise refusal(path, f"{node.target} of a constant")
+        return self._added(path, key, shape, free)
+
+    def _added(self, path: str, key: str, shape: tuple[int, ...], free: int) -> str:
+        zeros = self.step(path, "constant", {}, shape, free=free)
+        operands = {"self": (zeros,)}
+        return self.step(path, "add.Tensor", operands, shape, statics={"other": key}, free=free)
 
     def repeat(self, node: fx.Node, key: str, free: int) -> None:
         """Remember that a static value is repeated along the batch: one copy of it is kept.

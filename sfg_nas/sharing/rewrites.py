@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from torch import fx
 
-from sfg_nas.operations import Setting
+from sfg_nas.operations import Setting, canonical_name
 from sfg_nas.sharing.exported import (
     arguments_of,
     free_axis,
@@ -78,6 +78,37 @@ def _zeros(record: Record, node: fx.Node) -> str:
     return record.step(path_of(node), "constant", {}, shape_of(node), free=free_axis(node) or 0)
 
 
+def _full_like(record: Record, node: fx.Node) -> str:
+    """Write a number in the shape of something as zeros that are nobody's, plus the number."""
+    path, shape, free = path_of(node), shape_of(node), free_axis(node) or 0
+    settings = {"other": setting_of(dict(arguments_of(node))["fill_value"])}
+    operands = {"self": (_zeros(record, node),)}
+    return record.step(path, "add.Scalar", operands, shape, settings=settings, free=free)
+
+
+def _pad(record: Record, node: fx.Node) -> str:
+    """Write padding of channels and places as one step after the other."""
+    given = dict(arguments_of(node))
+    pad, source = setting_of(given["pad"]), given["self"]
+    assert isinstance(pad, list)
+    assert isinstance(source, fx.Node)
+    shape, path, free = shape_of(node), path_of(node), free_axis(node) or 0
+    rest: dict[str, Setting] = {k: setting_of(given[k]) for k in ("mode", "value") if k in given}
+    first = 2 * (len(shape) - 2)  # pairs are listed from the last dimension on
+    places = [0 if i // 2 == first // 2 else n for i, n in enumerate(pad)]
+    channels = [n if i // 2 == first // 2 else 0 for i, n in enumerate(pad)]
+    name = canonical_name(node.target)  # type: ignore[arg-type]
+    if not any(places) or not any(channels):
+        operands = {"self": (record.names[source.name],)}
+        return record.step(path, name, operands, shape, settings={"pad": pad, **rest}, free=free)
+    between = (shape[0], shape_of(source)[1], *shape[2:])
+    operands = {"self": (record.names[source.name],)}
+    settings: dict[str, Setting] = {"pad": [*places], **rest}
+    inner = record.step(path, name, operands, between, settings=settings, free=free)
+    settings = {"pad": [*channels], **rest}
+    return record.step(path, name, {"self": (inner,)}, shape, settings=settings, free=free)
+
+
 def _select_scatter(record: Record, node: fx.Node) -> str:
     """Write values over one place of a dimension as values over a slice of length one."""
     given = dict(arguments_of(node))
@@ -126,6 +157,9 @@ REWRITES: Mapping[str, Callable[[Record, fx.Node], str]] = {
     "index.Tensor": _index,
     "copy": _copy,
     "zeros_like": _zeros,
+    "full_like": _full_like,
+    "pad": _pad,
+    "constant_pad_nd": _pad,
     "select_scatter": _select_scatter,
     "_native_batch_norm_legit_no_training": _batch_norm,
     "_native_batch_norm_legit.no_stats": _batch_norm,

@@ -171,6 +171,15 @@ class _Reader:
         if name in REWRITES:
             record.names[node.name] = REWRITES[name](record, node)
             return
+        first = node.all_input_nodes[0].name
+        if first not in record.names and first in record.statics:
+            if name in _COPIES:  # a constant, as an activation has its type and device
+                record.statics[node.name] = record.statics[first]
+                return
+            if name in _AS_SHAPE:
+                record.names[node.name] = record.repeated(node, first)
+                return
+        self._check_examples_are_apart(node, name)
         operands, statics, settings = self._arguments(node, name)
         shape = () if several else shape_of(node)
         name = "clone" if name in _COPIES else name
@@ -184,6 +193,16 @@ class _Reader:
             return
         free_sizes(name, settings, node)
         record.add(node, replace(op, free=free_axis(node) or 0))
+
+    def _check_examples_are_apart(self, node: fx.Node, name: str) -> None:
+        """Raise a ConversionError if a reduction leaves no place for the examples of a batch."""
+        entry, source = vocabulary().get(name), node.all_input_nodes[0]
+        if entry is None or entry.kind is not Kind.REDUCE or free_axis(source) is None:
+            return
+        value = node.meta["val"]
+        first = value[0] if isinstance(value, Sequence) else value
+        if free_axis(node, first) is None and first.dim() < source.meta["val"].dim():
+            raise refusal(path_of(node), f"{node.target} over the examples of a batch")
 
     def _arguments(self, node: fx.Node, name: str) -> _Arguments:
         """Return the arguments of an operation: activations, static tensors, and the rest."""

@@ -217,8 +217,11 @@ def _mixing_macs(channels: ChannelMap, op: TracedOp) -> int:
     shapes = {k: [channels.layouts[s].shape for s in names] for k, names in op.operands.items()}
     if not op.statics:
         return product_macs(op.operation, shapes, op.settings) // BATCH
-    first = next(iter(shapes.get("self", ())), None)
-    return math.prod(op.shape) * first[-1] // BATCH if first is not None else 0
+    left = shapes.get("mat1" if op.operation == "addmm" else "self")
+    right = shapes.get("other") or shapes.get("mat2")
+    if left:
+        return math.prod(op.shape) * left[0][-1] // BATCH
+    return math.prod(op.shape) * right[0][-2:][0] // BATCH if right else 0
 
 
 def _run_length(rows: Tensor) -> int:

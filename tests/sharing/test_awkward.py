@@ -117,9 +117,10 @@ def padded_by_hand() -> nn.Module:
         x = x.clone()
         x[:, :, 0] = 0.0
         x[..., -1] = x[..., 1]
+        x = functional.pad(x, (1, 0, 0, 2, 1, 1)) + torch.full_like(x[:, :1, :1, :1], 0.5)
         return functional.relu(net.last(x[:, :, 1:]))
 
-    return Net(run, first=nn.Conv2d(3, 8, 3, padding=1), last=nn.Conv2d(8, 8, 3))
+    return Net(run, first=nn.Conv2d(3, 8, 3, padding=1), last=nn.Conv2d(10, 8, 3))
 
 
 def places_first() -> nn.Module:
@@ -198,6 +199,19 @@ def counts_its_examples() -> nn.Module:
     return Net(run, first=nn.Conv2d(3, 8, 3), last=nn.Conv2d(8, 8, 1))
 
 
+def scaled_as_its_input() -> nn.Module:
+    """SSD's scaled norm, whose weights take the shape of the map; a kernel that takes its type."""
+
+    def run(net: Net, x: Tensor) -> Tensor:
+        x = functional.relu(net.first(x))
+        x = functional.conv2d(x, net.kernel.to(x).type_as(x), groups=8)
+        norm = x.pow(2).sum(1, keepdim=True).sqrt() + 1e-3
+        return net.scale.view(1, -1, 1, 1).expand_as(x) * (x / norm)
+
+    scale, kernel = nn.Parameter(torch.rand(8)), nn.Parameter(torch.rand(8, 1, 3, 3))
+    return Net(run, first=nn.Conv2d(3, 8, 3), scale=scale, kernel=kernel)
+
+
 def gates_of_one_unit() -> nn.Module:
     """A focal modulation: one layer gives what is modulated, its contexts and their gates."""
 
@@ -252,6 +266,7 @@ def mixes_places() -> nn.Module:
         (channels_among_examples, pooled(8), (3, 8, 8)),
         (known_by_two_names, pooled(8), (3, 8, 8)),
         (counts_its_examples, pooled(8), (3, 8, 8)),
+        (scaled_as_its_input, pooled(8), (3, 8, 8)),
         (gates_of_one_unit, pooled(5), (3, 8, 8)),
         (padded_shortcut, pooled(8), (3, 8, 8)),
         (mixes_places, linear(8), (3, 8, 8)),
@@ -326,6 +341,16 @@ def test_what_cannot_be_followed_is_named() -> None:
     heads = {task: pooled(4)(1) for task in "ab"}
     with pytest.raises(ConversionError, match=r"module `backbone.1`.*fft_rfft2"):
         convert(nn.Sequential(nn.ReLU(), inner), heads, torch.randn(2, 3, 8, 8))
+
+
+def test_a_statistic_of_the_whole_batch_is_refused() -> None:
+    def run(net: Net, x: Tensor) -> Tensor:
+        x = net.layer(x)
+        return x / x.std()
+
+    heads = {task: pooled(4)(1) for task in "ab"}
+    with pytest.raises(ConversionError, match=r"`aten.std.correction over the examples"):
+        convert(Net(run, layer=nn.Conv2d(3, 4, 1)), heads, torch.randn(2, 3, 8, 8))
 
 
 def test_a_network_for_one_size_of_the_batch_is_refused() -> None:
