@@ -80,9 +80,9 @@ def _raw(rows: Sequence[Row]) -> list[str]:
 
 def _about_found(row: Row, tolerance: float) -> str:
     verdicts = {
-        "better": "learning what to share paid: the found network is better than hard sharing narrowed to the same "
+        "better": "searching for what to share paid: the found network is better than hard sharing narrowed to the same "
         "MACs",
-        "worse": "learning what to share hurt: hard sharing narrowed to the same MACs is better than the found "
+        "worse": "searching for what to share hurt: hard sharing narrowed to the same MACs is better than the found "
         "network",
         "equal": "the found network and hard sharing narrowed to the same MACs are equal for the purpose",
         "open": "no difference that these seeds can show between the found network and hard sharing narrowed to the "

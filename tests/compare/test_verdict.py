@@ -43,8 +43,8 @@ def said(found: Sequence[float], tolerance: float = 0.0) -> list[str]:
 @pytest.mark.parametrize(
     ("found", "words"),
     [
-        ([0.03, 0.031, 0.029], "learning what to share paid"),
-        ([-0.03, -0.031, -0.029], "learning what to share hurt"),
+        ([0.03, 0.031, 0.029], "searching for what to share paid"),
+        ([-0.03, -0.031, -0.029], "searching for what to share hurt"),
         ([0.03, -0.031, 0.009], "no difference that these seeds can show"),
     ],
 )
