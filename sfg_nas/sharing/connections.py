@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
 from sfg_nas.sharing.guard import mark
+from sfg_nas.sharing.rows import TableRows
 from sfg_nas.sharing.wiring import ReadingLayer
 
 
@@ -18,34 +20,14 @@ class TableSource(Protocol):
     careful: bool
     """Whether masked values may be anything but finite (see `guard`)."""
 
+    @property
+    def allowed(self) -> Sequence[Tensor]:
+        """The connections of every mask in the pass that is under way, by its index; empty outside of one."""
+        ...
+
     def __call__(self) -> tuple[Tensor, Tensor]:
         """Return both."""
         ...
-
-
-class TableRows(nn.Module):
-    """Rows of the assignment table, taken in the cheapest way.
-
-    Most layers take a run of consecutive rows (a view), a head one row many times; only tied layers
-    need a gather, whose backward pass scatters.
-    """
-
-    def __init__(self, rows: Tensor) -> None:
-        """Hold the rows `[N]`."""
-        super().__init__()
-        self.register_buffer("rows", rows, persistent=False)
-        self.rows: Tensor
-        steps = set((rows[1:] - rows[:-1]).tolist())
-        self.first, self.count = int(rows[0]), len(rows)
-        self.run, self.same = steps <= {1}, steps <= {0}
-
-    def forward(self, table: Tensor) -> Tensor:
-        """Return `table[rows]`, `[N, E]`."""
-        if self.run:
-            return table.narrow(0, self.first, self.count)
-        if self.same:
-            return table.narrow(0, self.first, 1).expand(self.count, -1)
-        return table[self.rows]
 
 
 class ConnectionMask(nn.Module):
@@ -56,14 +38,16 @@ class ConnectionMask(nn.Module):
     of the user's weight.
     """
 
-    def __init__(self, layer: ReadingLayer, table: TableSource) -> None:
+    def __init__(self, layer: ReadingLayer, table: TableSource, index: int) -> None:
         """Prepare the mask of one layer.
 
         Args:
             layer: The filter bank.
             table: Returns the current masks `[V + E, E]`, and the same times the reading rule.
+            index: Of this mask among those of the network.
         """
         super().__init__()
+        self.index = index
         self.filters = TableRows(layer.filters)
         self.channels = TableRows(layer.channels)
         self.transposed = layer.transposed
@@ -72,6 +56,9 @@ class ConnectionMask(nn.Module):
 
     def connections(self) -> Tensor:
         """Return A, `[F, C]` (`[C, F]` for a transposed convolution)."""
+        if self.table.allowed:
+            found = self.table.allowed[self.index]
+            return found.T if self.transposed else found
         table, reading = self.table()
         readers: Tensor = self.filters(reading)
         sources: Tensor = self.channels(table)
@@ -83,6 +70,8 @@ class ConnectionMask(nn.Module):
         if self.repeat > 1:
             rows = weight.reshape(*allowed.shape, self.repeat)
             result = (rows * allowed.unsqueeze(-1)).view_as(weight)
+        elif weight.dim() == 2:
+            result = weight * allowed
         else:
             result = masked(weight, allowed)
         if self.table.careful:
@@ -95,7 +84,7 @@ class ConnectionMask(nn.Module):
 
 
 class _Masked(torch.autograd.Function):
-    """W * A for A `[F, C]`, W `[F, C, ...]`, with a backward that makes no large temporary."""
+    """W * A for A `[F, C]`, W `[F, C, k, ...]`, with a backward that makes no large temporary."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, weight: Tensor, allowed: Tensor) -> Tensor:
@@ -108,14 +97,13 @@ class _Masked(torch.autograd.Function):
         needs_weight, needs_allowed = ctx.needs_input_grad  # type: ignore[attr-defined]
         for_weight = for_allowed = None
         if needs_allowed:
-            product = grad * weight
-            for_allowed = product if weight.dim() == 2 else product.flatten(2).sum(2)
+            for_allowed = (grad * weight).flatten(2).sum(2)
         if needs_weight:
             for_weight = grad * allowed.view(*allowed.shape, *[1] * (weight.dim() - 2))
         return for_weight, for_allowed
 
 
 def masked(weight: Tensor, allowed: Tensor) -> Tensor:
-    """Return `weight` `[F, C, ...]` times `allowed` `[F, C]`, broadcast over the kernel."""
+    """Return `weight` `[F, C, k, ...]` times `allowed` `[F, C]`, broadcast over the kernel."""
     result: Tensor = _Masked.apply(weight, allowed)  # type: ignore[no-untyped-call]
     return result

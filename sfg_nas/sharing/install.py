@@ -17,6 +17,7 @@ from sfg_nas.sharing.copies import called_weights, located
 from sfg_nas.sharing.guard import read_carefully
 from sfg_nas.sharing.intercept import Passes, Replacement, intercept
 from sfg_nas.sharing.norms import affine, norm_axes, norm_segments, read_norm
+from sfg_nas.sharing.rows import AllConnections
 from sfg_nas.sharing.traced import BackboneWithHeads, TracedOp, is_kind
 from sfg_nas.sharing.wiring import ReadingLayer, Wiring
 
@@ -27,14 +28,22 @@ class Tables(TableSource, Passes, Protocol):
     """The masks of the pass that is under way, and the passes counted."""
 
 
-def install_masks(network: BackboneWithHeads, wiring: Wiring, table: Tables) -> None:
-    """Mask the weights of every reading layer, and intercept what masks cannot reach."""
+def install_masks(
+    network: BackboneWithHeads, wiring: Wiring, table: Tables
+) -> AllConnections | None:
+    """Mask the weights of every reading layer, and intercept what masks cannot reach.
+
+    Returns:
+        What computes the connections of all masks, None if there are no masks.
+    """
     called = called_weights(network, wiring.network)
     computed: dict[str, Replacement] = {}
+    masked: list[tuple[Tensor, Tensor]] = []
     for layer in wiring.reading:
         if layer.grouped or _of_one_variable(layer):
             continue
-        mask = ConnectionMask(layer, table)
+        mask = ConnectionMask(layer, table, len(masked))
+        masked.append((layer.filters, layer.channels))
         module, attribute = located(network, wiring.network.static_target(layer.weight))
         if module is not None and layer.weight not in called:
             parametrize.register_parametrization(module, attribute, mask, unsafe=True)
@@ -49,6 +58,8 @@ def install_masks(network: BackboneWithHeads, wiring: Wiring, table: Tables) -> 
         _intercept_all(network, wiring, "conv", computed, table)
     if norms:
         _intercept_all(network, wiring, "norm", norms, table)
+    size = wiring.variables + len(wiring.groups.extended)
+    return AllConnections(masked, size) if masked else None
 
 
 def _of_one_variable(layer: ReadingLayer) -> bool:

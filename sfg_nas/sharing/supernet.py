@@ -63,11 +63,13 @@ class Supernet(nn.Module):
         self._holder = TableHolder(assignments, wiring.groups)
         self._cost = ExpectedCost(macs_of(wiring), wiring.groups)
         self._params: ExpectedCost | None = None
+        self._filters = wiring.filters_of(means=preset.mean_terms)
         self._streams: StreamRunner | None = None
         if relaxation == "streams":
             self._streams = StreamRunner(network, wiring)
         else:
-            install_masks(network, wiring, self._holder)
+            made = install_masks(network, wiring, self._holder)
+            self._holder.connections = self._connections = made
         initial = self.static_values().items()
         self.initial_means = {k: float(v.detach().double().mean()) for k, v in initial if v.numel()}
 
@@ -222,9 +224,8 @@ class Supernet(nn.Module):
 
     def entropy(self) -> Tensor:
         """Return the sum of H(p) over layers and filters in nats (a preset: of the layers' means)."""
-        rows, means = self.assignments.entropy(), self.preset.mean_terms
-        per_layer = [rows[r] for r in self.wiring.layers.values()]
-        return torch.stack([h.mean() if means else h.sum() for h in per_layer]).sum()
+        rows = self.assignments.entropy()
+        return rows @ self._filters.to(rows)
 
     def weight_penalty(self) -> Tensor:
         """Return the sum of squared weights of all searchable layers, before masks.

@@ -90,6 +90,13 @@ class Wiring:
         }
         return Allocation(self.groups, layers)
 
+    def filters_of(self, *, means: bool) -> Tensor:
+        """Return how many filters each variable has, as shares of their layers if asked, `[V]`."""
+        found = torch.zeros(self.variables)
+        for rows in self.layers.values():
+            found += torch.bincount(rows, minlength=self.variables) / (len(rows) if means else 1)
+        return found
+
     def variables_of(self, allocation: Allocation) -> Tensor:
         """Return the group index of every variable `[V]` under an allocation.
 
