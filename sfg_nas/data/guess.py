@@ -17,7 +17,10 @@ from sfg_nas.errors import DataError, explain
 from sfg_nas.tasks import TASK_KINDS, WrongLabelError
 
 _SPLITS = ("split", "part", "subset", "partition", "set", "fold", "usage")
-_GROUPS = re.compile(r"^(patient|subject|person|identity|group|family|case|participant)(_?id)?$")
+_GROUPS = re.compile(
+    r"^(patient|subject|person|identity|group|family|case|participant|donor|animal)s?"
+    r"([ _.-]*(id|no|nr|number|code|key|uid))?\.?$"
+)
 _UNITS = {
     "age": "years", "years": "years", "days": "days", "mm": "mm", "cm": "cm", "kg": "kg", "px": "pixels",
     "pixels": "pixels", "deg": "degrees", "degrees": "degrees", "percent": "percent", "seconds": "seconds",

@@ -92,3 +92,14 @@ def test_tables_without_images_or_labels(tmp_path: Path) -> None:
         guess(tmp_path, {"age": ["1", "2"]})
     with pytest.raises(DataError, match="column with labels is needed; found id: a different"):
         guess(tmp_path, {"file": ["a.png", "b.png"], "id": ["1", "2"]})
+
+
+@pytest.mark.parametrize(
+    "name", ["Patient ID", "subject-no", "person", "CASE_ID", "Participant number"]
+)
+def test_rows_of_one_person_are_kept_together(tmp_path: Path, name: str) -> None:
+    rows = range(8)
+    table = {"file": [f"{i}.png" for i in rows], name: [f"P{i // 2}" for i in rows]}
+    found = guess(tmp_path, table | {"age": [str(i) for i in rows]})
+    assert found.group == name
+    assert [task.name for task in found.tasks] == ["age"]
