@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from sfg_nas.allocation import Allocation
 from sfg_nas.errors import ConfigError, explain
-from sfg_nas.fixed.budget import Connections, Index, solve
+from sfg_nas.fixed.budget import Connections, Index
 from sfg_nas.fixed.connections import connections_of
 from sfg_nas.fixed.distill import distill
 from sfg_nas.fixed.places import Places
+from sfg_nas.fixed.reach import opened_paths, reaching
 from sfg_nas.fixed.stopwatch import Clock, Stopwatch, within_time
 from sfg_nas.fixed.tree import Tree
-from sfg_nas.sharing.paths import open_paths
 from sfg_nas.sharing.supernet import Supernet
 
 By = Literal["argmax", "threshold", "budget"]
@@ -84,7 +84,7 @@ def choose(
         supernet: A trained supernet.
         by: `argmax`: the most probable allocation. `threshold`: only what is confident parts, the
             rest is shared by all tasks. `budget`: the most probable one that costs at most `budget`.
-            Of the first two, with the least changes that leave every task a path from the image.
+            Each with few changes, so that every task has a path from the image.
         threshold: In (0, 1]: the least probability of a filter's group; of layers and blocks, the
             least share of the probability that their best partition holds. An undecided layer
             between layers that part follows them: a tree cannot grow together again.
@@ -119,7 +119,7 @@ def choose(
         chosen = scores.argmax(1)
         everyone = supernet.groups.sets.index(supernet.groups.everyone)
         chosen[np.exp(scores.max(1)) < threshold] = everyone
-    opened = open_paths(supernet.wiring, supernet.assignments, torch.from_numpy(chosen)).numpy()
+    opened = opened_paths(supernet, chosen)
     choice = _choice(supernet, connections, scores, opened, -np.inf)
     return replace(choice, moved=int((opened != chosen).sum()))
 
@@ -148,6 +148,8 @@ def choose_within(
         granularity: See `choose`.
         clock: See `choose`.
 
+    The image reaches every task.
+
     Raises:
         ConfigError: The budget is out of range, or nothing fits it.
     """
@@ -159,7 +161,7 @@ def choose_within(
         return _in_time(supernet, connections, scores, budget, granularity, clock or Stopwatch())
     limit = budget * connections.everything if budget <= 1 else budget
     if granularity == "filters":
-        found = solve(connections, scores, limit)
+        found = reaching(supernet, connections, scores, limit)
     else:
         found = _tree(supernet, connections, scores, granularity, 0.0).solve(limit)
     if not budget > 0 or found is None:
@@ -188,7 +190,7 @@ def _in_time(
     tree = _tree(supernet, connections, scores, granularity if whole else "layers", 0.0)
     found = None
     if budget > 0:
-        of_filters = None if whole else lambda most: solve(connections, scores, most)
+        of_filters = None if whole else lambda most: reaching(supernet, connections, scores, most)
         found = within_time(tree, time, limit, of_filters)
     if found is None:
         raise _nothing_fits(limit, "microseconds")
@@ -251,7 +253,7 @@ def _check_threshold(supernet: Supernet, threshold: float) -> None:
 
 
 def _nothing_fits(limit: float, cost: Cost) -> ConfigError:
-    rule = f"an allocation that costs at most {limit:.0f} {cost} is needed"
+    rule = f"an allocation that costs at most {limit:.0f} {cost} and leaves every task a path is needed"
     return _wrong("budget", rule, "none, however the filters are divided")
 
 

@@ -219,7 +219,7 @@ class _Loop:
             self._state.load(snapshot)
             self._best_tensors = section(snapshot.tensors, "best")
             rows = cast("list[Row]", snapshot.values["rows"])
-            self._rows = [{str(key): float(value) for key, value in row.items()} for row in rows]
+            self._rows = [{str(key): _number(value) for key, value in row.items()} for row in rows]
             best = cast("tuple[int, float] | None", snapshot.values["best"])
             self._best = (int(best[0]), float(best[1])) if best is not None else None
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
@@ -231,6 +231,11 @@ class _Loop:
                     do="remove the file; the training then starts anew",
                 )
             ) from error
+
+
+def _number(value: object) -> float:
+    """Return a stored number as it is: whole ones stay whole."""
+    return value if isinstance(value, int) else float(value)  # type: ignore[arg-type]
 
 
 def _share_of_device(

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from sfg_nas.fixed import choose, distill
+from sfg_nas.fixed import choose, choose_within, distill
 from sfg_nas.sharing import Supernet, convert
 from sfg_nas.sharing.paths import most_probable, open_paths, without_path
 from tests.conversions import VARIANTS, Variant, label, pair
@@ -122,3 +122,19 @@ def test_hard_predictions_and_the_record_know_of_it() -> None:
     assert torch.equal(supernet.harden(supernet.allocation())(x)["b"], hard)
     shared = supernet.relax().wiring.variables_of(choice.allocation)
     assert torch.equal(open_paths(supernet.wiring, supernet.assignments, shared), shared)
+
+
+@pytest.mark.parametrize("tasks", ["ab", "abc"])
+def test_a_budget_leaves_every_task_a_path(tasks: str) -> None:
+    supernet = small((4, 4), tasks)
+    mended = 0
+    for seed, share in product(range(8), (0.75, 0.9)):
+        raw = lopsided(supernet, seed)
+        found = choose_within(supernet, share)
+        chosen = supernet.wiring.variables_of(found.allocation)
+        assert without_path(supernet.wiring, chosen) == []
+        assert found.cost <= share * supernet.shared_macs
+        assert score(supernet, chosen) == pytest.approx(found.score)
+        assert found.score <= found.bound + 1e-9
+        mended += bool(without_path(supernet.wiring, raw))
+    assert mended > 4
