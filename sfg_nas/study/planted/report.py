@@ -20,7 +20,10 @@ from sfg_nas.training import write_json
 BANKS: dict[str, tuple[Mapping[str, str], Mapping[str, float]]] = {
     "connections": ({"relaxation": "connections"}, {}),
     "streams": ({"relaxation": "streams"}, {}),
-    "lattice": ({"groups": "lattice"}, {"tasks": 3, "factors": 8, "relatedness": 0.5}),
+    "lattice": (
+        {"groups": "lattice"},
+        {"tasks": 3, "factors": 8, "relatedness": 0.5, "pairs": True},
+    ),
 }
 """Frozen banks: what each changes of the study's sharing and of its data. In the last there are factors that two of
 three tasks need, and groups for them."""

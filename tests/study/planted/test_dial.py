@@ -11,7 +11,7 @@ from sfg_nas.study.planted import again, searched, shared_fraction
 from sfg_nas.study.planted import report as module
 
 STUDY = Path(__file__).resolve().parents[3] / "studies/planted.yaml"
-APART = 0.2
+APART = 0.1
 """By how much more a search shares where all is common than where nothing is; a broken one does not."""
 
 
