@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from sfg_nas.errors import ArchitectureError, TrainingError
-from sfg_nas.weights import load_weights, read_tensors, save_weights, write_tensors
+from sfg_nas.weights import digest, load_weights, read_tensors, save_weights, write_tensors
 
 
 def network(seed: int = 0) -> nn.Module:
@@ -113,3 +114,19 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     save_weights(tmp_path / "w.safetensors", net)
     with pytest.raises(ArchitectureError, match="not finite"):
         load_weights(tmp_path / "w.safetensors", network())
+
+
+def test_older_files_have_another_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tensors = {"a": torch.arange(3.0)}
+    old = partial(digest, algorithm="blake2b")
+    monkeypatch.setattr("sfg_nas.weights.digest", lambda found, text, *_: old(found, text))
+    write_tensors(tmp_path / "old", tensors, {"b": 1})
+    monkeypatch.undo()
+    found, values = read_tensors(tmp_path / "old")
+    assert torch.equal(found["a"], tensors["a"])
+    assert values == {"b": 1}
+    content = bytearray((tmp_path / "old").read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "old").write_bytes(content)
+    with pytest.raises(ArchitectureError, match="digest"):
+        read_tensors(tmp_path / "old")
