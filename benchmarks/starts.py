@@ -22,6 +22,7 @@ from sfg_nas.fixed import distill
 from sfg_nas.sharing import Supernet
 from sfg_nas.study import Study, load_study
 from sfg_nas.study.planted import at_equal_macs, retrained, searched, shared_fraction
+from sfg_nas.tasks import relative_gain
 
 SHARE = 0.6
 """Of the MACs of the study's network with all shared."""
@@ -75,8 +76,35 @@ def scored(study: Study, seed: int, *, search: bool) -> dict[str, object]:
     return row | {"cpu_seconds": round(time.process_time() - begun, 1)}
 
 
+def as_markdown(rows: pd.DataFrame, study: Study) -> str:
+    """Return the mean and standard deviation over seeds of each start; gains are over the all-shared network."""
+    keys = [task.key for task in study.tasks]
+    plain = rows[rows["start"] == "all shared, not searched"].set_index("seed")
+    rows = rows.assign(
+        gain=[
+            relative_gain(row[keys].to_dict(), plain.loc[row["seed"], keys].to_dict(), study.tasks)
+            if row[keys].notna().all()
+            else float("nan")
+            for _, row in rows.iterrows()
+        ]
+    )
+    lines = [
+        "| start | shared part of the MACs | MACs found | MACs compared | gain [%] | searches | without a path |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for start, some in rows.groupby("start", sort=False):
+        cells = [
+            f"{some[name].mean():.2f} ± {some[name].std():.2f}"
+            for name in ("shared", "found_macs", "macs")
+        ]
+        cells.append(f"{some['gain'].mean():+.1%} ± {some['gain'].std():.1%}".replace("%", ""))
+        lost = int(some["gain"].isna().sum())
+        lines.append(f"| {start} | " + " | ".join(cells) + f" | {len(some)} | {lost} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
-    """Run what is missing and write the table after every row."""
+    """Run what is missing, write the table after every row, and print it."""
     torch.set_num_threads(1)
     parser = argparse.ArgumentParser()
     parser.add_argument("study", type=Path)
@@ -95,6 +123,8 @@ def main() -> None:
             study = load_study(given.study, every, data_root=given.data_root)
             rows.append({"start": name, "seed": seed, **scored(study, seed, search=search)})
             pd.DataFrame(rows).to_csv(given.table, index=False)
+    study = load_study(given.study, changes, data_root=given.data_root)
+    print(as_markdown(pd.DataFrame(rows), study))
 
 
 if __name__ == "__main__":

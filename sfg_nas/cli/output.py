@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from sfg_nas.cli.options import Common
 
 Row = Mapping[str, object]
+GAP = 2
+"""Spaces between the columns of a table."""
 
 
 def result(text: str) -> None:
@@ -82,16 +84,34 @@ def cell(value: object, column: str = "") -> str:
 
 
 def _rich_table(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    """Write a table for a terminal; what is too wide for it goes on below, with the first column again."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        drawn.add_column(escape(column), overflow="fold")
-    for row in cells:
-        drawn.add_row(*map(escape, row))
-    Console().print(drawn)
+    console = Console()
+    lines = [columns, *cells]
+    widths = [max(len(line[i]) for line in lines) + GAP for i in range(len(columns))]
+    for number, block in enumerate(_blocks(widths, console.width + GAP)):
+        if number:
+            console.print()
+        drawn = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+        for i in block:
+            drawn.add_column(escape(columns[i]), overflow="fold")
+        for row in cells:
+            drawn.add_row(*(escape(row[i]) for i in block))
+        console.print(drawn)
+
+
+def _blocks(widths: Sequence[int], room: int) -> list[list[int]]:
+    """Return which columns stand beside each other, each block with the first column."""
+    blocks: list[list[int]] = [[0]]
+    for i in range(1, len(widths)):
+        used = sum(widths[k] for k in blocks[-1])
+        if used + widths[i] > room and len(blocks[-1]) > 1:
+            blocks.append([0])
+        blocks[-1].append(i)
+    return blocks
 
 
 def _finite(value: object) -> object:

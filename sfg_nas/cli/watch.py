@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,12 @@ from sfg_nas.cli.options import Common
 from sfg_nas.cli.output import note
 
 if TYPE_CHECKING:
-    from sfg_nas.study import Progress
+    from sfg_nas.study import Progress as Reported
 
-Report = Callable[["Progress"], None]
+Report = Callable[["Reported"], None]
 SECONDS_BETWEEN_LINES = 15.0
+BAR_WIDTH = 24
+"""Characters; with it a bar and its numbers fit on 80."""
 
 
 @contextmanager
@@ -41,7 +43,7 @@ class _Lines:
         self._last = 0.0
         self._text = ""
 
-    def __call__(self, report: Progress) -> None:
+    def __call__(self, report: Reported) -> None:
         now = time.monotonic()
         if report.text and report.text != self._text:
             self._text = report.text
@@ -55,7 +57,7 @@ class _Lines:
 
 @contextmanager
 def _bars() -> Iterator[Report]:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -63,34 +65,41 @@ def _bars() -> Iterator[Report]:
         TextColumn,
         TimeElapsedColumn,
     )
+    from rich.text import Text
+
+    class Bars(Progress):
+        """Two bars, and below them a line that may be as wide as the terminal, or fold."""
+
+        line = ""
+
+        def get_renderables(self) -> Iterable[RenderableType]:
+            yield self.make_tasks_table(self.tasks)
+            yield Text(self.line)
 
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(BAR_WIDTH),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("{task.fields[text]}", markup=False),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bars:
+    with Bars(*columns, console=Console(stderr=True)) as bars:
         whole = bars.add_task("start", total=None, text="")
         epochs = bars.add_task("epochs", total=None, text="")
 
-        def report(progress: object) -> None:
-            from sfg_nas.study import Progress as Reported
-
-            if not isinstance(progress, Reported):
-                raise TypeError(progress)
+        def report(progress: Reported) -> None:
             if progress.text and progress.stage == "search":
                 bars.console.print(progress.text, markup=False, highlight=False)
+            bars.line = summary(progress) if progress.counts else progress.text
             bars.update(
                 whole,
                 description=progress.stage,
                 completed=progress.done,
                 total=progress.total,
-                text=summary(progress) if progress.counts else progress.text,
             )
             bars.update(
                 epochs,
+                description=_whose_epochs(progress),
                 completed=progress.epoch,
                 total=progress.epochs or None,
                 text=_values(progress) if progress.epoch else "",
@@ -99,7 +108,7 @@ def _bars() -> Iterator[Report]:
         yield report
 
 
-def summary(report: Progress) -> str:
+def summary(report: Reported) -> str:
     """Return the state of all trials in a line: how many ended and how, the best, the time that is left.
 
     Args:
@@ -127,17 +136,21 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _all(report: Progress) -> str:
+def _all(report: Reported) -> str:
     return f"  ({summary(report)})" if report.counts else ""
 
 
-def _epoch(report: Progress) -> str:
+def _epoch(report: Reported) -> str:
     if report.workers > 1:
         return f"epochs {report.epoch} of {report.epochs} in {report.workers} workers"
     return f"epoch {report.epoch} of {report.epochs} {_values(report)}".rstrip()
 
 
-def _values(report: Progress) -> str:
+def _whose_epochs(report: Reported) -> str:
+    return f"epochs ({report.workers} workers)" if report.workers > 1 else "epochs"
+
+
+def _values(report: Reported) -> str:
     chosen = {name: value for name, value in report.values.items() if name in {"loss", "score"}}
     return " ".join(f"{name} {value:.4g}" for name, value in chosen.items())
 
@@ -161,5 +174,5 @@ def decoding(common: Common) -> Iterator[Callable[[int, int], None]]:
     yield report
 
 
-def _ignore(report: Progress) -> None:
+def _ignore(report: Reported) -> None:
     del report

@@ -77,6 +77,7 @@ def run_workers(errand: Errand, workers: int, place: Place, progress: ProgressCa
     """
     crew = _Crew(errand, workers, place, progress)
     try:
+        crew.announce()
         crew.start()
         crew.watch()
     finally:
@@ -104,6 +105,13 @@ class _Crew:
     newest: Progress | None = None
     clock: Clock = field(default_factory=Clock)
     context: SpawnContext = field(default_factory=lambda: multiprocessing.get_context("spawn"))
+
+    def announce(self) -> None:
+        standing = self.place.store.standing()
+        done = sum(standing.counts.values()) - standing.counts["running"]
+        text = f"{self.workers} workers begin"
+        begun = Progress("search", done, self.errand.total, text=text, best=standing.best)
+        self.progress(replace(begun, counts=dict(standing.counts), workers=self.workers))
 
     def start(self) -> None:
         # A process takes its errand only when its imports are done, and `start` waits for that: all begin at once.

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -32,6 +33,21 @@ def test_a_table_is_aligned_and_has_every_column(capsys: pytest.CaptureFixture[s
     assert head.split() == ["a", "b", "c"]
     assert rows[1].split() == ["20", "-", "0.5"]
     assert rows[0].index("long text") == head.index("b")
+
+
+def test_what_is_too_wide_for_a_terminal_goes_on_below(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "40")
+    names = [f"column_{i}" for i in range(6)]
+    table([{"number": n} | dict.fromkeys(names, 1234567) for n in (7, 8)])
+    lines = re.sub(r"\x1b\[\d*m", "", capsys.readouterr().out).splitlines()
+    assert all(len(line) <= 40 for line in lines)
+    assert sum(line.split().count("number") for line in lines) == 2  # in front of each part
+    words = [word for line in lines for word in line.split()]
+    assert all(words.count(name) == 1 for name in names)
+    assert words.count("1,234,567") == 12
 
 
 def test_json_has_no_nan(capsys: pytest.CaptureFixture[str]) -> None:

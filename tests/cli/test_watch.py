@@ -46,3 +46,23 @@ def test_bars_on_a_terminal(
         report(Progress("search", 1, 2, text="trial 0: complete [x]"))
         report(Progress("retrain", 1, 2, text="found, seed 0"))
     assert "trial 0: complete [x]" in capsys.readouterr().err
+
+
+def test_on_eighty_columns_nothing_is_cut_short(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    counts = {"complete": 13, "running": 2, "pruned": 11, "failed": 1}
+    values = {"loss": 0.123456, "score": -0.54321}
+    with watching(Common()) as report:
+        report(
+            Progress(
+                "search", 25, 100, 11, 20, values=values, counts=counts,
+                best=-0.25919, seconds_left=4000, workers=2,
+            )
+        )  # fmt: skip
+    said = capsys.readouterr().err
+    assert "…" not in said
+    line = "13 done, 2 running, 11 pruned, 1 failed; best -0.25919; about 1:06:40 left"
+    assert all(part in said for part in ("25/100", "11/20", "loss 0.1235", "score -0.5432", line))

@@ -4,29 +4,47 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
 import pandas as pd
 
+from sfg_nas.config import StartConfig
 from sfg_nas.study.layout import RunFiles
 from sfg_nas.study.planted.bank import score_bank
 from sfg_nas.study.planted.dial import DIAL, again, position, score_dial, spearman
 from sfg_nas.study.study import Study
 from sfg_nas.training import write_json
 
-BANKS: dict[str, tuple[Mapping[str, str], Mapping[str, float]]] = {
-    "connections": ({"relaxation": "connections"}, {}),
-    "streams": ({"relaxation": "streams"}, {}),
-    "lattice": (
-        {"groups": "lattice"},
+
+@dataclass(frozen=True)
+class Bank:
+    """A search over a frozen bank of detectors.
+
+    Attributes:
+        sharing: What it changes of the study's sharing section.
+        data: What it changes of the study's dials.
+        times: How often as many epochs as the study's it takes.
+    """
+
+    sharing: Mapping[str, object]
+    data: Mapping[str, float] = field(default_factory=dict)
+    times: int = 1
+
+
+BANKS = {
+    "connections": Bank({"relaxation": "connections"}),
+    "streams": Bank({"relaxation": "streams"}),
+    "lattice": Bank(
+        {"groups": "lattice", "start": StartConfig(kind="thirds")},
         {"tasks": 3, "factors": 8, "relatedness": 0.5, "pairs": True},
+        times=2,
     ),
 }
-"""Frozen banks: what each changes of the study's sharing and of its data. In the last there are factors that two of
-three tasks need, and groups for them."""
+"""In the last there are factors that two of three tasks need, and groups for them: seven groups, which it begins with
+alike and takes twice the epochs to tell apart (`docs/defaults.md`)."""
 DECIDING = {"data", "tasks", "backbone", "sharing", "training", "retrain"}
 """Sections that the scores depend on."""
 TARGETS = {"auroc": 0.95, "spearman": 0.9, "position": 0.5, "forms": 0.02}
@@ -60,13 +78,17 @@ def planted_report(study: Study, runs: Path, *, seeds: Sequence[int] = (0, 1, 2)
     """
     folder = RunFiles(runs / study.config.name).root / "planted"
     folder.mkdir(parents=True, exist_ok=True)
-    mark = sha256(study.config.model_dump_json(include=DECIDING).encode()).hexdigest()[:12]
+    settings = study.config.model_dump_json(include=DECIDING)
+    mark = _mark(settings)
     bank = [
-        {"bank": bank, "seed": seed}
-        | _kept(folder / f"bank-{bank}-{seed}-{mark}.json", partial(_bank, study, bank, seed))
+        {"bank": name, "seed": seed}
+        | _kept(
+            folder / f"bank-{name}-{seed}-{_mark(settings, bank)}.json",
+            partial(_bank, study, bank, seed),
+        )
         for seed in seeds
-        for bank in BANKS
-        if bank != "connections" or study.config.sharing.preset == "corrected"
+        for name, bank in BANKS.items()
+        if name != "connections" or study.config.sharing.preset == "corrected"
     ]
     dial = [
         {"relatedness": setting, "seed": seed}
@@ -81,11 +103,16 @@ def planted_report(study: Study, runs: Path, *, seeds: Sequence[int] = (0, 1, 2)
     return PlantedReport(*frames, words=_words(*frames))
 
 
-def _bank(study: Study, bank: str, seed: int) -> dict[str, float]:
-    changes, dials = BANKS[bank]
-    sharing = study.config.sharing.model_copy(update=dict(changes))
-    config = study.config.model_copy(update={"sharing": sharing})
-    return score_bank(again(replace(study, config=config), seed=seed, **dials), seed=seed)
+def _bank(study: Study, bank: Bank, seed: int) -> dict[str, float]:
+    sharing = study.config.sharing.model_copy(update=dict(bank.sharing))
+    epochs = study.config.training.epochs * bank.times
+    training = study.config.training.model_copy(update={"epochs": epochs})
+    config = study.config.model_copy(update={"sharing": sharing, "training": training})
+    return score_bank(again(replace(study, config=config), seed=seed, **bank.data), seed=seed)
+
+
+def _mark(*decide: object) -> str:
+    return sha256("".join(map(str, decide)).encode()).hexdigest()[:12]
 
 
 def _kept(path: Path, make: Callable[[], dict[str, float]]) -> dict[str, float]:

@@ -37,7 +37,9 @@ def given(
 
     def bank(study: Study, *, seed: int) -> dict[str, float]:
         sharing, tasks = study.config.sharing, len(study.data.tasks)
+        epochs = study.config.training.epochs
         calls.append(f"bank {sharing.relaxation} {sharing.groups} {tasks} {seed}")
+        calls[-1] += f", {epochs} epochs from {sharing.start.kind}"
         return {"auroc": auroc + 0.01 * seed, "accuracy": 0.5, "confidence": 0.4}
 
     def dial(study: Study, relatedness: float, *, seed: int) -> dict[str, float]:
@@ -56,8 +58,11 @@ def test_words_follow_from_the_scores(monkeypatch: pytest.MonkeyPatch, tmp_path:
     calls = given(monkeypatch, auroc=0.96, slope=0.2, place=0.8)
     good = planted_report(planted(), tmp_path / "good", seeds=(0, 1))
     assert "missed" not in " ".join(good.words)
-    assert calls[:2] == ["bank connections specialists 2 0", "bank streams specialists 2 0"]
-    assert calls[2] == "bank connections lattice 3 0"
+    assert calls[:3] == [
+        "bank connections specialists 2 0, 1 epochs from near-shared",
+        "bank streams specialists 2 0, 1 epochs from near-shared",
+        "bank connections lattice 3 0, 2 epochs from thirds",
+    ]
     assert "0.965 ± 0.007 over 2 searches" in good.words[0]
     assert "rank correlation of 1.00" in " ".join(good.words)
     given(monkeypatch, auroc=0.6, slope=-0.2, place=-0.4)
