@@ -4,7 +4,9 @@ Every way is timed in turn within one run, and only ratios are reported: the med
 (time of this way / time of the plain step in the same round), with the quartiles. The plain step is
 hard sharing: the same backbone and heads, forward, backward and Adam. With one thread the processor's
 time is taken, which other people's work on the machine changes less than the clock on the wall.
-Memory is the peak of a process of its own that takes two steps, less what the libraries hold.
+Memory is the peak of the bytes in tensors during a step, which does not vary (what `torch.cuda.max_memory_allocated`
+gives on a GPU), and the peak of a process of its own that takes two steps, less what the libraries hold, which also has
+what the C library keeps between blocks.
 
     python benchmarks/step.py                          # everything: some minutes on two cores
     python benchmarks/step.py --only vgg11-quarter --batch 16 --rounds 15
@@ -13,11 +15,14 @@ Memory is the peak of a process of its own that takes two steps, less what the l
 from __future__ import annotations
 
 import argparse
+import gc
+import itertools
 import multiprocessing
 import platform
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import torch
@@ -130,15 +135,41 @@ def resident(peak: bool) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith(key)) / 1024
 
 
-def peak_of(arguments: tuple[str, str, int, int]) -> float:
-    """Return the peak memory of two steps of a way, in MiB; to be called in a fresh process."""
+def in_tensors(step: Callable[[], None]) -> float:
+    """Return the peak of the bytes in tensors during a step, in MiB."""
+    gc.collect()
+    held = {}
+    for found in gc.get_objects():
+        if type(found) in (Tensor, nn.Parameter):
+            for tensor in (found, found.grad):
+                if tensor is not None:
+                    held[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
+        step()
+    changes = [
+        (event.start_ns(), event.nbytes())
+        for event in profile.profiler.kineto_results.events()
+        if event.name() == "[memory]"
+    ]
+    running = itertools.accumulate(size for _, size in sorted(changes))
+    return (sum(held.values()) + max(running)) / 2**20
+
+
+def peak_of(arguments: tuple[str, str, int, int]) -> tuple[float, float]:
+    """Return the peaks of a way's step, in MiB: in tensors, and of the process; to be called in a fresh process."""
     torch.set_num_threads(1)
+    warm = way_of("connections, 2 tasks", "vgg11-quarter", 2, 64)  # loads the libraries
+    warm()
+    del warm
+    gc.collect()
     before = resident(peak=False)
     step = way_of(*arguments)
     Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # not what converting took
     for _ in range(2):
         step()
-    return resident(peak=True) - before
+    process = resident(peak=True) - before
+    return in_tensors(step), process
 
 
 def memory(name: str, batch: int, side: int) -> None:
@@ -146,13 +177,13 @@ def memory(name: str, batch: int, side: int) -> None:
     fresh = multiprocessing.get_context("spawn")
     found = {}
     for way in WAYS:
-        with fresh.Pool(1) as pool:
-            found[way] = pool.apply(peak_of, ((way, name, batch, side),))
+        with ProcessPoolExecutor(1, mp_context=fresh) as pool:
+            found[way] = pool.submit(peak_of, (way, name, batch, side)).result()
     plain = next(iter(found.values()))
-    for way, value in found.items():
-        print(
-            f"| {name}, batch {batch}, peak memory | {way} | {value / plain:.2f} | {value:.0f} MiB |"
-        )
+    for way, values in found.items():
+        for what, value, one in zip(("tensors", "process"), values, plain, strict=True):
+            label = f"{name}, batch {batch}, peak memory, {what}"
+            print(f"| {label} | {way} | {value / one:.2f} | {value:.0f} MiB |", flush=True)
 
 
 def fixed_forward(name: str, batch: int, side: int, rounds: int) -> None:
@@ -202,6 +233,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--skip-search", action="store_true")
+    parser.add_argument("--memory", action="store_true", help="memory alone")
     arguments = parser.parse_args()
     print(
         f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.machine()}, "
@@ -210,6 +242,9 @@ def main() -> None:
     print("| network | way | median ratio | quartiles |\n|---|---|---|---|")
     for name in arguments.only:
         for batch in arguments.batch:
+            if arguments.memory:
+                memory(name, batch, arguments.side)
+                continue
             if not arguments.skip_search:
                 search_steps(name, batch, arguments.side, arguments.rounds)
             if not arguments.skip_search:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import importlib
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,6 +45,7 @@ def changes(before: dict[str, object], after: dict[str, object]) -> list[str]:
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> Iterator[None]:
     """Run torch on one thread: sums are the same on every machine, and small tests are faster."""
+    importlib.import_module("sklearn.model_selection")  # draws from Python's stream the first time
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -13,7 +13,8 @@ from pydantic import (
     field_validator,
 )
 
-from sfg_nas.config.sections import Part, Section, Share, Texts, broken_rule
+from sfg_nas.config.sections import Section
+from sfg_nas.config.values import Part, Share, Texts, broken_rule
 
 AboveOne = Annotated[float, Field(gt=1)]
 

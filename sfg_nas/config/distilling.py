@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import PositiveFloat, model_validator
 
-from sfg_nas.config.sections import Section, Share, broken_rule
+from sfg_nas.config.sections import Section
+from sfg_nas.config.values import Share, broken_rule
 
 
 class DistillConfig(Section):

@@ -23,13 +23,12 @@ from sfg_nas.config.distilling import DistillConfig
 from sfg_nas.config.sections import (
     BackboneConfig,
     DataConfig,
-    Precision,
     Section,
     SharingConfig,
     TaskConfig,
     TrainingConfig,
-    broken_rule,
 )
+from sfg_nas.config.values import Precision, broken_rule
 
 
 class SamplerConfig(Section):

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Annotated, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
@@ -19,68 +16,17 @@ from pydantic import (
     PositiveInt,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
-Share = Annotated[float, Field(gt=0, le=1)]
-Part = Annotated[float, Field(ge=0, le=1)]
-Texts = Annotated[tuple[str, ...], Field(strict=False)]
-GroupSpec = str | tuple[str | tuple[str, ...], ...]
-
-
-def broken_rule(key: str, rule: str, found: str, do: str) -> PydanticCustomError:
-    """Return the error of a rule between several keys of one section.
-
-    Args:
-        key: The key, relative to the section, that the message points at.
-        rule: What must hold.
-        found: What was found instead.
-        do: What to do about it.
-    """
-    return PydanticCustomError(
-        "rule", "{rule}", {"key": key, "rule": rule, "found": found, "do": do}
-    )
-
-
-def _groups(value: object) -> object:
-    """Return `specialists`, `lattice`, or a tuple of tuples of task names and `all`."""
-    if isinstance(value, str) and value in {"specialists", "lattice"}:
-        return value
-    if isinstance(value, (list, tuple)) and value:
-        rows = [row if isinstance(row, str) else tuple(row) for row in value if _is_group(row)]
-        if len(rows) == len(value):
-            return tuple(rows)
-    raise broken_rule(
-        "",
-        "`specialists`, `lattice` or a list such as [[age], [gender, race], all] must stand here",
-        repr(value),
-        "write one of the three",
-    )
-
-
-def _is_group(row: object) -> bool:
-    if isinstance(row, str):
-        return row == "all"
-    return isinstance(row, (list, tuple)) and bool(row) and all(isinstance(t, str) for t in row)
-
-
-def _precision(value: object) -> object:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _weighting(value: str) -> str:
-    if value in WEIGHTINGS or (value.startswith("torchjd:") and value != "torchjd:"):
-        return value
-    close = get_close_matches(value, [*WEIGHTINGS, "torchjd:UPGrad"], n=1)
-    raise broken_rule(
-        "",
-        "`equal`, `uncertainty` or `torchjd:NAME` is needed",
-        repr(value),
-        f"did you mean `{close[0]}`?" if close else "write one of them",
-    )
-
-
-WEIGHTINGS = ("equal", "uncertainty")
-Precision = Annotated[Literal["32", "64", "16-mixed", "bf16-mixed"], BeforeValidator(_precision)]
+from sfg_nas.config.values import (
+    GroupSpec,
+    Part,
+    Precision,
+    Share,
+    Size,
+    Texts,
+    Weighting,
+    broken_rule,
+)
 
 
 class Section(BaseModel):
@@ -103,8 +49,8 @@ class DataConfig(Section):
 
     kind: str
     """Name of the data set, see `sfg-nas list datasets`."""
-    size: PositiveInt | None = None
-    """Side of the square images in pixels; null: the data set's own."""
+    size: Size = None
+    """Side of square images in pixels, or [height, width]; null: the data set's own."""
     augment: Texts = ()
     """Random changes of the training images, see `sfg-nas list augmentations`; label images move with them."""
     fraction: Share = 1.0
@@ -207,7 +153,7 @@ class SharingConfig(Section):
 
     preset: Literal["corrected", "iccv2019"] = "corrected"
     """corrected: the paper's model as stated; iccv2019: what its published code does (docs/iccv2019.md)."""
-    groups: Annotated[GroupSpec, BeforeValidator(_groups)] = "specialists"
+    groups: GroupSpec = "specialists"
     """specialists, lattice, or an explicit list of lists of task names."""
     relaxation: Literal["connections", "streams"] = "connections"
     """connections: one convolution with masked weights; streams: the paper's form, slower."""
@@ -269,7 +215,7 @@ class TrainingConfig(Section):
     """Largest norm of the gradient; null: no limit."""
     precision: Precision = "32"
     """Of the arithmetic, in Lightning Fabric's words."""
-    weighting: Annotated[str, AfterValidator(_weighting)] = "equal"
+    weighting: Weighting = "equal"
     """Of the tasks' losses: equal, uncertainty, or torchjd: and an aggregator's name, such as torchjd:UPGrad."""
 
     @model_validator(mode="after")

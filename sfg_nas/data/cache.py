@@ -34,7 +34,7 @@ class DecodedPhotos:
     """Photos as stored in the cache, one row per file.
 
     Attributes:
-        images: `[N, C, size, size]`, memory-mapped; zeros where a file could not be decoded.
+        images: `[N, C, H, W]`, memory-mapped; zeros where a file could not be decoded.
         groups: `[N]`: near-duplicates have the same number.
         failed: Why a file could not be decoded, by its name.
         key: SHA-256 of the names, the sizes and all bytes of the files, and of the settings.
@@ -49,20 +49,20 @@ class DecodedPhotos:
 def decoded_photos(
     paths: Sequence[Path],
     *,
-    size: int,
+    size: int | Sequence[int],
     cache: Path,
     progress: Progress | None = None,
     channels: int = 3,
     names: Sequence[str] | None = None,
 ) -> DecodedPhotos:
-    """Return the photos as squares, from the cache or, the first time, decoded into it.
+    """Return the photos in one size, from the cache or, the first time, decoded into it.
 
-    A photo that is not square is cut to its middle. The key is that of the content of the source, so
+    A photo of another shape is cut to its middle. The key is that of the content of the source, so
     a copy of the source finds the same cache and a changed photo is never served from an old one.
 
     Args:
         paths: The files.
-        size: Side of the squares in pixels.
+        size: Side of squares in pixels, or height and width.
         cache: The folder of all caches; it is made if need be.
         progress: Called with (photos done, photos in all) while photos are decoded.
         channels: 3 for colour, 1 for grey.
@@ -71,9 +71,11 @@ def decoded_photos(
     Raises:
         DataError: If the cache cannot be written.
     """
-    settings = f"format {_FORMAT} size {size} similarity {SIMILARITY}"
+    height, width = (size, size) if isinstance(size, int) else size
+    shown = height if height == width else f"{height}x{width}"
+    settings = f"format {_FORMAT} size {shown} similarity {SIMILARITY}"
     settings += "" if channels == 3 else f" channels {channels}"
-    shape = (len(paths), channels, size, size)
+    shape = (len(paths), channels, height, width)
     named = dict(zip(names or [path.name for path in paths], paths, strict=True))
     key = content_key(paths, settings, names=list(named), memory=cache)
     return kept(
@@ -153,7 +155,7 @@ def _fill(
     groups, failed = _decode_all(files, images, progress)
     images.flush()
     np.save(folder / "groups.npy", groups)
-    notes = {"key": key, "size": shape[-1], "pillow": PIL.__version__, "failed": failed}
+    notes = {"key": key, "size": list(shape[2:]), "pillow": PIL.__version__, "failed": failed}
     (folder / "source.json").write_text(json.dumps(notes, indent=1), encoding="utf-8")
 
 

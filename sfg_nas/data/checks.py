@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sfg_nas.errors import ConfigError, explain
 
@@ -24,6 +24,30 @@ def check_integer(where: str, value: object, low: int) -> int:
             )
         )
     return value
+
+
+def image_size(where: str, value: int | Sequence[int], low: int = 8) -> tuple[int, int]:
+    """Return height and width of a size that is a side, or both of them.
+
+    Args:
+        where: For the message.
+        value: A side in pixels, or height and width.
+        low: The least of a side.
+
+    Raises:
+        ConfigError: If it is neither.
+    """
+    sides = (value, value) if isinstance(value, int) else tuple(value)
+    if len(sides) != 2:
+        raise ConfigError(
+            explain(
+                where=where,
+                rule=f"a side in pixels, or [height, width], each at least {low}, is needed",
+                found=repr(value),
+                do="change the value",
+            )
+        )
+    return check_integer(where, sides[0], low), check_integer(where, sides[1], low)
 
 
 def check_share(where: str, value: object, *, whole: bool) -> float:

@@ -28,7 +28,7 @@ def load(  # noqa: PLR0913 (the options of a data set are its keywords)
     table: str = "",
     tasks: Mapping[str, Mapping[str, object]] | None = None,
     image: str | None = None,
-    size: int = 64,
+    size: int | Sequence[int] = 64,
     colour: str = "rgb",
     split: str | None = None,
     group: str | None = None,
@@ -59,7 +59,8 @@ def load(  # noqa: PLR0913 (the options of a data set are its keywords)
         tasks: Task to its entry.
         image: The column with the paths of the images, relative to the table's folder or to the data
             root; without it the first of `file`, `path`, `image`, `filename` that is there.
-        size: Side of the images in pixels; they are cut to their middle square.
+        size: Side of the images in pixels, which are cut to their middle square, or `[height, width]`, to whose
+            shape they are cut.
         colour: `rgb` or `grey`.
         split: The column that says train, validation or test; without it the parts are drawn.
         group: The column whose equal cells stay in one part, such as a patient.

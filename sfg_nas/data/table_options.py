@@ -69,7 +69,7 @@ def examine(given: Mapping[str, object], location: Location) -> Examined:
         location: Where the study file and the data root are.
     """
     options = Options(given)
-    options.whole("size", 64, 8)
+    options.size("size", 64, 8)
     options.whole("seed", 0, 0)
     options.one_of("colour", "rgb", tuple(COLOURS))
     options.one_of("duplicates", "together", DUPLICATES)

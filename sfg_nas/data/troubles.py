@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import cast
 
 from sfg_nas.data.tables import listed
 from sfg_nas.errors import ConfigError, explain
@@ -90,6 +91,23 @@ class Options:
             self.refuse((key,), rule, repr(value), "change the value")
             return default
         return value
+
+    def size(self, key: str, default: int, low: int) -> int | Sequence[int]:
+        """Return an option that is a side in pixels, or height and width.
+
+        Args:
+            key: Of the option.
+            default: If it is not there, or wrong.
+            low: The least side.
+        """
+        value = self.given.get(key, default)
+        sides = tuple(value) if isinstance(value, (list, tuple)) else (value,)
+        whole = all(isinstance(s, int) and not isinstance(s, bool) and s >= low for s in sides)
+        if not whole or len(sides) != (2 if isinstance(value, (list, tuple)) else 1):
+            rule = f"a side of at least {low} pixels, or [height, width], is needed"
+            self.refuse((key,), rule, repr(value), "change the value")
+            return default
+        return cast("int | Sequence[int]", value)
 
     def share(self, key: str, default: float, *, whole: bool = False) -> float:
         """Return an option that is above 0 and below 1, or 1 itself.

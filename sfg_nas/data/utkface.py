@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sfg_nas.data.arrays import assemble
 from sfg_nas.data.cache import DecodedPhotos, decoded_photos
-from sfg_nas.data.checks import check_integer, check_name, check_share
+from sfg_nas.data.checks import check_integer, check_name, check_share, image_size
 from sfg_nas.data.images import DataBundle
 from sfg_nas.data.location import Location
 from sfg_nas.data.splits import Splits, divide, random_splits
@@ -28,7 +28,7 @@ Indices = NDArray[np.int64]
 def load(
     location: Location,
     *,
-    size: int = 64,
+    size: int | Sequence[int] = 64,
     split: str = "auto",
     validation: float = 0.1,
     test: float = 0.15,
@@ -48,7 +48,7 @@ def load(
 
     Args:
         location: The data root, the cache and a progress callback.
-        size: Side of the images in pixels.
+        size: Side of the images in pixels, or `[height, width]`.
         split: `file` for the split file, `seeded` for a draw, `auto` for the file if it is there.
         validation: The share of the validation part: of the file's training part, or of all.
         test: The share of the test part in a draw.
@@ -59,7 +59,7 @@ def load(
         ConfigError: If an option is impossible.
         DataError: If the folder is missing or holds no face, or the split file is missing or wrong.
     """
-    check_integer("utkface: size", size, 8)
+    size = image_size("utkface: size", size)
     check_integer("utkface: seed", seed, 0)
     check_name("utkface: split", split, ("auto", "file", "seeded"))
     check_share("utkface: validation", validation, whole=False)

@@ -16,13 +16,17 @@ from sfg_nas.sharing.traced import BackboneWithHeads, TracedNetwork, is_kind
 _BANKS = (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)
 
 
-def copied(network: BackboneWithHeads) -> BackboneWithHeads:
+def copied(network: BackboneWithHeads, *, parameters: bool = True) -> BackboneWithHeads:
     """Return a deep copy of a network, also where a module keeps a computed tensor.
 
     Hooks such as `torch.nn.utils.weight_norm` leave the weight they computed last among a module's
     attributes; it is no leaf of the graph, and `copy.deepcopy` alone refuses it.
+
+    Args:
+        network: Backbone and heads.
+        parameters: Whether parameters are copied too; else both networks have the same ones.
     """
-    memo: dict[int, object] = {}
+    memo: dict[int, object] = {} if parameters else {id(p): p for p in network.parameters()}
     for module in network.modules():
         for value in vars(module).values():
             if isinstance(value, Tensor) and not value.is_leaf:

@@ -95,7 +95,8 @@ def export_program(
     Raises:
         ConversionError: The network does not run on the example or cannot be exported.
     """
-    twin = _WithFeatures(copied(network).eval())
+    # What exporting leaves behind refers to itself, and stays until Python looks for such: no second set of weights.
+    twin = _WithFeatures(copied(network, parameters=False).eval())
     for path, module in twin.named_modules():
         if isinstance(module, torch.jit.ScriptModule):
             raise refusal(path, "torch.jit.ScriptModule")

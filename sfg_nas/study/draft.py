@@ -82,7 +82,7 @@ def _data(guess: TableGuess, path: str, size: int, *, grey: bool) -> str:
         "  kind: table",
         f"  table: {flow(path)}  # relative to this file",
         f"  image: {flow(guess.image)}  # column with the paths of the images, relative to the table or to --data-root",
-        f"  size: {size}  # pixels; images are cut to their middle square",
+        f"  size: {size}  # pixels; cut to the middle square; or [height, width]",
         f"  colour: {'grey' if grey else 'rgb'}",
     ]
     lines += (

@@ -109,6 +109,8 @@ def test_a_good_study_has_its_values_and_the_defaults(tmp_path: Path) -> None:
             "sharing: {groups: [[left, lef], all]}\ntraining:",
             ["groups.0.1", "did you mean"],
         ),
+        ("overlap: 0.5", "size: [16]", ["data.size", "[height, width]", "[16]"]),
+        ("overlap: 0.5", "size: big", ["data.size", "a whole number of pixels"]),
         ("training:", "sharing: {groups: [[left]]}\ntraining:", ["each task", "right, sum"]),
         (
             "training:",

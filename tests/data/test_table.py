@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from sfg_nas.data import DataBundle, load_data
 from sfg_nas.errors import ConfigError, DataError
@@ -132,6 +132,23 @@ def test_grey_and_colour(load: Load, folder: Path) -> None:
     first = min(f"pics/{number}.png" for number in range(COUNT))
     grey = Image.open(folder / first).convert("L").resize((16, 16), Image.Resampling.BILINEAR)
     np.testing.assert_array_equal(bundle.train.images[0, 0], np.asarray(grey))
+
+
+def test_height_and_width(load: Load, folder: Path) -> None:
+    bundle = load(size=[12, 24])
+    assert bundle.image_shape == (3, 12, 24)
+    first = min(f"pics/{number}.png" for number in range(COUNT))
+    photo = Image.open(folder / first).convert("RGB")
+    middle = ImageOps.fit(photo, (24, 12), Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(bundle.train.images[0], np.asarray(middle).transpose(2, 0, 1))
+    square = load(size=[16, 16])
+    assert square.fingerprint == load(size=16).fingerprint
+
+
+@pytest.mark.parametrize("size", [[12], [12, 24, 3], [12, 4], "12", 4, True, [12, 24.0]])
+def test_wrong_sizes(load: Load, size: object) -> None:
+    with pytest.raises(ConfigError, match=r"data.size: a side of at least 8 pixels, or \[height"):
+        load(size=size)
 
 
 def test_broken_images_are_left_out_and_counted(load: Load, folder: Path) -> None:

@@ -10,7 +10,7 @@ from typing import NoReturn
 import numpy as np
 import torch
 
-from sfg_nas.data.checks import check_integer, check_name, check_share
+from sfg_nas.data.checks import check_integer, check_name, check_share, image_size
 from sfg_nas.data.images import DataBundle
 from sfg_nas.data.location import Location
 from sfg_nas.data.volume_settings import VolumeSettings
@@ -37,7 +37,7 @@ def load(  # noqa: PLR0913 - each option is a key of the study file
     organs: Mapping[str, int] | None = None,
     spacing: Sequence[float] | None = None,
     patch: Sequence[int] | None = None,
-    size: int | None = None,
+    size: int | Sequence[int] | None = None,
     patches: int = 256,
     margin: int | None = None,
     synthesis: str = "l1",
@@ -62,7 +62,7 @@ def load(  # noqa: PLR0913 - each option is a key of the study file
         organs: Names with their numbers in the label maps; everything else counts as background.
         spacing: Of the common grid along the axes right, front and head, in mm; None takes the subjects' median.
         patch: Voxels of a patch: two numbers for patches of slices, three for patches of volumes; None takes `size`.
-        size: Side of square patches of slices in voxels; None takes 64.
+        size: Side of square patches of slices in voxels, or their two sides; None takes 64.
         patches: Patches of an epoch.
         margin: Voxels at the border of a scored window that its neighbour counts; None takes an eighth of the patch.
         synthesis: Loss of the task `ct`: l1 or l2.
@@ -157,9 +157,9 @@ def split_subjects(
     }
 
 
-def _patch(patch: Sequence[int] | None, size: int | None) -> Sequence[int]:
+def _patch(patch: Sequence[int] | None, size: int | Sequence[int] | None) -> Sequence[int]:
     if patch is None:
-        return (64, 64) if size is None else (size, size)
+        return image_size("volumes: size", 64 if size is None else size, 1)
     if size is not None:
         _wrong("size", "`patch` or `size` may stand in a study, not both", f"{size} and {patch}")
     return patch
