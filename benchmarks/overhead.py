@@ -1,9 +1,9 @@
 """What of a study's time is not training, by a sampling profiler.
 
-    python benchmarks/overhead.py [STUDY] [--set key=value ...]
+    python benchmarks/overhead.py [STUDY] [--set key=value ...] [--wall]
 
 A timer interrupts the search every few milliseconds of its processor time (so other work on the machine is not
-counted, nor is waiting for a disk, which is stated apart) and notes which part of the code is at work: the innermost
+counted, nor is waiting for a disk; with `--wall` a thread looks every few milliseconds by the clock, which counts both) and notes which part of the code is at work: the innermost
 frame that `PARTS` names. A part's share is its samples over all samples, whose spread is that of counting.
 """
 
@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import argparse
 import signal
+import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -58,17 +60,27 @@ REST = "all else"
 
 @dataclass
 class Sampler:
-    """Counts what part of the code is at work, at even steps of processor time."""
+    """Counts what part of the code is at work, at even steps of processor time, or of the clock."""
 
+    wall: bool = False
+    over: threading.Event = field(default_factory=threading.Event)
     counts: Counter[str] = field(default_factory=Counter)
     places: Counter[str] = field(default_factory=Counter)
 
     def __enter__(self) -> Sampler:
+        if self.wall:
+            threading.Thread(target=self._look, args=(threading.get_ident(),), daemon=True).start()
+            return self
         signal.signal(signal.SIGPROF, self._note)
         signal.setitimer(signal.ITIMER_PROF, INTERVAL, INTERVAL)
         return self
 
+    def _look(self, thread: int) -> None:
+        while not self.over.wait(INTERVAL):
+            self._note(0, sys._current_frames().get(thread))
+
     def __exit__(self, *error: object) -> None:
+        self.over.set()
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, signal.SIG_DFL)
 
@@ -97,10 +109,11 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], dest="changes", metavar="KEY=VALUE")
     parser.add_argument("--data-root", type=Path)
     parser.add_argument("--where", action="store_true", help="also list where the rest is spent")
+    parser.add_argument("--wall", action="store_true", help="by the clock")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     study = load_study(arguments.study, arguments.changes, data_root=arguments.data_root)
-    with tempfile.TemporaryDirectory() as folder, Sampler() as found:
+    with tempfile.TemporaryDirectory() as folder, Sampler(arguments.wall) as found:
         start, processor = time.perf_counter(), time.process_time()
         run = search(study, runs=Path(folder))
         seconds, processor = time.perf_counter() - start, time.process_time() - processor

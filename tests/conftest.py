@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import importlib
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path

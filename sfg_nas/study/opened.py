@@ -15,6 +15,9 @@ from optuna.study import StudyDirection
 from sfg_nas.config import SearchConfig
 from sfg_nas.errors import ConfigError, explain
 from sfg_nas.study.samplers import PRUNERS, SAMPLERS, ResumableSampler
+from sfg_nas.study.sqlite import connection_options, fold
+
+SQLITE = "sqlite:///"
 
 DIRECTIONS = {
     "delta": StudyDirection.MAXIMIZE,
@@ -37,9 +40,8 @@ def open_storage(url: str | None, database: Path) -> BaseStorage:
     address = url or f"sqlite:///{database.resolve()}"
     database.parent.mkdir(parents=True, exist_ok=True)
     options: dict[str, object] = {"pool_pre_ping": True}
-    if address.startswith("sqlite"):
-        # Other workers may write at the same moment: wait for them.
-        options = {"connect_args": {"timeout": 120}}
+    if address.startswith(SQLITE):
+        options = {"connect_args": connection_options(Path(address.removeprefix(SQLITE)))}
     elif "://" in address:
         address = "postgresql+psycopg://" + address.split("://", 1)[1]
     try:
@@ -61,6 +63,8 @@ def close_storage(storage: BaseStorage) -> None:
     if isinstance(backend, RDBStorage):
         backend.remove_session()
         backend.engine.dispose()
+        if backend.url.startswith(SQLITE):
+            fold(Path(backend.url.removeprefix(SQLITE)))
 
 
 def open_optuna(

@@ -12,7 +12,7 @@ from sfg_nas.search_space import known_good
 from sfg_nas.study.courier import Courier, SharedFolder
 from sfg_nas.study.layout import RunFiles
 from sfg_nas.study.locks import FileLocks, Locks
-from sfg_nas.study.opened import open_optuna, open_storage
+from sfg_nas.study.opened import SQLITE, open_optuna, open_storage
 from sfg_nas.study.postgres import PostgresCourier, PostgresLocks, is_postgres
 from sfg_nas.study.provenance import begin_run
 from sfg_nas.study.samplers import rung_pruner
@@ -20,8 +20,6 @@ from sfg_nas.study.scalars import scalars
 from sfg_nas.study.storage import TrialStore
 from sfg_nas.study.study import Study
 from sfg_nas.training import read_rows, remove_leftovers
-
-SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -78,6 +79,7 @@ class TrialStore:
             rungs: Our own pruner, or None for that of the Optuna study.
         """
         self._study, self._rungs = study, rungs
+        self._seen: tuple[float, Standing] | None = None
 
     def close(self) -> None:
         """End the connections to the storage."""
@@ -119,12 +121,20 @@ class TrialStore:
         trials = self._study.get_trials(deepcopy=False)
         return [trial.number for trial in trials if trial.state.is_finished()]
 
-    def standing(self) -> Standing:
-        """Return how far the search is, from one look at the storage."""
+    def standing(self, *, seconds: float = 0.0) -> Standing:
+        """Return how far the search is, from one look at the storage.
+
+        Args:
+            seconds: How old the look may be.
+        """
+        if self._seen is not None and time.monotonic() - self._seen[0] < seconds:
+            return self._seen[1]
         trials = self._study.get_trials(deepcopy=False)
         values = [trial.values[0] for trial in trials if trial.state is TrialState.COMPLETE]
         up = self._study.directions[0] is StudyDirection.MAXIMIZE
-        return Standing(_counts(trials), (max if up else min)(values) if values else None)
+        standing = Standing(_counts(trials), (max if up else min)(values) if values else None)
+        self._seen = time.monotonic(), standing
+        return standing
 
     def ask(self) -> RunningTrial:
         """Return a new trial."""

@@ -24,6 +24,9 @@ from sfg_nas.training import History, derive_seed, remove_leftovers, write_json,
 FAILURES = (SfgNasError, RuntimeError, ValueError, MemoryError)
 """What fails a trial, and not the study: also what torch raises when a candidate is too large."""
 
+AGE_OF_A_LOOK = 5.0
+"""Seconds that what an epoch's report says of other trials may be old."""
+
 
 class PrunedError(Exception):
     """Raised through the training loop when the pruner ends a trial."""
@@ -181,7 +184,7 @@ class Worker:
         text: str = "",
         values: dict[str, float] | None = None,
     ) -> None:
-        standing = self.place.store.standing()
+        standing = self.place.store.standing(seconds=AGE_OF_A_LOOK if history else 0.0)
         counts = standing.counts
         done = sum(counts.values()) - counts["running"]
         rows = history.rows if history is not None else ()

@@ -34,5 +34,5 @@ def test_frozen_assignments_do_not_follow_the_dial() -> None:
 @pytest.mark.ci
 @pytest.mark.parametrize("bank", ["connections", "lattice"])
 def test_the_shipped_study_finds_the_roles(bank: str) -> None:
-    scores = module._bank(load_study(STUDY), bank, 0)
+    scores = module._bank(load_study(STUDY), module.BANKS[bank], 0)
     assert scores["auroc"] >= 0.9, scores
