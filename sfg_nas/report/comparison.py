@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from sfg_nas.errors import TrainingError, explain
+from sfg_nas.report.canvas import new_figure, panels
 from sfg_nas.report.palette import FAINT, INK
 from sfg_nas.study import Run
 from sfg_nas.study.stored import read_table
@@ -91,22 +93,23 @@ def plot_compared(run: Run) -> Figure:
 
 def _drawn(networks: pd.DataFrame, metrics: Sequence[tuple[str, str]]) -> Figure:
     methods = list(dict.fromkeys(networks["method"]))
-    figure = Figure(figsize=(4.4 * len(metrics), 4.6), dpi=150, facecolor="white")
-    panels = figure.subplots(1, len(metrics), squeeze=False)[0]
-    for axes, (metric, label) in zip(panels, metrics, strict=True):
+    columns = min(len(metrics), 2)
+    rows = math.ceil(len(metrics) / columns)
+    figure = new_figure(4.4 * columns, 3.6 * rows + 0.9)
+    drawn = panels(figure, len(metrics), columns=columns)
+    for axes, (metric, label) in zip(drawn, metrics, strict=True):
         _panel(axes, networks, metric, methods)
         axes.set_ylabel(label, fontsize=8.5, color=INK)
-    handles, labels = panels[0].get_legend_handles_labels()
+    handles, labels = drawn[0].get_legend_handles_labels()
     figure.legend(
         handles,
         labels,
         loc="outside lower center",
-        ncols=min(4, len(handles)),
+        ncols=min(2 * columns, len(handles)),
         frameon=False,
         fontsize=7.5,
         labelcolor=INK,
     )
-    figure.set_layout_engine("constrained")
     return figure
 
 
