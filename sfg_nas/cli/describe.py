@@ -55,9 +55,12 @@ def list_names(
 
 
 def _backbones() -> list[Row]:
-    from sfg_nas.backbones import BACKBONES
+    from sfg_nas.backbones import BACKBONES, vision_names
 
-    return [{"name": name, "what": _first_line(make)} for name, make in BACKBONES.items()]
+    rows: list[Row] = [{"name": n, "what": _first_line(make)} for n, make in BACKBONES.items()]
+    what = "torchvision's network without its last layer, with new weights; extra `vision`"
+    rows += [{"name": name, "what": what} for name in vision_names() or ["torchvision/NAME"]]
+    return rows
 
 
 def _datasets() -> list[Row]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -169,7 +169,21 @@ def retrain(
     table(_with_spread(rows), title=f"{ready.config.name}: on the test part, mean over seeds")
     if any(row["seeds"] == 1 for row in rows):
         note("single seed: a difference may be chance", common)
+    for line in _no_control(rows):
+        note(line, common)
     note(f"networks and tables: {folder}", common)
+
+
+def _no_control(rows: Sequence[Mapping[str, object]]) -> list[str]:
+    """Return why hard sharing at equal MACs is not in the table; nothing if it is."""
+    from sfg_nas.study import EQUAL_MACS
+
+    costs = {str(row["method"]): float(str(row["relative_macs"])) for row in rows}
+    if EQUAL_MACS in costs:
+        return []
+    same = any(abs(cost - 1) < 0.02 for name, cost in costs.items() if name.startswith("found"))
+    why = "the found network costs as much" if same else "no width of the network costs as much"
+    return [f"no row of {EQUAL_MACS}: {why}"]
 
 
 @contextmanager

@@ -100,8 +100,14 @@ def _backbone(raw: Mapping[str, Value], names: Names) -> Iterator[Finding]:
     family = kind.split("/")[0] if isinstance(kind, str) and "/" in kind else ""
     if names.backbones and family in names.families:
         yield from _family(str(kind), family, names.families[family]())
+        for key, only in (("width", 1), ("depth", None)):
+            value = _section(raw, "backbone").get(key, only)
+            if value != only:
+                rule = f"a network of {family} has one size"
+                yield ("backbone", key), rule, describe(value), "leave it out"
     elif isinstance(kind, str) and names.backbones and kind not in names.backbones:
-        do = did_you_mean(kind, names.backbones, what="backbones")
+        known = [*names.backbones, *(f"{family}/NAME" for family in names.families)]
+        do = did_you_mean(kind, known, what="backbones")
         yield ("backbone", "kind"), "a backbone that exists is needed", describe(kind), do
 
 

@@ -1,6 +1,6 @@
 """The outer loop: from a study file to trials, a best architecture, and its retrained network."""
 
-from sfg_nas.study.controls import CONTROLS
+from sfg_nas.study.controls import CONTROLS, EQUAL_MACS
 from sfg_nas.study.draft import Draft, draft_study
 from sfg_nas.study.layout import RunFiles, TrialFiles, locked
 from sfg_nas.study.names import known_names, read_study
@@ -19,6 +19,7 @@ from sfg_nas.study.trial import Ledger
 
 __all__ = [
     "CONTROLS",
+    "EQUAL_MACS",
     "BackboneFactory",
     "Cluster",
     "Draft",

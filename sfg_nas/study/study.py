@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from sfg_nas.allocation import Allocation
-from sfg_nas.backbones import build_backbone
+from sfg_nas.backbones import FAMILY, build_backbone
 from sfg_nas.baselines import make_heads
 from sfg_nas.config import (
     BackboneConfig,
@@ -41,11 +41,13 @@ def registered_backbone(config: BackboneConfig, image_shape: Sequence[int]) -> n
     Raises:
         ConfigError: If the kind is unknown or the depth does not fit the image.
     """
+    # A study cannot ask for another size of these; where a control looks for a width, all of them cost the same.
+    one_size = config.kind.startswith(FAMILY)
     return build_backbone(
         config.kind,
         in_channels=image_shape[0],
-        width=config.width,
-        depth=config.depth,
+        width=1.0 if one_size else config.width,
+        depth=None if one_size else config.depth,
         image_size=min(image_shape[1:]),
         dimensions=len(image_shape) - 1,
     )

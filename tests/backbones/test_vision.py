@@ -6,11 +6,14 @@ from importlib.util import find_spec
 
 import pytest
 import torch
+from torch import nn
 
 from sfg_nas.backbones import build_backbone
 from sfg_nas.config import load_study_config
 from sfg_nas.errors import ConfigError
-from sfg_nas.study import known_names
+from sfg_nas.study import known_names, load_study, names
+from sfg_nas.study import study as module
+from sfg_nas.study.controls import equal_macs_backbone
 
 THERE = find_spec("torchvision") is not None
 
@@ -25,6 +28,46 @@ def test_without_the_extra_it_is_named() -> None:
         build_backbone("torchvision/resnet18")
     with pytest.raises(ConfigError, match=r"backbone\.kind: `torchvision` must be .*\[vision\]"):
         load_study_config(study("torchvision/resnet18"), names=known_names())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"backbone": {"kind": "torchvision/resnet18", "width": 0.5}}, r"backbone\.width: .*one size"),
+        ({"backbone": {"kind": "torchvision/resnet18", "depth": 3}}, r"backbone\.depth: .*one size"),
+        (
+            {"search": {"space": {"backbone.width": {"type": "float", "low": 0.5, "high": 1.0}}}},
+            r"backbone\.width.*one size",
+        ),
+    ],
+)  # fmt: skip
+def test_one_size_is_all_there_is(
+    changes: dict[str, object], text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(names, "vision_names", lambda: ("torchvision/resnet18",))
+    with pytest.raises(ConfigError, match=text):
+        load_study({**study("torchvision/resnet18"), **changes})  # type: ignore[dict-item]
+
+
+def test_a_control_of_another_width_is_the_same_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that retraining and comparing say that there is none, instead of failing."""
+    asked: list[tuple[float, int | None]] = []
+
+    def build(kind: str, *, width: float, depth: int | None, **rest: object) -> nn.Module:
+        del kind, rest
+        asked.append((width, depth))
+        return nn.Conv2d(1, 8, 3)
+
+    monkeypatch.setattr(module, "build_backbone", build)
+    monkeypatch.setattr(names, "vision_names", lambda: ("torchvision/resnet18",))
+    made = load_study(
+        {
+            **study("torchvision/resnet18"),
+            "data": {"kind": "digits", "size": 16, "train": 8, "validation": 4, "test": 4},
+        }
+    )
+    assert equal_macs_backbone(made, 1000) is None
+    assert set(asked) == {(1.0, None)}
 
 
 @pytest.mark.skipif(not THERE, reason="torchvision is not installed")

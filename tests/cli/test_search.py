@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from sfg_nas.cli.search import _no_control
 from sfg_nas.study import Cluster, Run, Study
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,6 +54,17 @@ def test_retrain_puts_the_found_one_beside_others(call: Callable, runs: Path) ->
     assert all(row["seeds"] == 2 for row in methods.values())
     plain = call("retrain", runs / "small", "--device", "cpu")
     assert " ± " in plain.out
+
+
+def test_a_control_that_there_is_not_is_said() -> None:
+    whole = {"method": "hard-sharing", "relative_macs": 1.0}
+    found = {"method": "found, warm", "relative_macs": 0.7}
+    equal = {"method": "hard-sharing at equal MACs", "relative_macs": 0.71}
+    assert _no_control([whole, found, equal]) == []
+    (line,) = _no_control([whole, found])
+    assert line == "no row of hard-sharing at equal MACs: no width of the network costs as much"
+    (line,) = _no_control([whole, found | {"relative_macs": 0.99}])
+    assert line.endswith("the found network costs as much")
 
 
 def test_retrain_with_a_teacher_in_half_precision(call: Callable, runs: Path) -> None:
