@@ -16,7 +16,13 @@ from sfg_nas.data.label_images import Maps, base_of, below, label_files, stored_
 from sfg_nas.data.location import Location
 from sfg_nas.data.splits import Indices, Splits
 from sfg_nas.data.table_options import COLOURS, DUPLICATES, PART, Examined, Labels, examine
-from sfg_nas.data.table_parts import drawn_parts, filed_parts, joined_groups, strata_of
+from sfg_nas.data.table_parts import (
+    drawn_parts,
+    far_from_asked,
+    filed_parts,
+    strata_of,
+    together,
+)
 from sfg_nas.data.tables import Table, listed
 from sfg_nas.data.troubles import Trouble
 from sfg_nas.errors import DataError, explain
@@ -218,19 +224,18 @@ def _parts(
 ) -> tuple[Splits, list[str]]:
     """Return the rows of each part among those that could be read, and warnings."""
     options, rows = found.options, source.table.only(kept.tolist())
-    together = options.one_of("duplicates", DUPLICATES[0], DUPLICATES) == DUPLICATES[0]
-    groups = alike[kept] if together else np.arange(len(kept))
-    if found.group is not None:
-        groups = joined_groups(groups, rows.column(found.group))
+    found_alike = options.one_of("duplicates", DUPLICATES[0], DUPLICATES) == DUPLICATES[0]
+    named = [""] * len(kept) if found.group is None else rows.column(found.group)
+    groups, notes = together(alike[kept] if found_alike else np.arange(len(kept)), named)
     validation, seed = options.share("validation", PART), options.whole("seed", 0, 0)
-    notes: list[str] = []
     if found.split is not None:
-        splits, notes = filed_parts(rows.column(found.split), groups, validation, seed)
+        splits, said = filed_parts(rows.column(found.split), groups, validation, seed)
     else:
         known = {own.task.name: own.task for own in found.tasks}
         labels = {name: values[kept] for name, values in source.labels.items()}
         strata = strata_of(known, labels, found.stratify)
         test = options.share("test", PART)
         splits = drawn_parts(groups, strata, validation=validation, test=test, seed=seed)
+        said = far_from_asked(splits, groups, validation=validation, test=test)
     split = Splits(kept[splits.train], kept[splits.validation], kept[splits.test])
-    return split, [f"{rows.path.name}: {text}" for text in notes]
+    return split, [f"{rows.path.name}: {text}" for text in [*notes, *said]]

@@ -105,6 +105,55 @@ def drawn_parts(
     return stratified_splits(strata, groups=groups, validation=validation, test=test, seed=seed)
 
 
+def together(alike: Indices, named: Sequence[str]) -> tuple[Indices, list[str]]:
+    """Return which rows stay in one part: near-duplicates, and those of one name; and a warning if only the latter.
+
+    Images that are all taken in one way (aligned scans, parts on a belt) are as like as two copies of a photo. They
+    would be one group, and one part would hold nearly all rows: where near-duplicates alone tie more than half of
+    the rows together, they are not kept together.
+
+    Args:
+        alike: A number for each row; near-duplicates have the same one, `[N]`.
+        named: A word for each row; an empty one for a row of its own.
+    """
+    alone = joined_groups(np.arange(len(alike)), named)
+    joined = joined_groups(alike, named)
+    half = max(len(alike) / 2, 2)
+    most = _largest(joined)
+    if most <= half or _largest(alone) > half:
+        return joined, []
+    text = (
+        f"images resemble each other so much that, as near-duplicates, {most} of {len(alike)} rows would stay together: "
+        "resemblance is left out of the draw; if images belong together (a patient, a film), name the column that says "
+        "so as `group`"
+    )
+    return alone, [text]
+
+
+def _largest(groups: Indices) -> int:
+    return int(np.unique(groups, return_counts=True)[1].max(initial=0))
+
+
+def far_from_asked(splits: Splits, groups: Indices, *, validation: float, test: float) -> list[str]:
+    """Return a warning if groups are so large that a drawn part has less than half, or more than twice, its share.
+
+    Args:
+        splits: As drawn.
+        groups: A number for each row; rows with the same number stayed together.
+        validation: The share of the validation part.
+        test: The share of the test part.
+    """
+    asked = {"train": 1 - validation - test, "validation": validation, "test": test}
+    count, most = len(groups), _largest(groups)
+    found = {name: len(getattr(splits, name)) for name in asked}
+    if most < 2 or all(0.5 <= found[name] / (share * count) <= 2 for name, share in asked.items()):
+        return []
+    parts = ", ".join(f"{name} {found[name]} rows for {share:.0%}" for name, share in asked.items())
+    return [
+        f"parts are far from the shares that were asked for ({parts}): {most} of {count} rows stay together"
+    ]
+
+
 def strata_of(
     tasks: Mapping[str, Task], labels: Mapping[str, NDArray[np.float64]], names: Sequence[str]
 ) -> NDArray[np.int64] | None:
