@@ -7,12 +7,11 @@ Gains are on validation. Rows that are in the file are not run again.
 
 from __future__ import annotations
 
-import argparse
 import time
-from pathlib import Path
 
 import pandas as pd
 import torch
+from starts import arguments, filled
 
 from sfg_nas.allocation import Allocation
 from sfg_nas.config import parse_overrides
@@ -75,26 +74,16 @@ def as_markdown(rows: pd.DataFrame) -> str:
 
 
 def main() -> None:
-    """Run what is missing, write the table after every row, and print it."""
+    """Run what is missing and print the table."""
     torch.set_num_threads(1)
-    parser = argparse.ArgumentParser()
-    parser.add_argument("study", type=Path)
-    parser.add_argument("table", type=Path)
-    parser.add_argument("seeds", type=int, nargs="?", default=3)
-    parser.add_argument("--data-root", type=Path)
-    parser.add_argument("--set", action="append", default=[], help="key=value, as in sfg-nas")
-    given = parser.parse_args()
+    given = arguments()
     changes = parse_overrides(given.set)
-    rows = pd.read_csv(given.table).to_dict("records") if given.table.exists() else []
-    for seed in range(given.seeds):
-        for weight in WEIGHTS:
-            if any((row["lambda3"], row["seed"]) == (weight, seed) for row in rows):
-                continue
-            every = {**changes, "sharing.lambda3": weight, "data.seed": seed}
-            study = load_study(given.study, every, data_root=given.data_root)
-            rows.append({"lambda3": weight, "seed": seed, **scored(study, seed)})
-            pd.DataFrame(rows).to_csv(given.table, index=False)
-    print(as_markdown(pd.DataFrame(rows)))
+
+    def make(weight: str | float, seed: int) -> dict[str, object]:
+        every = {**changes, "sharing.lambda3": float(weight), "data.seed": seed}
+        return scored(load_study(given.study, every, data_root=given.data_root), seed)
+
+    print(as_markdown(filled(given, "lambda3", WEIGHTS, make)))
 
 
 if __name__ == "__main__":

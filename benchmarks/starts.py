@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -103,28 +103,56 @@ def as_markdown(rows: pd.DataFrame, study: Study) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Run what is missing, write the table after every row, and print it."""
-    torch.set_num_threads(1)
+def arguments() -> argparse.Namespace:
+    """Return what the command line gives: study, table, seeds, data_root and set."""
     parser = argparse.ArgumentParser()
     parser.add_argument("study", type=Path)
     parser.add_argument("table", type=Path)
     parser.add_argument("seeds", type=int, nargs="?", default=3)
     parser.add_argument("--data-root", type=Path)
     parser.add_argument("--set", action="append", default=[], help="key=value, as in sfg-nas")
-    given = parser.parse_args()
-    changes = parse_overrides(given.set)
+    return parser.parse_args()
+
+
+def filled(
+    given: argparse.Namespace,
+    column: str,
+    ways: Iterable[str | float],
+    make: Callable[[str | float, int], dict[str, object]],
+) -> pd.DataFrame:
+    """Return the table with a row for each way and seed, written after each that was missing.
+
+    Args:
+        given: From `arguments`.
+        column: Where the way stands.
+        ways: What is tried.
+        make: Returns the rest of a row.
+    """
     rows = pd.read_csv(given.table).to_dict("records") if given.table.exists() else []
     for seed in range(given.seeds):
-        for name, (start, search) in WAYS.items():
-            if any((row["start"], row["seed"]) == (name, seed) for row in rows):
+        for way in ways:
+            if any((row[column], row["seed"]) == (way, seed) for row in rows):
                 continue
-            every = {**changes, **start, "data.seed": seed}
-            study = load_study(given.study, every, data_root=given.data_root)
-            rows.append({"start": name, "seed": seed, **scored(study, seed, search=search)})
+            rows.append({column: way, "seed": seed, **make(way, seed)})
             pd.DataFrame(rows).to_csv(given.table, index=False)
-    study = load_study(given.study, changes, data_root=given.data_root)
-    print(as_markdown(pd.DataFrame(rows), study))
+    return pd.DataFrame(rows)
+
+
+def main() -> None:
+    """Run what is missing and print the table."""
+    torch.set_num_threads(1)
+    given = arguments()
+    changes = parse_overrides(given.set)
+
+    def make(way: str | float, seed: int) -> dict[str, object]:
+        start, search = WAYS[str(way)]
+        every = {**changes, **start, "data.seed": seed}
+        return scored(
+            load_study(given.study, every, data_root=given.data_root), seed, search=search
+        )
+
+    rows = filled(given, "start", WAYS, make)
+    print(as_markdown(rows, load_study(given.study, changes, data_root=given.data_root)))
 
 
 if __name__ == "__main__":
