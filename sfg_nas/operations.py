@@ -54,7 +54,7 @@ clamp.Tensor nan_to_num
 masked_fill.Scalar masked_fill.Tensor fill.Scalar fill.Tensor copy where.ScalarOther where.ScalarSelf
 logit hypot fmod.Scalar remainder.Scalar ceil trunc frac sinh cosh asinh atan2 log2 log10 sgn
 logical_and logical_or logical_not eq.Tensor gt.Tensor lt.Tensor ge.Tensor le.Tensor ne.Tensor
-bitwise_and.Tensor bitwise_or.Tensor bitwise_not isnan fmax fmin erfc
+bitwise_and.Tensor bitwise_or.Tensor bitwise_not isnan fmax fmin erfc max_unpool2d max_unpool3d
 """
 _WINDOW = """
 1:max_pool1d 2:max_pool2d 3:max_pool3d 1:avg_pool1d 2:avg_pool2d 3:avg_pool3d 1:adaptive_avg_pool1d
@@ -64,6 +64,7 @@ _WINDOW = """
 2:reflection_pad2d 2:replication_pad2d 1:reflection_pad1d 1:replication_pad1d 3:replication_pad3d
 3:reflection_pad3d 2:adaptive_max_pool2d 3:adaptive_max_pool3d 1:adaptive_max_pool1d
 2:_upsample_bilinear2d_aa.vec 2:_upsample_bicubic2d_aa.vec
+1:max_pool1d_with_indices 2:max_pool2d_with_indices 3:max_pool3d_with_indices
 """
 _REDUCE = """
 mean.dim sum.dim_IntList amax amin var.correction std.correction var.dim std.dim linalg_vector_norm

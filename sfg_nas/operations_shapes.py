@@ -20,8 +20,8 @@ SHAPE_ERRORS = (
 )
 """What PyTorch raises for shapes and settings that do not fit together."""
 Shapes = Sequence[Sequence[int]]
-_TRUTHS = ("condition", "mask")
-"""Arguments that choose places: `where` and `masked_fill` take nothing but truths for these."""
+_TYPES = {"condition": "bool", "mask": "bool", "indices": "int64"}
+"""Arguments that choose places: `where` and `masked_fill` take nothing but truths for these, unpooling whole numbers."""
 
 
 def output_shape(
@@ -50,12 +50,12 @@ def output_shape(
     axis = -1 if operation.kind is Kind.LINEAR else 1
     tensors: dict[str, torch.Tensor | list[torch.Tensor]] = {}
     for label, shapes in operands.items():
-        dtype = torch.bool if label in _TRUTHS else torch.float32
+        dtype = getattr(torch, _TYPES.get(label, "float32"))
         found = [torch.empty(tuple(shape), dtype=dtype, device="meta") for shape in shapes]
         joined = torch.cat(found, axis) if len(found) > 1 and name not in LISTS else found[0]
         tensors[label] = found if name in LISTS else joined
     for label, shape in params.items():
-        dtype = torch.bool if label in _TRUTHS else torch.float32
+        dtype = getattr(torch, _TYPES.get(label, "float32"))
         tensors[label] = torch.empty(tuple(shape), dtype=dtype, device="meta")
     first = next(iter(operands.values()))[0] if operands else ()
     if _pieces(name, first, settings) > MOST_PIECES:

@@ -32,11 +32,13 @@ from torch import nn
 '''
 _LOAD = '''
 
-def load(path="{weights}"):
-    """Return the network with the weights in a safetensors file, in evaluation mode."""
+def load(path=None):
+    """Return the network with the weights in a safetensors file, by default the one beside this, in evaluation mode."""
+    from pathlib import Path
+
     from safetensors.torch import load_file
 
-    stored = load_file(path)
+    stored = load_file(Path(__file__).with_name("{weights}") if path is None else path)
     network = Network()
     network.load_state_dict({{name: stored[key] for name, key in NAMES.items()}})
     return network.eval()

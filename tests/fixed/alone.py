@@ -62,7 +62,7 @@ def outputs(path: Path, images: torch.Tensor) -> dict[str, torch.Tensor]:
             assert spec.loader is not None
             module = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
-            return dict(module.load(str(path.with_name("network.safetensors")))(images))
+            return dict(module.load()(images))
         if path.suffix == ".pt2":
             return dict(torch.export.load(path).module()(images))
     import onnxruntime

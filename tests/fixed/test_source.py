@@ -74,7 +74,7 @@ def test_dropout_in_place_drops_as_in_the_original(
     assert not torch.allclose(given[0], network.eval()(images)["a"])
 
 
-def test_it_imports_only_torch_and_names_trunk_and_branches() -> None:
+def test_it_imports_little_and_names_trunk_and_branches() -> None:
     found = pair("resnet", 2, "specialists")
     architecture = distill(found.connections, random_allocation(found.connections, 3))
     tree = ast.parse(network_source(build_network(architecture)))
@@ -89,7 +89,7 @@ def test_it_imports_only_torch_and_names_trunk_and_branches() -> None:
             else []
         )
     }
-    assert imported == {"torch", "safetensors"}
+    assert imported == {"torch", "safetensors", "pathlib"}
     classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
     assert classes == ["Trunk", "Age", "Sex", "Network"]
 

@@ -251,9 +251,28 @@ def mixes_places() -> nn.Module:
     return Net(run, first=nn.Conv2d(3, 8, 4, 4), places=places, last=nn.Linear(8, 8))
 
 
+def unpooled(dimensions: int) -> nn.Module:
+    """The places of the largest values go around the middle, as in SegNet (Badrinarayanan et al. 2017)."""
+    pool = (functional.max_pool1d, functional.max_pool2d, functional.max_pool3d)[dimensions - 1]
+    back = (functional.max_unpool1d, functional.max_unpool2d, functional.max_unpool3d)
+    conv = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[dimensions - 1]
+
+    def run(net: Net, x: Tensor) -> Tensor:
+        x = functional.relu(net.first(x))
+        small, places = pool(x, 2, return_indices=True)
+        small = functional.relu(net.middle(small))
+        x = net.last(back[dimensions - 1](small, places, 2, output_size=list(x.shape[2:])))
+        return x.flatten(2).mean(2)
+
+    return Net(run, first=conv(3, 6, 3), middle=conv(6, 6, 3, padding=1), last=conv(6, 8, 3))
+
+
 @pytest.mark.parametrize(
     ("backbone", "head", "image"),
     [
+        (lambda: unpooled(1), linear(8), (3, 9)),
+        (lambda: unpooled(2), linear(8), (3, 9, 8)),
+        (lambda: unpooled(3), linear(8), (3, 6, 7, 6)),
         (tied_and_in_place, pooled(8), (3, 8, 8)),
         (nested_outputs, nested_head, (3, 8, 8)),
         (layer_norm_by_hand, linear(8), (3, 8, 8)),
