@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sfg_nas.cli.find import changes_of, ready_study, study_file
 from sfg_nas.cli.options import Common, with_common
-from sfg_nas.cli.output import json_result, note, result
+from sfg_nas.cli.output import json_result, note, result, table
 from sfg_nas.errors import ConfigError, SfgNasError, explain
 
 if TYPE_CHECKING:
-    from sfg_nas.config import StudyConfig
+    from torch import Tensor
 
+    from sfg_nas.config import StudyConfig
+    from sfg_nas.study import Study
+    from sfg_nas.tasks import Task
+
+MOST_CLASSES = 12
+"""Classes that `validate --data` counts one by one."""
 SCHEMA_FILE = "study.schema.json"
 
 
@@ -95,19 +101,22 @@ def _schema() -> str:
 def validate(
     study: Annotated[str, typer.Argument(help="A study file, or a shipped study's name.")],
     show: Annotated[bool, typer.Option("--show", help="Print the resolved study.")] = False,
-    data: Annotated[bool, typer.Option("--data", help="Load its data too.")] = False,
+    data: Annotated[
+        bool, typer.Option("--data", help="Load its data too, and say what it holds.")
+    ] = False,
     *,
     common: Common,
 ) -> None:
     """Check a study and its search space; all errors at once."""
     try:
-        config = _checked(study, common, data=data)
+        config, loaded = _checked(study, common, data=data)
     except SfgNasError as error:
         if common.as_json:
             json_result({"valid": False, "errors": str(error).splitlines()})
         raise
     if common.as_json:
-        json_result({"valid": True, "study": config.model_dump(mode="json")})
+        found = {} if loaded is None else {"data": _what_it_holds(loaded)}
+        json_result({"valid": True, "study": config.model_dump(mode="json"), **found})
     elif show:
         from sfg_nas.config import dump_study
 
@@ -118,10 +127,48 @@ def validate(
             f"{study}: valid: {config.search.trials} trials of {config.training.epochs} epochs, "
             f"{len(space)} dimensions, {config.backbone.kind} on {config.data.kind}"
         )
+        if loaded is not None:
+            _show_data(_what_it_holds(loaded))
 
 
-def _checked(study: str, common: Common, *, data: bool) -> StudyConfig:
-    """Return the resolved study, the space's entries inside it."""
+def _what_it_holds(study: Study) -> dict[str, Any]:
+    """Return the sizes of the parts, and for each task how many images of each have a label, and which."""
+    parts = {name: getattr(study.data, name) for name in ("train", "validation", "test")}
+    tasks = []
+    for task in study.tasks:
+        row: dict[str, object] = {"task": task.name, "kind": task.kind}
+        for name, part in parts.items():
+            if hasattr(part, "targets"):  # volumes give theirs patch by patch
+                row[name] = int(task.labelled(part.targets[task.name]).sum())
+        if hasattr(parts["train"], "targets"):
+            row["labels to train on"] = _values(task, parts["train"].targets[task.name])
+        tasks.append(row)
+    sizes = {name: len(part) for name, part in parts.items()}
+    return {"parts": sizes, "image_shape": list(study.data.image_shape), "tasks": tasks}
+
+
+def _values(task: Task, targets: Tensor) -> str:
+    """Return how often each class stands there, or the range of a number; nothing for other kinds."""
+    if targets.dim() != 1:
+        return ""
+    known = targets[task.labelled(targets)]
+    if not targets.dtype.is_floating_point:
+        counts = known.bincount(minlength=task.outputs).tolist()
+        names = task.classes or tuple(map(str, range(len(counts))))
+        text = ", ".join(f"{n} {c}" for n, c in zip(names, counts, strict=False))
+        return text if len(counts) <= MOST_CLASSES else f"{min(counts)} to {max(counts)} of a class"
+    unit = f" {task.unit}" if task.unit else ""
+    return f"{known.min():.4g} to {known.max():.4g}{unit}, mean {known.mean():.4g}"
+
+
+def _show_data(found: dict[str, Any]) -> None:
+    sizes = ", ".join(f"{count} {name}" for name, count in found["parts"].items())
+    result(f"images: {sizes}; shape {' x '.join(map(str, found['image_shape']))}")
+    table(found["tasks"], title="images with a label:")
+
+
+def _checked(study: str, common: Common, *, data: bool) -> tuple[StudyConfig, Study | None]:
+    """Return the resolved study, the space's entries inside it, and with its data if that is asked for."""
     from sfg_nas.search_space import check_whole_study, resolve_space
     from sfg_nas.study import known_names, read_study
 
@@ -130,4 +177,7 @@ def _checked(study: str, common: Common, *, data: bool) -> StudyConfig:
     names = known_names(folder, common.data_root)
     config, space = check_whole_study(document, changes, names, beside=folder)
     config = resolve_space(config, space)
-    return ready_study(path, common, changes).config if data else config
+    if not data:
+        return config, None
+    ready = ready_study(path, common, changes)
+    return ready.config, ready

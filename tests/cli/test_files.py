@@ -4,7 +4,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from sfg_nas.config import load_study_config, parse_yaml, shipped
 
@@ -144,3 +146,34 @@ def test_bad_arguments(call: Callable, arguments: list[str], part: str) -> None:
     assert answer.code == 2
     assert part in answer.err
     assert "Traceback" not in answer.err
+
+
+def test_validate_says_what_the_data_holds(call: Callable, tmp_path: Path) -> None:
+    (tmp_path / "pics").mkdir()
+    lines = ["file,colour,size"]
+    for number in range(40):
+        pixels = np.random.default_rng(number).integers(0, 255, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "pics" / f"{number}.png")
+        lines.append(
+            f"pics/{number}.png,{'red' if number % 4 else 'blue'},{number if number % 2 else ''}"
+        )
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    study = tmp_path / "s.yaml"
+    study.write_text(
+        "name: s\nbackbone: {kind: vgg11, depth: 2}\ndata: {kind: table, table: t.csv, size: 8, tasks: {"
+        "colour: {kind: classification}, size: {kind: regression, unit: mm}}}\n",
+        encoding="utf-8",
+    )
+    said = json.loads(call("validate", study, "--data", "--json").out)["data"]
+    assert sum(said["parts"].values()) == 40
+    assert said["image_shape"] == [3, 8, 8]
+    colour, size = said["tasks"]
+    parts = ("train", "validation", "test")
+    assert [colour[part] for part in parts] == [said["parts"][part] for part in parts]
+    assert sum(size[part] for part in parts) == 20
+    counts = [int(word.strip(",")) for word in colour["labels to train on"].split()[1::2]]
+    assert sum(counts) == said["parts"]["train"]
+    assert size["labels to train on"].split(",")[0].endswith(" mm")
+    plain = call("validate", study, "--data").out
+    assert f"images: {said['parts']['train']} train" in plain
+    assert colour["labels to train on"] in plain
