@@ -67,6 +67,8 @@ def fold(database: Path) -> None:
     Args:
         database: The file.
     """
+    if not database.exists():
+        return
     with suppress(sqlite3.Error):
         connection = sqlite3.connect(database, timeout=0)
         try:

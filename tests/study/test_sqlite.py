@@ -55,6 +55,13 @@ def test_the_log_is_used_on_a_disk_of_this_machine_and_folded_at_the_end(
     assert {path.name for path in database.parent.glob("study.db*")} == {"study.db"}
 
 
+def test_a_file_that_is_gone_is_not_made_anew(mounts: Path) -> None:
+    storage = open_storage(None, mounts / "study.db")
+    (mounts / "study.db").unlink()
+    close_storage(storage)
+    assert not (mounts / "study.db").exists()
+
+
 def test_what_a_killed_process_had_stored_is_there(mounts: Path) -> None:
     database = mounts / "study.db"
     code = """
