@@ -55,6 +55,8 @@ def distill_changes(text: str | None) -> dict[str, Value]:
         elif not equals or key not in keys:
             rule = f"words such as `{EXAMPLE}` are needed"
             do = did_you_mean(key, [*_WORDS, *keys], what="words")
+            if equals and _WORDS.get(key) == "unit":
+                do = f"write budget={value},{key}"
             raise ConfigError(explain(where="--distill", rule=rule, found=repr(word), do=do))
         if f"distill.{key}" in found:
             rule, do = "each is given once", "keep one"

@@ -65,6 +65,10 @@ def test_a_choice_needs_a_run_and_values_that_fit(
         (["retrain", path, "--distill", "layers"], "a run is needed"),
         (["export", runs / "small", "--to", tmp_path, "--distill", "budget"], "needs one"),
         (["export", runs / "small", "--to", tmp_path, "--distill", "layrs"], "did you mean"),
+        (
+            ["export", runs / "small", "--to", tmp_path, "--distill", "macs=0.6"],
+            "write budget=0.6,macs",
+        ),
     ):
         answer = call(*arguments)
         assert answer.code == 2
