@@ -192,8 +192,8 @@ class _Crew:
 
     def _merged(self, said: Progress) -> Progress:
         """Return one report for all: the newest look at the storage, the epochs of everyone."""
-        # What a worker saw before another one ended a trial may be heard after it.
-        if self.newest is None or said.done >= self.newest.done:
+        # What a worker saw before another one began or ended a trial may be heard after it.
+        if self.newest is None or _look(said) >= _look(self.newest):
             self.newest = said
         reports = [m.last for m in self.members if m.last is not None and not m.last.text]
         parts = sum(r.epoch / r.epochs for r in reports if r.epochs)
@@ -216,6 +216,11 @@ class _Crew:
             if member.process.is_alive():
                 member.process.kill()
                 member.process.join()
+
+
+def _look(report: Progress) -> tuple[int, int]:
+    """Return what never falls from one look at the storage to the next: ended trials, and those that were begun."""
+    return report.done, sum(report.counts.values())
 
 
 def _work(errand: Errand, mouth: Connection, threads: int) -> None:

@@ -95,6 +95,18 @@ def children() -> list[int]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # three processes with their imports: slow beside other load
+def test_an_old_look_at_the_storage_does_not_replace_a_newer_one(make_study: Make) -> None:
+    crew = _Crew(Errand(make_study(), Path("runs"), "cpu", None, 9), 2, None, silent)  # type: ignore[arg-type]
+    told = [
+        Progress("search", 1, 9, counts={"complete": 1, "running": 1}),
+        Progress("search", 1, 9, counts={"complete": 1, "running": 2}, best=0.5),
+        Progress("search", 1, 9, 1, 3, counts={"complete": 1, "running": 1}),  # looked before that
+        Progress("search", 2, 9, counts={"complete": 2, "running": 1}),
+    ]
+    running = [crew._merged(report).counts["running"] for report in told]
+    assert running == [1, 2, 2, 1]
+
+
 def test_two_workers_share_the_trials_and_a_killed_one_is_replaced(
     make_study: Make, tmp_path: Path
 ) -> None:
