@@ -35,6 +35,8 @@ $(STAMP): $(PLAIN)
 	"$(BIN)/python" -m pip install -qq --no-compile --constraint constraints.txt --editable '.[dev]'
 	@touch "$@"
 
+# One thread: on several, sums round otherwise, and the same search ends with another network on another machine.
+demo: export OMP_NUM_THREADS = 1
 demo: $(PLAIN)
 	"$(BIN)/sfg-nas" search studies/digits.yaml --runs "$(RUNS)"
 	"$(BIN)/sfg-nas" export "$(RUNS)/digits" --to "$(RUNS)/digits/export" --format json,graphml,png
