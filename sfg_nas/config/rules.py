@@ -15,7 +15,7 @@ from sfg_nas.config.sections import TrainingConfig
 Finding = tuple[KeyPath, str, str, str]
 """Key path, rule, found, do."""
 
-_COMMON_DATA_KEYS = frozenset({"kind", "size", "augment", "fraction", "seed"})
+_COMMON_DATA_KEYS = frozenset({"kind", "size", "augment", "normalisation", "fraction", "seed"})
 
 
 @dataclass(frozen=True)

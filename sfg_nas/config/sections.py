@@ -53,6 +53,8 @@ class DataConfig(Section):
     """Side of square images in pixels, or [height, width]; null: the data set's own."""
     augment: Texts = ()
     """Random changes of the training images, see `sfg-nas list augmentations`; label images move with them."""
+    normalisation: Literal["dataset", "image"] = "dataset"
+    """dataset: each channel by mean and deviation of the training part; image: each image by its own, over all channels."""
     fraction: Share = 1.0
     """Share of the training part that is used."""
     seed: NonNegativeInt = 0
@@ -69,6 +71,8 @@ class TaskConfig(Section):
 
     weight: PositiveFloat = 1.0
     """Factor on the task's loss."""
+    likelihood: Literal["auto", "gaussian", "laplace", "rmse"] = "auto"
+    """Of a regression's errors: half their square, their size, or the root of their mean square; auto: the data set's own."""
 
 
 class BackboneConfig(Section):

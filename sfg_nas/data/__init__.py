@@ -18,10 +18,11 @@ from sfg_nas.data import (
 )
 from sfg_nas.data.arrays import bundle_from_arrays
 from sfg_nas.data.augment import AUGMENTATIONS
+from sfg_nas.data.bundle import DataBundle
 from sfg_nas.data.checks import check_name
 from sfg_nas.data.decode import fit_box, upright_size, usual_side
 from sfg_nas.data.guess import TableGuess, guess_table
-from sfg_nas.data.images import DataBundle, Examples, ImageSet
+from sfg_nas.data.images import Examples, ImageSet
 from sfg_nas.data.label_images import LabelFile, base_of, below, read_targets
 from sfg_nas.data.labelled import LabelledPhotos, photos_of_folder, photos_of_table
 from sfg_nas.data.location import Location, Progress

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from sfg_nas.data.augment import AUGMENTATIONS
-from sfg_nas.data.images import DataBundle, ImageSet, Pixels
+from sfg_nas.data.bundle import DataBundle
+from sfg_nas.data.images import ImageSet, Pixels
 from sfg_nas.data.splits import Splits, random_splits
 from sfg_nas.errors import DataError, explain
 from sfg_nas.tasks import Task

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from sfg_nas.data.bundle import DataBundle
 from sfg_nas.data.checks import check_integer, check_share
-from sfg_nas.data.images import DataBundle
 from sfg_nas.data.location import Location
 from sfg_nas.data.pairs import Bytes, Integers, Pairs, bundle_of_pairs, compose
 from sfg_nas.tasks import Task

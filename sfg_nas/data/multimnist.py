@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from sfg_nas.data.bundle import DataBundle
 from sfg_nas.data.checks import check_integer
-from sfg_nas.data.images import DataBundle
 from sfg_nas.data.location import Location
 from sfg_nas.data.pairs import Bytes, Integers, Pairs, bundle_of_pairs, compose
 from sfg_nas.errors import DataError, explain

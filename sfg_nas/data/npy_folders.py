@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfg_nas.data.arrays import assemble, digest
+from sfg_nas.data.bundle import DataBundle
 from sfg_nas.data.checks import check_integer, check_share
-from sfg_nas.data.images import DataBundle
 from sfg_nas.data.location import Location
 from sfg_nas.data.splits import Splits, divide
 from sfg_nas.data.troubles import Inspection

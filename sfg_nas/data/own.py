@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from sfg_nas.data.arrays import bundle_from_arrays
-from sfg_nas.data.images import DataBundle
+from sfg_nas.data.bundle import DataBundle
 from sfg_nas.data.splits import Splits, random_splits
 from sfg_nas.errors import DataError, explain
 from sfg_nas.tasks import Task

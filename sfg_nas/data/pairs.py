@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sfg_nas.data.arrays import assemble, digest
 from sfg_nas.data.augment import IN_PLACE
-from sfg_nas.data.images import DataBundle
+from sfg_nas.data.bundle import DataBundle
 from sfg_nas.data.splits import Splits
 from sfg_nas.tasks import Task
 

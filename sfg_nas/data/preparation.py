@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sfg_nas.data.images import DataBundle, ImageSet
+from sfg_nas.data.bundle import DataBundle
+from sfg_nas.data.images import ImageSet
 from sfg_nas.data.volume_settings import VolumeSettings
 from sfg_nas.errors import ConfigError, DataError, explain
 from sfg_nas.files import read_json
@@ -25,7 +26,7 @@ _SCHEMA = 1
 _MOST = 1 << 16  # pixels along a side, channels, classes: beyond what any file of ours holds
 _MOST_PIXELS = 1 << 26  # of one image, over all channels
 _KEYS = ("schema", "kind", "shape", "pixels", "mean", "std", "tasks")
-_OPTIONAL = {"volumes", "columns", "encodings"}
+_OPTIONAL = {"volumes", "columns", "encodings", "whitened"}
 _TASK_TYPES: dict[str, tuple[type, ...]] = {
     "name": (str,),
     "kind": (str,),
@@ -56,6 +57,7 @@ class Preparation:
         volumes: How volumes are prepared; None for photos.
         columns: Where the training table held them (see `DataBundle`); empty if there was none.
         encodings: How its label images are read, for each dense task of a table.
+        whitened: Whether each image is normalised by itself (see `ImageSet`), not by `mean` and `std`.
     """
 
     kind: str
@@ -67,6 +69,7 @@ class Preparation:
     volumes: VolumeSettings | None = None
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     encodings: Mapping[str, Encoding] = field(default_factory=dict)
+    whitened: bool = False
 
     @classmethod
     def of(cls, data: DataBundle) -> Self:
@@ -86,6 +89,7 @@ class Preparation:
             data.volumes,
             data.columns,
             data.encodings,
+            isinstance(train, ImageSet) and train.whitened,
         )
 
     def to_json(self) -> dict[str, object]:
@@ -127,9 +131,12 @@ class Preparation:
             if (1, *volumes.patch) != shape:
                 _refuse(path, f"a patch of the shape {list(shape[1:])}", str(volumes.patch))
         columns = _columns(path, content.get("columns", {}))
-        kind = str(content["kind"])
+        kind, pixels = str(content["kind"]), content["pixels"]
         encodings = _encodings(path, content.get("encodings", {}), tasks)
-        return cls(kind, shape, content["pixels"], mean, std, tasks, volumes, columns, encodings)
+        whitened = content.get("whitened", False)
+        if not isinstance(whitened, bool):
+            _refuse(path, "true or false for `whitened`", str(whitened)[:80])
+        return cls(kind, shape, pixels, mean, std, tasks, volumes, columns, encodings, whitened)
 
     def only(self, names: Sequence[str]) -> tuple[Task, ...]:
         """Return some of the tasks, in the order of the names.
@@ -162,7 +169,9 @@ class Preparation:
             task.name: given.get(task.name, task.missing_targets(len(images), images.shape[1:]))
             for task in self.tasks
         }
-        return ImageSet(images, np.arange(len(images)), labels, self.mean, self.std)
+        return ImageSet(
+            images, np.arange(len(images)), labels, self.mean, self.std, whitened=self.whitened
+        )
 
 
 def _numbers(path: Path, value: object, kind: type[T]) -> tuple[T, ...]:

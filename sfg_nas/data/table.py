@@ -10,8 +10,8 @@ from typing import Self
 import numpy as np
 
 from sfg_nas.data.arrays import assemble
+from sfg_nas.data.bundle import DataBundle
 from sfg_nas.data.cache import DecodedPhotos, decoded_photos
-from sfg_nas.data.images import DataBundle
 from sfg_nas.data.label_images import Maps, base_of, below, label_files, stored_labels
 from sfg_nas.data.location import Location
 from sfg_nas.data.splits import Indices, Splits

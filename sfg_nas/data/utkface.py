@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfg_nas.data.arrays import assemble
+from sfg_nas.data.bundle import DataBundle
 from sfg_nas.data.cache import DecodedPhotos, decoded_photos
 from sfg_nas.data.checks import check_integer, check_name, check_share, image_size
-from sfg_nas.data.images import DataBundle
 from sfg_nas.data.location import Location
 from sfg_nas.data.splits import Splits, divide, random_splits
 from sfg_nas.errors import DataError, explain

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sfg_nas.architecture import Architecture
-from sfg_nas.data import Examples
+from sfg_nas.data import Examples, ImageSet
 from sfg_nas.errors import ConfigError, explain
 from sfg_nas.fixed import build_network
 from sfg_nas.study.retrain_entries import trained_supernet
@@ -100,7 +100,9 @@ def activation_maps(study: Study, trial: Trial, layer: str, *, images: int = 6) 
 
 
 def _pixels(part: Examples, batch: Tensor) -> NDArray[np.generic]:
-    """Return a batch as it was before it was normalised, `[N, C, *spatial]`."""
+    """Return the part's first batch as it was before it was normalised, `[N, C, *spatial]`."""
+    if isinstance(part, ImageSet):
+        return np.take(part.images, part.indices[: len(batch)], axis=0)
     shape = (1, -1, *[1] * (batch.dim() - 2))
     values = batch.numpy() * np.reshape(part.std, shape) + np.reshape(part.mean, shape)
     whole = np.issubdtype(np.dtype(part.pixel_type), np.integer)

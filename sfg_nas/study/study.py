@@ -97,7 +97,7 @@ class Study:
             check_own_size(make, list(self.space))
             study = replace(study, backbone=make)
         if data is not None:
-            study = replace(study, data=_choose_tasks(_own_data(data, self.config), self.config))
+            study = replace(study, data=as_configured(_own_data(data, self.config), self.config))
         return study
 
     @property
@@ -227,7 +227,7 @@ def load_study(
         if data is not None
         else _load_bundle(config, Location(data_root, cache, progress, folder))
     )
-    study = Study(config=config, data=_choose_tasks(bundle, config), space=space, folder=folder)
+    study = Study(config=config, data=as_configured(bundle, config), space=space, folder=folder)
     return study.using(backbone=backbone)
 
 
@@ -273,7 +273,19 @@ def _load_bundle(config: StudyConfig, place: Location) -> DataBundle:
     )
 
 
-def _choose_tasks(bundle: DataBundle, config: StudyConfig) -> DataBundle:
+def as_configured(bundle: DataBundle, config: StudyConfig) -> DataBundle:
+    """Return a data set with the study's tasks, their weights and likelihoods, and its normalisation.
+
+    Args:
+        bundle: As it was loaded.
+        config: The study's configuration.
+
+    Raises:
+        ConfigError: If they do not fit the data.
+    """
+    if config.data.normalisation == "image":
+        bundle = bundle.whitened()
     if config.tasks is None:
         return bundle
-    return bundle.with_tasks({name: task.weight for name, task in config.tasks.items()})
+    likelihoods = {n: t.likelihood for n, t in config.tasks.items() if t.likelihood != "auto"}
+    return bundle.with_tasks({n: t.weight for n, t in config.tasks.items()}, likelihoods)

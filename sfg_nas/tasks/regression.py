@@ -15,16 +15,19 @@ from sfg_nas.tasks.classes import refuse_class_weights
 from sfg_nas.tasks.heads import pooled_head
 from sfg_nas.tasks.kind import Labels, TaskFields, TaskKind, WrongFieldError, WrongLabelError
 
+_TINY = torch.finfo(torch.float32).tiny
+
 
 class Regression(TaskKind):
     """A number in the task's unit, NaN where it is missing.
 
     The network predicts `(target - center) / scale`. For a Gaussian of standard deviation 1 the loss
     is half the squared error, for a Laplace distribution of scale 1 the absolute error, both in the
-    network's units, so that a perfect prediction scores 0.
+    network's units, so that a perfect prediction scores 0. `rmse` is no likelihood but a loss of the
+    paper's published code: the root of the squared error's mean over what has a label in the batch.
     """
 
-    likelihoods = ("gaussian", "laplace")
+    likelihoods = ("gaussian", "laplace", "rmse")
     metrics = ("mae", "rmse")
     higher_is_better = False
     has_unit = True
@@ -47,15 +50,21 @@ class Regression(TaskKind):
         return pooled_head(features, task.outputs)
 
     def loss(self, task: TaskFields, output: Tensor, target: Tensor) -> Tensor:
-        """Return the mean loss over the examples that have a label."""
+        """Return the mean loss over the examples that have a label; `rmse`: the root of the mean square."""
         number = output.squeeze(-1)
         labelled = ~torch.isnan(target)
         # The target is replaced before the subtraction: NaN times a mask of zeros is still NaN.
         wanted = (target - task.center) / task.scale
         difference = number - torch.where(labelled, wanted, 0.0).to(number.dtype)
-        laplace = task.likelihood == "laplace"
-        terms = difference.abs() if laplace else 0.5 * difference.square()
-        return torch.where(labelled, terms, 0.0).sum() / labelled.sum().clamp(min=1)
+        if task.likelihood == "laplace":
+            terms = difference.abs()
+        else:
+            terms = difference.square() * (0.5 if task.likelihood == "gaussian" else 1.0)
+        mean = torch.where(labelled, terms, 0.0).sum() / labelled.sum().clamp(min=1)
+        if task.likelihood != "rmse":
+            return mean
+        # The root's slope has no bound at 0: there it is taken for flat.
+        return torch.where(mean > 0, mean.clamp(min=_TINY).sqrt(), mean)
 
     def decode(self, task: TaskFields, output: Tensor) -> Tensor:
         """Return numbers `[N]` in the task's unit."""

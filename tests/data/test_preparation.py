@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from sfg_nas.data import Preparation, load_data
+from sfg_nas.data import ImageSet, Preparation, load_data
 from sfg_nas.errors import DataError
 from sfg_nas.tasks import Encoding
 
@@ -47,6 +47,17 @@ def test_images_are_normalised_as_in_training(preparation: Preparation) -> None:
     assert all(math.isnan(value) for value in labels["sum"].tolist())
 
 
+def test_unseen_images_are_whitened_as_in_training(tmp_path: Path) -> None:
+    data = load_data("digits", train=64, validation=16, test=16).whitened()
+    preparation = Preparation.load(
+        written(tmp_path / "prediction.json", Preparation.of(data).to_json())
+    )
+    assert isinstance(data.test, ImageSet)
+    (wanted, _), *_ = data.test.batches(16)
+    (found, _), *_ = preparation.image_set(data.test.images[data.test.indices]).batches(16)  # type: ignore[arg-type]
+    assert torch.equal(wanted, found)
+
+
 def test_only_some_tasks(preparation: Preparation) -> None:
     assert [task.name for task in preparation.only(["sum", "left"])] == ["sum", "left"]
     with pytest.raises(DataError, match="nothing about age"):
@@ -67,6 +78,7 @@ def test_only_some_tasks(preparation: Preparation) -> None:
         {"pixels": "object"},
         {"tasks": []},
         {"tasks": [{"name": "left"}]},
+        {"whitened": 1},
         {"more": 1},
         {"encodings": {"left": {"values": [1, 2]}}},
         {"encodings": {"left": {"values": [1, 2], "missing": [], "factor": 1.0}}},

@@ -30,6 +30,14 @@ def test_maps_are_what_the_supernet_computes(make_study: MakeStudy, tmp_path: Pa
     assert found.maps.swapaxes(0, 1) == pytest.approx(wanted[:, list(found.filters)], abs=1e-5)
 
 
+def test_whitened_images_are_shown_as_they_were(make_study: MakeStudy, tmp_path: Path) -> None:
+    study = make_study({"search.trials": 1, "data.normalisation": "image"})
+    trial = search(study, runs=tmp_path).best
+    part = study.data.validation
+    found = activation_maps(study, trial, "3", images=4)
+    assert np.array_equal(found.images, part.images[part.indices[:4]])  # type: ignore[attr-defined]
+
+
 def test_features_are_recorded_on_the_way(make_study: MakeStudy, tmp_path: Path) -> None:
     study = make_study({"search.trials": 1})
     trial = search(study, runs=tmp_path).best

@@ -28,6 +28,17 @@ def test_tasks_are_chosen_and_weighted(make_study: Make) -> None:
     assert [(task.name, task.weight) for task in study.tasks] == [("level", 2.0)]
 
 
+def test_the_study_decides_likelihood_and_normalisation(make_study: Make) -> None:
+    tasks = {"level": {"likelihood": "rmse"}, "bright": {}}
+    study = make_study({"tasks": tasks, "data.normalisation": "image"})
+    assert [task.likelihood for task in study.tasks] == ["rmse", "categorical"]
+    images, _ = next(iter(study.data.test.batches(24)))
+    assert images.mean((1, 2, 3)).abs().max() < 1e-5
+    plain = make_study({"data.normalisation": "dataset"})
+    images, _ = next(iter(plain.data.test.batches(24)))
+    assert images.mean((1, 2, 3)).abs().max() > 0.1
+
+
 def test_a_supernet_depends_on_its_seed_only(make_study: Make) -> None:
     study = make_study()
     images = torch.randn(4, 1, 6, 6)

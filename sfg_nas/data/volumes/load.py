@@ -10,8 +10,8 @@ from typing import NoReturn
 import numpy as np
 import torch
 
+from sfg_nas.data.bundle import DataBundle
 from sfg_nas.data.checks import check_integer, check_name, check_share, image_size
-from sfg_nas.data.images import DataBundle
 from sfg_nas.data.location import Location
 from sfg_nas.data.volume_settings import VolumeSettings
 from sfg_nas.data.volumes.extra import medical

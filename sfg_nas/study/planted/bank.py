@@ -15,6 +15,7 @@ from torch import nn
 from sfg_nas.config import BackboneConfig
 from sfg_nas.data import DataBundle, Examples
 from sfg_nas.data.planted import Truth, plant
+from sfg_nas.errors import ConfigError, explain
 from sfg_nas.sharing import Supernet
 from sfg_nas.study.planted.roles import role_scores
 from sfg_nas.study.settings import search_settings, training_settings
@@ -72,8 +73,20 @@ def bank_study(study: Study, *, mixers: int = MIXERS) -> Study:
     Args:
         study: A study whose data set is `planted`.
         mixers: Filters of the trained layer.
+
+    Raises:
+        ConfigError: If each image is normalised by itself.
     """
     truth = truth_of(study)
+    if study.config.data.normalisation == "image":
+        raise ConfigError(
+            explain(
+                where="data.normalisation",
+                rule="the detectors of planted factors need to know the scale of the pixels",
+                found="image",
+                do="write `normalisation: dataset`, or leave it out",
+            )
+        )
 
     def backbone(config: BackboneConfig, shape: Sequence[int]) -> nn.Module:
         del config, shape

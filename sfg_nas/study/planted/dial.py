@@ -14,7 +14,7 @@ from sfg_nas.sharing import random_allocation
 from sfg_nas.study.planted.allocations import at_equal_macs, oracle_allocation, shared_fraction
 from sfg_nas.study.planted.bank import searched, truth_of
 from sfg_nas.study.settings import training_settings
-from sfg_nas.study.study import Study
+from sfg_nas.study.study import Study, as_configured
 from sfg_nas.tasks import relative_gain
 from sfg_nas.training import (
     SupervisedMethod,
@@ -43,10 +43,8 @@ def again(study: Study, *, seed: int, **dials: float) -> Study:
     if data.size is not None:
         options["size"] = data.size
     bundle = DATASETS["planted"](Location(), **options)
-    if study.config.tasks is not None:
-        bundle = bundle.with_tasks({n: task.weight for n, task in study.config.tasks.items()})
     config = study.config.model_copy(update={"data": section})
-    return replace(study, config=config, data=bundle)
+    return replace(study, config=config, data=as_configured(bundle, config))
 
 
 def score_dial(study: Study, relatedness: float, *, seed: int) -> dict[str, float]:

@@ -44,6 +44,12 @@ def test_the_whole(made: Path, tmp_path: Path) -> None:
     assert data.fingerprint == same.fingerprint != other.fingerprint
 
 
+def test_volumes_are_not_whitened(made: Path, tmp_path: Path) -> None:
+    data = load_data("volumes", root=made, cache=tmp_path, **SMALL)
+    with pytest.raises(ConfigError, match="normalised within the body already"):
+        data.whitened()
+
+
 def test_every_subject_is_tested_in_one_fold() -> None:
     for count, folds in ((15, 5), (16, 5), (7, 7)):
         parts = [

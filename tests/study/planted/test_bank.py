@@ -10,6 +10,7 @@ import torch
 
 from sfg_nas.config import Value
 from sfg_nas.data import DataBundle
+from sfg_nas.errors import ConfigError
 from sfg_nas.study import Study, load_study
 from sfg_nas.study.planted import detector_bank, score_bank, truth_of
 from tests.scripts import load_script
@@ -47,6 +48,11 @@ def test_each_detector_answers_to_its_own_factor() -> None:
     assert torch.allclose(answers.diag(), torch.full((len(truth.roles),), 0.5), atol=1e-4)
     assert (answers.argmax(1) == torch.arange(len(truth.roles))).all()
     assert [p.requires_grad for p in bank[0].parameters()] == [False, False]
+
+
+def test_whitened_images_are_refused() -> None:
+    with pytest.raises(ConfigError, match="scale of the pixels"):
+        score_bank(planted({"data.normalisation": "image"}), seed=0)
 
 
 @pytest.mark.slow
