@@ -1,6 +1,6 @@
 # make demo   set everything up, then search, export and retrain on the built-in digits
 # make test   set everything up, then run the tests
-# make test-ci   the tests that need PostgreSQL, Ray, Chromium or minutes (.ci/run installs what they need)
+# make test-ci   the tests that need PostgreSQL, SLURM, Ray, Chromium or minutes (.ci/run installs what they need)
 # make lint types   what CI checks besides
 # make docs   write the references of the command line and of the Python interface anew
 #

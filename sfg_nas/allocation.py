@@ -103,20 +103,21 @@ class Allocation:
                 )
             ) from err
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the allocation to a JSON file, atomically."""
+        path = Path(path)
         part = path.with_name(f"{path.name}.{os.getpid()}.part")
         part.write_text(self.to_json(), encoding="utf-8")
         part.replace(path)
 
     @classmethod
-    def load(cls, path: Path) -> Allocation:
+    def load(cls, path: str | Path) -> Allocation:
         """Return the allocation stored in a JSON file.
 
         Raises:
             ArchitectureError: The file cannot be read or holds something else.
         """
-        text = read_text(path)
+        text = read_text(Path(path))
         return cls.from_json(text, where=str(path))
 
 

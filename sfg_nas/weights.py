@@ -97,13 +97,14 @@ def digest(tensors: Mapping[str, Tensor], text: str, algorithm: str = "sha256") 
     return found.hexdigest()
 
 
-def save_weights(path: Path, network: nn.Module) -> None:
+def save_weights(path: str | Path, network: nn.Module) -> None:
     """Write a network's parameters and buffers, atomically.
 
     Args:
         path: Where the file shall lie.
         network: Any module.
     """
+    path = Path(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         write_tensors(part, network.state_dict(), {})
@@ -112,7 +113,7 @@ def save_weights(path: Path, network: nn.Module) -> None:
         part.unlink(missing_ok=True)
 
 
-def load_weights(path: Path, network: nn.Module) -> None:
+def load_weights(path: str | Path, network: nn.Module) -> None:
     """Read parameters and buffers back into a network of the same shape.
 
     Args:
@@ -122,6 +123,7 @@ def load_weights(path: Path, network: nn.Module) -> None:
     Raises:
         ArchitectureError: The file is damaged, belongs to another network, or holds numbers that are not finite.
     """
+    path = Path(path)
     tensors, _ = read_tensors(path, do="use the file that lies beside the network's architecture")
     own = network.state_dict()
     odd = sorted(set(own) ^ set(tensors))

@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,23 +29,22 @@ PAGES = sorted(
     path.relative_to(ROOT).as_posix() for path in [ROOT / "README.md", *DOCS.glob("*.md")]
 )
 GENERATED = ("docs/cli.md", "docs/api.md")
-NOT_RUN = {
-    "docs/cluster.md": ["#!/bin/bash"],
-    "docs/architecture.md": [
-        "from sfg_nas.architecture import Architecture",
-        "from sfg_nas.architecture import move_filters",
-    ],
-    "docs/install.md": [
-        "git clone ADDRESS-OF-THIS-REPOSITORY sfg_nas",
-        "pip install '.[export,parquet]'",
-    ],
-    "docs/gpu.md": ["sfg-nas search studies/utkface.yaml --data-root DIR --device cuda"],
+ELSEWHERE = {"slurm": "tests/study/test_slurm.py"}
+"""Marks of blocks that another test runs."""
+STANDS_FOR = {
+    "ADDRESS-OF-THIS-REPOSITORY": str(ROOT),
+    "--device cuda": "--device cpu",
+    "--ray auto --cpus 2 --gpus 1": "--ray --cpus 1",  # tests/study/test_ray_workers.py joins a cluster
+    "--subjects 15": "--subjects 2",
 }
-"""The first lines of what is marked `no-run`: it needs a network, a GPU, a cluster or a file of one's own."""
+"""What is put in place of what a machine without a GPU, a network or much time does not have."""
+DATABASE = "postgresql://user@host/database"
+"""What stands for the database that `.ci/run` starts."""
 
 SMALL = {
     "digits": "data.train=64 data.validation=32 data.test=32 training.epochs=1 backbone.width=0.0625 "
     "retrain.seeds=1 retrain.epochs=1",
+    "faces": "training.epochs=1 backbone.width=0.0625",
     "utkface": "training.epochs=1 backbone.width=0.0625 retrain.seeds=1 retrain.epochs=1",
 }
 """What the test puts in place of a shipped study's values, so that a page takes seconds."""
@@ -105,13 +105,19 @@ def test_links_lead_somewhere(page: str) -> None:
     assert [link for link in links if not ((ROOT / page).parent / link).exists()] == []
 
 
-def test_what_is_not_run_is_known() -> None:
-    marked = {p: [b.text.split("\n")[0] for b in blocks(p) if "no-run" in b.mark] for p in PAGES}
-    for page, lines in marked.items():
-        known = NOT_RUN.get(page, [])
-        assert len(lines) == len(known), page
-        for line, start in zip(lines, known, strict=True):
-            assert line.startswith(start)
+def test_every_block_is_run_here_or_in_the_test_that_is_named() -> None:
+    marks = {b.mark for page in PAGES for b in blocks(page) if b.language in ("sh", "python")}
+    assert marks == {"", *ELSEWHERE}
+    for mark, test in ELSEWHERE.items():
+        assert f"```sh {mark}" in (ROOT / test).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in GENERATED])
+def test_code_stands_between_fences(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    outside = re.sub(r"^```\S* ?.*\n(?:.*\n)*?```$", "", text, flags=re.MULTILINE)
+    indented = re.findall(r"\n\n    (?! *[-*\d])\S.*", outside)
+    assert indented == [], "blocks that are only indented are not run"
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -125,7 +131,7 @@ def test_languages_are_those_that_are_run(page: str) -> None:
 
 
 def with_code() -> list[str]:
-    return [p for p in PAGES if any(b.language and "no-run" not in b.mark for b in blocks(p))]
+    return [p for p in PAGES if any(b.language and b.mark not in ELSEWHERE for b in blocks(p))]
 
 
 def test_there_are_pages_with_code() -> None:
@@ -162,17 +168,34 @@ def commands(folder: Path, server: Path) -> Path:
 case "$1" in search|compare)
 case " $* " in
 {cases}esac
-case "$1 $*" in *--trials*) ;; search*) set -- "$@" --trials 2 ;; esac ;;
+calls=$(($(cat .calls 2>/dev/null || echo 0) + 1)); echo $calls > .calls
+case "$1 $*" in
+*--trials*) ;;
+search*--ray*) set -- "$@" --trials $((calls + 1)) ;;  # more than an earlier call on the page has left
+search*) set -- "$@" --trials 2 ;;
+esac ;;
 esac
 exec {own} "$@"
 """
-    # These two are run by CI itself (`make demo`, the tests of the wheel); here their targets are looked up.
+    # These two are run by CI itself (`make demo`, the tests of the wheel); here their targets and extras are looked up.
     make = f'#!/bin/sh\nexec /usr/bin/env -u MAKEFLAGS PATH=/usr/bin:/bin make -n -C "{ROOT}" "$@" > /dev/null\n'
-    pip = '#!/bin/sh\n[ "$1" = install ]\n'
+    pip = f'#!/bin/sh\nexec "{sys.executable}" -S -c "$(cat <<END\n{PIP}\nEND\n)" "$@"\n'
     for name, text in {"sfg-nas": shim, "make": make, "pip": pip}.items():
         (folder / name).write_text(text, encoding="utf-8")
         (folder / name).chmod(stat.S_IRWXU)
     return folder
+
+
+PIP = f"""
+import re, sys, tomllib
+command, what = sys.argv[1:]
+assert command == "install", command
+project = tomllib.load(open("{ROOT}/pyproject.toml", "rb"))["project"]
+name, extras = re.fullmatch(r"([\\w.]+)(?:\\[([\\w,]+)\\])?", what).groups()
+assert name in (".", project["name"]), name
+assert set((extras or "").split(",")) <= {{"", *project["optional-dependencies"]}}, extras
+"""
+"""Stands for `pip install`: what is installed must be this project, with extras that it has."""
 
 
 def faces(folder: Path) -> None:
@@ -195,13 +218,28 @@ def test_blocks_run_in_order(page: str, tmp_path: Path, server: Path) -> None:
         (work / "studies" / study.name).write_bytes(study.read_bytes())
     (work / "search_spaces").symlink_to(ROOT / "search_spaces")
     faces(work / "DIR")
-    path = f"{commands(tmp_path / 'bin', server)}{os.pathsep}{os.environ['PATH']}"
+    own = work / "studies/faces.yaml"  # of a name that the database does not know yet
+    own.write_text(
+        (work / "studies/utkface.yaml")
+        .read_text()
+        .replace("name: utkface", f"name: faces-{uuid.uuid4().hex}")
+    )
+    places = [str(commands(tmp_path / "bin", server)), str(Path(sys.executable).parent)]
+    path = os.pathsep.join([*places, os.environ["PATH"]])
     environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
+    (tmp_path / "gitconfig").write_text("[safe]\ndirectory = *\n", encoding="utf-8")
+    environment["GIT_CONFIG_GLOBAL"] = str(
+        tmp_path / "gitconfig"
+    )  # the checkout may be another user's
     environment["SFG_NAS_CACHE"] = str(tmp_path / "cache")
-    steps = [[b.language, b.mark, small(b.text)] for b in blocks(page) if b.language]
+    steps = [
+        [b.language, b.mark, small(b.text)]
+        for b in blocks(page)
+        if b.language and b.mark not in ELSEWHERE
+    ]
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", RUNNER],
-        input=json.dumps([step for step in steps if "no-run" not in step[1]]),
+        input=json.dumps(steps),
         cwd=work,
         env=environment,
         capture_output=True,
@@ -231,4 +269,7 @@ def small(text: str) -> str:
         changes = [*sets.split(), "search.trials=1"]
         called = f'load_study("studies/{name}.yaml"'
         text = text.replace(f"{called})", f"{called}, {changes})")
+    here = {**STANDS_FOR, DATABASE: os.environ.get("SFG_NAS_TEST_POSTGRES", DATABASE)}
+    for shown, own in here.items():
+        text = text.replace(shown, own.replace("+psycopg", ""))
     return text

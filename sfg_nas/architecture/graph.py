@@ -220,25 +220,26 @@ class Architecture:
         content = parse_json(text, where=where, what="an architecture file")
         return cls(read_graph(content, where=where)).checked(where=where)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the graph to a JSON file, atomically."""
-        write_text(path, self.to_json())
+        write_text(Path(path), self.to_json())
 
     @classmethod
-    def load(cls, path: Path) -> Architecture:
+    def load(cls, path: str | Path) -> Architecture:
         """Return the architecture in a JSON or GraphML file (by its suffix).
 
         Raises:
             ArchitectureError: The file cannot be read or holds something else.
         """
+        path = Path(path)
         text = read_text(path)
         if path.suffix == ".graphml":
             return cls(from_graphml(text, where=str(path))).checked(where=str(path))
         return cls.from_json(text, where=str(path))
 
-    def to_graphml(self, path: Path) -> None:
+    def to_graphml(self, path: str | Path) -> None:
         """Write the graph to a GraphML file; nested attributes become JSON text."""
-        write_text(path, to_graphml(self.graph))
+        write_text(Path(path), to_graphml(self.graph))
 
     def __repr__(self) -> str:
         """Return tasks, size and digest."""

@@ -64,7 +64,7 @@ def compare(  # noqa: PLR0913 (the public face: each is a choice of its own)
     seeds: int | None = None,
     *,
     backbone: OwnBackbone | None = None,
-    runs: Path = Path("runs"),
+    runs: str | Path = "runs",
     source: Run | None = None,
     workers: Workers = ALONE,
     device: str = "cpu",
@@ -98,11 +98,11 @@ def compare(  # noqa: PLR0913 (the public face: each is a choice of its own)
     section = study.config.compare
     named = methods if methods is not None else section.methods
     names = chosen(named)
-    files = RunFiles(runs / study.config.name)
+    files = RunFiles(Path(runs) / study.config.name)
     with locked(files.lock("begin")):
         begin_run(study, files)
     setting = Setting(study, files)
-    team = Team(setting, Place(runs, device), workers, progress)
+    team = Team(setting, Place(Path(runs), device), workers, progress)
     try:
         if needs_search(names):
             if source is None:

@@ -77,10 +77,10 @@ INSPECTIONS: dict[str, Callable[[Mapping[str, object], Location], Inspection]] =
 def load_data(
     kind: str,
     *,
-    root: Path | None = None,
-    cache: Path | None = None,
+    root: str | Path | None = None,
+    cache: str | Path | None = None,
     progress: Progress | None = None,
-    beside: Path | None = None,
+    beside: str | Path | None = None,
     **options: object,
 ) -> DataBundle:
     """Return a data set by name.
@@ -101,6 +101,8 @@ def load_data(
     known = data_options(kind)
     for name in options:
         check_name(f"data.{name}", name, known)
+    places = (None if place is None else Path(place) for place in (root, cache, beside))
+    root, cache, beside = places
     return load(Location(root=root, cache=cache, progress=progress, beside=beside), **options)
 
 

@@ -58,7 +58,7 @@ def retrain(  # noqa: PLR0913 (the public face: each is a choice of its own)
     seeds: int | None = None,
     *,
     backbone: OwnBackbone | None = None,
-    runs: Path = Path("runs"),
+    runs: str | Path = "runs",
     controls: Sequence[str] = CONTROLS,
     how: RetrainConfig | None = None,
     device: str = "cpu",
@@ -89,7 +89,7 @@ def retrain(  # noqa: PLR0913 (the public face: each is a choice of its own)
         TrainingError: If a loss is not finite.
     """
     study = study.using(backbone=backbone)
-    files = RunFiles(runs / study.config.name)
+    files = RunFiles(Path(runs) / study.config.name)
     with locked(files.lock("begin")):
         begin_run(study, files)
     how = how or study.config.retrain

@@ -28,7 +28,7 @@ def search(  # noqa: PLR0913 (the public face: each is a choice of its own)
     *,
     backbone: OwnBackbone | None = None,
     data: DataBundle | OwnData | None = None,
-    runs: Path = Path("runs"),
+    runs: str | Path = "runs",
     trials: int | None = None,
     device: str = "cpu",
     storage: str | None = None,
@@ -61,7 +61,7 @@ def search(  # noqa: PLR0913 (the public face: each is a choice of its own)
         ConversionError: If the backbone cannot be made searchable.
         TrainingError: If the single-task references cannot be trained, or the storage is lost.
     """
-    study = as_study(study, backbone, data)
+    study, runs = as_study(study, backbone, data), Path(runs)
     total = trials or study.config.search.trials
     if not RunFiles(runs / study.config.name).study.exists():
         # What the study's own values cannot build, no trial can: said before anything is written or trained.

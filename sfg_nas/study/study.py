@@ -185,8 +185,8 @@ def load_study(
     source: str | Path | Mapping[str, Value],
     overrides: Sequence[str] | Mapping[str, Value] = (),
     *,
-    data_root: Path | None = None,
-    cache: Path | None = None,
+    data_root: str | Path | None = None,
+    cache: str | Path | None = None,
     backbone: OwnBackbone | None = None,
     data: DataBundle | OwnData | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -215,7 +215,8 @@ def load_study(
     changes = (
         dict(overrides) if isinstance(overrides, Mapping) else parse_overrides(list(overrides))
     )
-    names = known_names(folder, data_root)
+    root, cache = (None if place is None else Path(place) for place in (data_root, cache))
+    names = known_names(folder, root)
     if backbone is not None:
         names = replace(names, backbones=())
     if data is not None:
@@ -225,7 +226,7 @@ def load_study(
     bundle = (
         _own_data(data, config)
         if data is not None
-        else _load_bundle(config, Location(data_root, cache, progress, folder))
+        else _load_bundle(config, Location(root, cache, progress, folder))
     )
     study = Study(config=config, data=as_configured(bundle, config), space=space, folder=folder)
     return study.using(backbone=backbone)

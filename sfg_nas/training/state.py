@@ -7,6 +7,7 @@ from typing import cast
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from torch import Tensor, nn
 
 from sfg_nas.training.checkpoint import Snapshot, load_optimizer, optimizer_tensors, section
@@ -34,11 +35,14 @@ def make_fabric(device: str = "cpu", *, devices: int = 1, precision: str = "32")
     accelerator = "gpu" if kind == "cuda" else kind
     # A shared process group is only set up where there are several devices.
     strategy = "auto" if devices == 1 else "ddp"
+    # One process is one process, whatever the cluster's variables say of the tasks beside it.
+    plugins = LightningEnvironment() if devices == 1 else None
     return Fabric(
         accelerator=accelerator,
         devices=chosen,
         strategy=strategy,
         precision=_PRECISIONS.get(precision, precision),  # type: ignore[arg-type]
+        plugins=plugins,
     )
 
 
