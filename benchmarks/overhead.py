@@ -56,6 +56,7 @@ WORK = (
 )
 """What a study is run for: training networks and scoring them."""
 REST = "all else"
+IMPORTS = "libraries that are first imported then (SQLAlchemy, Alembic)"
 
 
 @dataclass
@@ -86,13 +87,15 @@ class Sampler:
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         del signum
-        last = ""
+        last, importing = "", False
         while frame is not None:
             code = frame.f_code
             place = "/".join(Path(code.co_filename).parts[-2:])
+            importing |= code.co_filename.startswith("<frozen importlib")
             if "/sfg_nas/" in code.co_filename and not last:
                 last = f"{place}: {code.co_name}"
             if (part := PARTS.get((place, code.co_name))) is not None:
+                part = IMPORTS if importing and part not in (*WORK, TRACE) else part
                 self.counts[part] += 1
                 if part not in WORK:
                     self.places[f"{part}: {last}"] += 1
@@ -122,12 +125,15 @@ def main() -> None:
     print(f"{study.config.name}: {trials} trials, {seconds:.1f} s, {processor:.1f} s of processor")
     for part, count in found.counts.most_common():
         print(f"{100 * count / total:7.2f} % ± {100 * count**0.5 / total:.2f}  {part}")
-    rest = sum(count for part, count in found.counts.items() if part not in (*WORK, TRACE))
-    print(
-        f"{100 * rest / total:7.2f} % ± {100 * rest**0.5 / total:.2f}  Optuna, storage, files, all else"
-    )
-    rest += found.counts[TRACE]
-    print(f"{100 * rest / total:7.2f} % ± {100 * rest**0.5 / total:.2f}  the same with the trace")
+    kept_out = (*WORK, TRACE, IMPORTS)
+    rest = sum(count for part, count in found.counts.items() if part not in kept_out)
+    for text, more in (
+        ("Optuna, storage, files, all else", 0),
+        ("the same with the imports", found.counts[IMPORTS]),
+        ("the same with the trace", found.counts[TRACE]),
+    ):
+        rest += more
+        print(f"{100 * rest / total:7.2f} % ± {100 * rest**0.5 / total:.2f}  {text}")
     if arguments.where:
         for place, count in found.places.most_common(25):
             print(f"{100 * count / total:7.2f} %  {place}")
