@@ -29,7 +29,7 @@ PAGES = sorted(
     path.relative_to(ROOT).as_posix() for path in [ROOT / "README.md", *DOCS.glob("*.md")]
 )
 GENERATED = ("docs/cli.md", "docs/api.md")
-ELSEWHERE = {"slurm": "tests/study/test_slurm.py"}
+ELSEWHERE = {"slurm": "tests/test_slurm.py"}
 """Marks of blocks that another test runs."""
 STANDS_FOR = {
     "ADDRESS-OF-THIS-REPOSITORY": str(ROOT),

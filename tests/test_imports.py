@@ -68,6 +68,7 @@ CROSS_CUTTING = {
     "test_outsider",
     "test_readme",
     "test_services",
+    "test_slurm",
 }
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

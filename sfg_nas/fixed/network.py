@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 
-import torch
 from torch import Tensor, nn
 
 from sfg_nas.architecture import Architecture, Node
@@ -14,15 +13,15 @@ from sfg_nas.fixed.layers import (
     Constant,
     ReadNorm,
     Select,
-    constant,
     make_bank,
     make_channel_norm,
     with_constants,
 )
 from sfg_nas.fixed.lean import lean_steps, may_be_lean
-from sfg_nas.fixed.pooling import POOLS, compared
+from sfg_nas.fixed.runners import Function, Layer, Values, first
+from sfg_nas.fixed.sizes import Sizes, counted, is_sized, unfit
 from sfg_nas.fixed.steps import Run, Step, with_lifetimes
-from sfg_nas.operations import Kind, Operation, Setting, run_operation, vocabulary
+from sfg_nas.operations import Kind, Setting, vocabulary
 
 _BANKS = (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)
 _IMAGE = -1  # place of the network's input
@@ -50,16 +49,25 @@ class FixedNetwork(nn.Module):
         self._steps: list[Step] = []
         self._lean: list[Step] = []
         self._outputs: dict[str, int] = {}
+        self._order = architecture.in_order()
+        nodes = {name: architecture.node(name) for name in self._order}
+        self._image = next(tuple(n["shape"]) for n in nodes.values() if n["op"] == "input")
+        self._sized = {
+            name for name, node in nodes.items() if is_sized(node["op"], node["settings"])
+        }
+        self._counted = counted(nodes)
         self._build()
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Return every task's output for a batch `[N, C, H, W]`."""
-        values: dict[int, Tensor] = {_IMAGE: x}
-        for step in self._lean if may_be_lean(x, self) else self._steps:
-            inputs = [[values[i] for i in places] for places in step.sources]
-            values[step.target] = step.run(inputs, self.training)
-            for place in step.free:
-                del values[place]
+        """Return every task's output for a batch `[N, C, H, W]`.
+
+        Images may be of another size than the example; a size that a step took from an earlier value follows it.
+
+        Raises:
+            ArchitectureError: A step does not fit images of that size.
+        """
+        lean = may_be_lean(x, self) and (tuple(x.shape[1:]) == self._image or not self._sized)
+        values, _ = self._run(x, self._lean if lean else self._steps)
         return {task: values[place] for task, place in self._outputs.items()}
 
     def features(self, x: Tensor, nodes: Collection[str]) -> dict[str, Tensor]:
@@ -68,17 +76,53 @@ class FixedNetwork(nn.Module):
         Args:
             x: A batch `[N, C, H, W]`.
             nodes: Names of nodes.
+
+        Raises:
+            ArchitectureError: A step does not fit images of that size.
         """
+        return self._run(x, self._steps, nodes)[1]
+
+    def _run(
+        self, x: Tensor, steps: Sequence[Step], nodes: Collection[str] = ()
+    ) -> tuple[dict[int, Tensor], dict[str, Tensor]]:
+        """Return the values of the outputs by place, and those of nodes by name."""
+        if tuple(x.shape[1:]) == self._image:
+            return self._pass(x, steps, nodes, None)
+        if self._counted:
+            found = f"node `{self._counted}` takes the number of places of the example"
+            raise unfit(self._image, x.shape[1:], found)
+        try:
+            return self._pass(x, steps, nodes, Sizes() if self._sized else None)
+        except (RuntimeError, ValueError) as err:
+            raise unfit(self._image, x.shape[1:], str(err)) from err
+
+    def _pass(
+        self, x: Tensor, steps: Sequence[Step], nodes: Collection[str], sizes: Sizes | None
+    ) -> tuple[dict[int, Tensor], dict[str, Tensor]]:
         values: dict[int, Tensor] = {_IMAGE: x}
         found: dict[str, Tensor] = {}
-        for step in self._steps:
+        for step in steps:
             inputs = [[values[i] for i in places] for places in step.sources]
-            values[step.target] = step.run(inputs, self.training)
+            run = step.run if sizes is None else self._resized(step, inputs, sizes)
+            value = run(inputs, self.training)
+            if sizes is not None:
+                value = sizes.note(self.architecture.node(step.node), value)
+            values[step.target] = value
             if step.node in nodes:
-                found[step.node] = values[step.target]
+                found[step.node] = value
             for place in step.free:
                 del values[place]
-        return found
+        return values, found
+
+    def _resized(self, step: Step, inputs: list[list[Tensor]], sizes: Sizes) -> Run:
+        """Return what computes a step with sizes as they are in this pass."""
+        run = step.run
+        if step.node not in self._sized or not isinstance(run, Function):
+            return run
+        source = self.architecture.node(self._order[step.sources[0][0]])
+        now = tuple(inputs[0][0].shape[1:])
+        settings = sizes.settings(run.operation.name, run.settings, tuple(source["shape"]), now)
+        return replace(run, settings=settings)
 
     def only(self, tasks: str | Iterable[str]) -> FixedNetwork:
         """Return the smaller network that computes some of the tasks, with the same weights.
@@ -96,7 +140,7 @@ class FixedNetwork(nn.Module):
 
     def _build(self) -> None:
         architecture = self.architecture
-        order = architecture.in_order()
+        order = self._order
         place = {name: i for i, name in enumerate(order)}
         sources = {name: architecture.sources(name) for name in order}
         self._outputs = {task: place[name] for task, name in architecture.outputs().items()}
@@ -128,22 +172,22 @@ class FixedNetwork(nn.Module):
         """Return what computes a node from its operands."""
         operation = node["op"]
         if operation in ("input", "output"):
-            return _first
+            return first
         module = self._module(name, node)
-        if module is None or isinstance(module, _Values):
+        if module is None or isinstance(module, Values):
             if module is not None:
                 self.layers[self._key(name)] = module
             return self._functional(node, module)
         self.layers[self._key(name)] = module
         if isinstance(module, ReadNorm):
-            return _Layer(module, operand=1, axis=module.axis)
+            return Layer(module, operand=1, axis=module.axis)
         joined = -1 if operation == "linear" else 1
         if isinstance(module, Select):
             joined = module.axis
-        return _Layer(module, operand=0, axis=joined)
+        return Layer(module, operand=0, axis=joined)
 
     def _functional(self, node: Node, module: nn.Module | None) -> Run:
-        return _Function(
+        return Function(
             operation=vocabulary()[node["op"]],
             names=tuple(node["operands"]),
             item=node["item"],
@@ -172,7 +216,7 @@ class FixedNetwork(nn.Module):
                 for c in self.architecture.node(s)["channels"]
             ]
             return ReadNorm(node, own, read)
-        return _Values(node) if node["params"] else None
+        return Values(node) if node["params"] else None
 
     def _key(self, name: str) -> str:
         """Return a module name for a node that is unique and holds no dots."""
@@ -181,74 +225,6 @@ class FixedNetwork(nn.Module):
             key += "_"
         self.module_of[name] = key
         return key
-
-
-# Objects, not closures: a deep copy of the network must run the copy's own layers.
-
-
-@dataclass
-class _Layer:
-    """Runs a module on one operand, whose parts are joined."""
-
-    module: nn.Module
-    operand: int
-    axis: int
-
-    def __call__(self, inputs: list[list[Tensor]], _training: bool) -> Tensor:
-        value: Tensor = self.module(_joined(inputs[self.operand], self.axis))
-        return value
-
-
-@dataclass
-class _Function:
-    """Runs an operation, with the values that it takes beside its operands."""
-
-    operation: Operation
-    names: tuple[str, ...]
-    item: int | None
-    settings: dict[str, Setting]
-    listed: bool
-    module: nn.Module | None
-
-    def __call__(self, inputs: list[list[Tensor]], training: bool) -> Tensor:
-        tensors: dict[str, Tensor | list[Tensor]] = {
-            name: found if self.listed else found[0]
-            for name, found in zip(self.names, inputs, strict=True)
-        }
-        if self.module is not None:
-            tensors.update(dict(self.module.named_parameters()))
-            tensors.update(dict(self.module.named_buffers()))
-        if not training and self.operation.name in POOLS:
-            pooled = compared(self.operation.name, inputs[0][0], self.settings)
-            if pooled is not None:
-                return pooled
-        result = run_operation(self.operation, tensors, self.settings, training=training)
-        value = result if self.item is None else result[self.item]
-        assert isinstance(value, Tensor)
-        return value
-
-
-class _Values(nn.Module):
-    """Constants and parameters of an operation that is not a layer (a scale, say)."""
-
-    def __init__(self, node: Node) -> None:
-        super().__init__()
-        for label, parameter in node["params"].items():
-            value = torch.full(parameter["shape"], float(parameter["fill"]))
-            if parameter["values"] is not None:
-                value = constant(parameter)
-            if parameter["trained"]:
-                self.register_parameter(label, nn.Parameter(value))
-            else:
-                self.register_buffer(label, value)
-
-
-def _first(inputs: list[list[Tensor]], _training: bool) -> Tensor:
-    return inputs[0][0]
-
-
-def _joined(tensors: list[Tensor], axis: int) -> Tensor:
-    return tensors[0] if len(tensors) == 1 else torch.cat(tensors, axis)
 
 
 def _joined_positions(value: object) -> list[int]:

@@ -48,7 +48,7 @@ def convert(  # noqa: PLR0913 - the public face: each argument has its own defau
         backbone: Any module whose operations are in the vocabulary; it is not changed.
         heads: Task name to a module on the backbone's output that returns one tensor.
         example_input: `[N, C, H, W]` (one to three spatial dimensions); values do not matter. The
-            stream form and fixed networks hold for its size: sizes that `forward` computes with are theirs.
+            stream form holds for its size: sizes that `forward` computes with are its own.
         groups: `specialists` (one group per task and one of all), `lattice` (every subset), or a
             list such as `[["age"], ["gender", "race"], "all"]`.
         relaxation: `connections` (one masked convolution per layer) or `streams` (the paper's

@@ -18,7 +18,7 @@ from sfg_nas.study import load_study, search
 
 pytestmark = [pytest.mark.ci, pytest.mark.timeout(300)]
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 TRIALS, EPOCHS = 3, 12
 STUDY = {
     "name": "faces",
