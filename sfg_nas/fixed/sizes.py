@@ -27,8 +27,12 @@ def is_sized(operation: str, settings: Mapping[str, object]) -> bool:
         operation: Its name in the vocabulary.
         settings: As the graph has them.
     """
-    resized = "upsample" in operation and isinstance(settings.get("output_size"), list)
-    return resized or operation in (*_SHAPE, "expand", "constant")
+    return is_resize(operation, settings) or operation in (*_SHAPE, "expand", "constant")
+
+
+def is_resize(operation: str, settings: Mapping[str, object]) -> bool:
+    """Return whether an operation brings a value to a size that is written in its settings."""
+    return "upsample" in operation and isinstance(settings.get("output_size"), list)
 
 
 def counted(nodes: Mapping[str, Node]) -> str:
@@ -90,9 +94,8 @@ class Sizes:
             ValueError: A size may have become one thing or another.
         """
         changed = dict(settings)
-        target = settings.get("output_size")
-        if "upsample" in operation and isinstance(target, list):
-            changed["output_size"] = self._became(_shape(target))
+        if is_resize(operation, settings):
+            changed["output_size"] = self._became(_shape(settings["output_size"]))
         elif operation in _SHAPE:
             key = _SHAPE[operation]
             shape = _shape(settings[key])

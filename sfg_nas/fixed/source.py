@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from sfg_nas.architecture import Architecture, Node
 from sfg_nas.fixed.network import FixedNetwork
+from sfg_nas.fixed.sizes import counted, is_resize
 from sfg_nas.fixed.source_calls import expression, joined
 from sfg_nas.fixed.source_helpers import HELPERS
 from sfg_nas.fixed.source_layers import constructor, contiguous
@@ -206,6 +207,12 @@ def _whole(writer: _Writer, parts: list[_Part]) -> str:
     lines += ["    def __init__(self):", "        super().__init__()"]
     lines += [f"        self.{part.name} = {part.kind}()" for part in parts]
     lines += ["", "    def forward(self, image):"]
+    nodes = {name: writer.architecture.node(name) for name in writer.architecture.in_order()}
+    if counted(nodes) or any(is_resize(node["op"], node["settings"]) for node in nodes.values()):
+        shape = writer.architecture.input_shape
+        lines.append(f"        if image.shape[1:] != {tuple(shape)}:")
+        said = f"images of {' x '.join(map(str, shape))} are needed: steps hold sizes of these"
+        lines.append(f"            raise ValueError({literal(said)})")
     for part in parts:
         call = f"self.{part.name}({', '.join(['image', *part.takes])})"
         lines.append(f"        {part.name} = {call}")

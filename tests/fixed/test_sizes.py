@@ -13,7 +13,7 @@ from torch.nn import functional
 
 import sfg_nas
 from sfg_nas.errors import ArchitectureError
-from sfg_nas.fixed import FixedNetwork
+from sfg_nas.fixed import FixedNetwork, network_source
 from sfg_nas.fixed.sizes import Sizes
 from sfg_nas.sharing import Supernet
 
@@ -130,3 +130,14 @@ def test_joined_dimensions_are_as_long_as_their_product(
     found = Sizes().settings("reshape", settings, tuple(built), tuple(now))["shape"]
     wanted = torch.zeros(now).flatten(start, start + 1).shape
     assert found == [-1, *wanted]
+
+
+@pytest.mark.parametrize("name", ["skip", "mean by hand"])
+def test_the_source_says_what_images_it_needs(name: str) -> None:
+    _, network = made((FOLLOW | REFUSED)[name])
+    names: dict[str, Callable[[], nn.Module]] = {}
+    exec(compile(network_source(network), "network.py", "exec"), names)  # noqa: S102
+    module = names["Network"]()
+    module(torch.randn(1, 3, *EXAMPLE))
+    with pytest.raises(ValueError, match="images of 3 x 16 x 16 are needed"):
+        module(torch.randn(1, 3, 24, 20))
