@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from sfg_nas.groups import Groups
+from sfg_nas.sharing.exported import shared_heads
 from sfg_nas.sharing.labelling import Labeller
 from sfg_nas.sharing.limits import NO_LIMITS, Limits
 from sfg_nas.sharing.traced import TracedNetwork, TracedOp
@@ -68,9 +69,15 @@ def follow_channels(
         try:
             return replace(_settle(seen, groups, limits), gated=frozenset(gated))
         except HeadNeedsGateError as need:
+            if need.head in gated:
+                raise shared_heads([network.tasks[need.head]]) from need
             gated.add(need.head)
         except OwnerConflictError as conflict:
-            gated.update(heads.index(o) for o in conflict.owners if o in heads)
+            concerned = {heads.index(o) for o in conflict.owners if o in heads}
+            if concerned <= gated:  # what they give is one thing
+                tasks = [network.tasks[t] for t in sorted(concerned)]
+                raise shared_heads(tasks or network.tasks) from conflict
+            gated.update(concerned)
 
 
 def _insert_reads(network: TracedNetwork, gated: set[int]) -> TracedNetwork:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from sfg_nas.allocation import Allocation
 from sfg_nas.errors import ConfigError, ConversionError, explain
@@ -72,6 +73,7 @@ def convert(  # noqa: PLR0913 - the public face: each argument has its own defau
     parsed = Groups.parse(tuple(heads), groups)
     if not isinstance(start, Start):
         start = Start(kind=start)
+    _check_given(backbone, heads, example_input)
     network = copied(BackboneWithHeads(backbone, heads))
     if chosen.activation_first:
         activation_first(network)
@@ -92,6 +94,26 @@ def convert(  # noqa: PLR0913 - the public face: each argument has its own defau
     return supernet.train(backbone.training).to(example_input.device)
 
 
+def _check_given(backbone: object, heads: Mapping[str, object], example: object) -> None:
+    """Raise a ConversionError if something else than modules and a tensor was given, or modules without weights."""
+    named = {"backbone": backbone} | {f"heads.{task}": head for task, head in heads.items()}
+    for where, module in named.items():
+        if not isinstance(module, nn.Module):
+            raise _wrong(where, "a torch module is needed", type(module).__name__, "pass a module")
+        for name, value in (*module.named_parameters(), *module.named_buffers()):
+            if is_lazy(value):
+                do = "run the backbone and the heads on a batch once"
+                rule = "lazy modules need to have seen a batch"
+                raise _wrong(f"{where}.{name}", rule, "no size yet", do)
+    if not isinstance(example, Tensor):
+        found, do = type(example).__name__, "pass a tensor such as `torch.zeros(2, 3, 64, 64)`"
+        raise _wrong("example_input", "a tensor [N, C, H, W] is needed", found, do)
+
+
+def _wrong(where: str, rule: str, found: str, do: str) -> ConversionError:
+    return ConversionError(explain(where=f"convert: {where}", rule=rule, found=found, do=do))
+
+
 def _wiring(network: BackboneWithHeads, example: Tensor, groups: Groups, tracer: Tracer) -> Wiring:
     traced = tracer(network, example)
     state = {name: value.detach() for name, value in network.state_dict(keep_vars=True).items()}
@@ -102,14 +124,9 @@ def _wiring(network: BackboneWithHeads, example: Tensor, groups: Groups, tracer:
     weights = {key: traced.static_value(key, state) for key in channels.weights}
     wiring = wire(channels, groups, weights)
     if not wiring.layers:
-        raise ConversionError(
-            explain(
-                where="convert: backbone",
-                rule="at least one convolution or linear layer must be free to choose its group",
-                found=f"none among {len(traced.ops)} operations",
-                do="give a backbone with filters that are not all tied to the image",
-            )
-        )
+        rule = "at least one convolution or linear layer must be free to choose its group"
+        do = "give a backbone with filters that are not all tied to the image"
+        raise _wrong("backbone", rule, f"none among {len(traced.ops)} operations", do)
     return wiring
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, fx
@@ -92,6 +92,18 @@ def bad_heads(tasks: int) -> ConversionError:
             rule="every head must return one tensor computed from the input",
             found=f"something else for one of {tasks} tasks",
             do="let each head return a single tensor",
+        )
+    )
+
+
+def shared_heads(tasks: Sequence[str]) -> ConversionError:
+    """Return the error for heads of several tasks that are one module, or end in the same weights."""
+    return ConversionError(
+        explain(
+            where="convert: heads",
+            rule="each task needs a head of its own",
+            found=f"weights of another task's head in that of {', '.join(tasks)}",
+            do="give each a copy (`copy.deepcopy`); what tasks share belongs to the backbone",
         )
     )
 

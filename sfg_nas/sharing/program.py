@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, fx, nn
@@ -102,7 +103,13 @@ def export_program(
             raise refusal(path, "torch.jit.ScriptModule")
     batch = example[:1].detach().expand(BATCH, *example.shape[1:]).contiguous()
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]), _quiet(), _Followed():
+        with (
+            torch.no_grad(),
+            torch.random.fork_rng(devices=[]),
+            _quiet(),
+            _one_precision(),
+            _Followed(),
+        ):
             program = export(twin, (batch,), dynamic_shapes=({0: Dim.AUTO},), strict=False)
             _check_batch_is_free(program)
             return _simplified(program, known)
@@ -181,6 +188,16 @@ def _changes_a_value(node: fx.Node) -> bool:
     entry = vocabulary().get(canonical_name(written.target))
     aliases = any(result.alias_info is not None for result in written.target._schema.returns)
     return entry is None or (aliases and not written.target._schema.is_mutable)
+
+
+@contextmanager
+def _one_precision() -> Iterator[None]:
+    """Leave out `torch.autocast` inside of `forward`, which an export cannot hold: traced steps have one precision."""
+    with (
+        patch.object(torch.autocast, "__enter__", lambda region: region),
+        patch.object(torch.autocast, "__exit__", lambda *_: None),
+    ):
+        yield
 
 
 @contextmanager

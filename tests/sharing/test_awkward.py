@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 
 import pytest
@@ -13,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from sfg_nas.errors import ConversionError
 from sfg_nas.fixed import build_network, distill
 from sfg_nas.sharing import convert, random_allocation
+from sfg_nas.sharing.supernet import Relaxation
 from tests.conversions import allocations, pair_of
 from tests.networks import HeadBuilder, Net, Sample, linear, pooled
 from tests.properties import faults_of, shared_is_original, three_ways_equal
@@ -391,3 +393,86 @@ def test_a_tied_weight_is_trained_and_punished_as_one(relaxation: str) -> None:
     graph = distill(supernet)
     weights = [graph.node(n)["params"].get("weight") for n in graph.graph]
     assert all(record["trained"] for record in weights if record is not None)
+
+
+def small(channels: int = 3) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(channels, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 12, 3))
+
+
+def same_weights() -> dict[str, nn.Module]:
+    heads = {task: pooled(12)(2) for task in ("age", "gender")}
+    tied = [m for head in heads.values() for m in head.modules() if isinstance(m, nn.Linear)]
+    tied[1].weight = tied[0].weight
+    return heads
+
+
+def one_module() -> dict[str, nn.Module]:
+    return dict.fromkeys(("age", "gender"), pooled(12)(2))
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("heads", [same_weights, one_module])
+@pytest.mark.parametrize("relaxation", ["connections", "streams"])
+def test_one_head_for_two_tasks_is_refused(
+    heads: Callable[[], dict[str, nn.Module]], relaxation: Relaxation
+) -> None:
+    with pytest.raises(ConversionError, match="each task needs a head of its own"):
+        convert(small(), heads(), torch.zeros(2, 3, 8, 8), relaxation=relaxation)
+
+
+def test_heads_may_share_modules_without_weights() -> None:
+    pool, flat = nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    heads = {task: nn.Sequential(pool, flat, nn.Linear(12, 2)) for task in ("age", "gender")}
+    x = torch.randn(4, 3, 8, 8)
+    supernet = convert(small(), heads, x)
+    allocation = random_allocation(supernet, seed=2)
+    network = build_network(distill(supernet, allocation), weights=supernet).eval()
+    wanted = supernet.harden(allocation).eval()(x)
+    for task, value in network(x).items():
+        torch.testing.assert_close(value, wanted[task])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"backbone": small}, "convert: backbone: a torch module is needed; found function"),
+        ({"heads": {"age": None}}, "convert: heads.age: a torch module is needed"),
+        ({"example_input": [[1.0]]}, "example_input: a tensor .* is needed; found list"),
+        ({"backbone": nn.LazyConv2d(8, 3)}, "backbone.weight: lazy modules need to have seen"),
+    ],
+)
+def test_something_else_than_asked_for_is_said(changes: dict[str, object], message: str) -> None:
+    given = {
+        "backbone": small(),
+        "heads": {task: pooled(12)(2) for task in ("age", "gender")},
+        "example_input": torch.zeros(2, 3, 8, 8),
+    }
+    with pytest.raises(ConversionError, match=message):
+        convert(**(given | changes))  # type: ignore[arg-type]
+
+
+class Careful(nn.Module):
+    """Leaves mixed precision for a part of its work, as many networks do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = small()
+
+    @torch.autocast("cuda", enabled=False)
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast("cpu", enabled=False):
+            return self.net(x.float())
+
+
+def test_regions_of_another_precision_are_followed() -> None:
+    heads = {task: pooled(12)(2) for task in ("age", "gender")}
+    x = torch.randn(4, 3, 8, 8)
+    supernet = convert(Careful(), heads, x)
+    allocation = random_allocation(supernet, seed=2)
+    network = build_network(distill(supernet, allocation), weights=supernet).eval()
+    wanted = supernet.harden(allocation).eval()(x)
+    for task, value in network(x).items():
+        torch.testing.assert_close(value, wanted[task])
+    with torch.autocast("cpu", torch.bfloat16):  # the original's own regions are left alone
+        assert Careful()(x).dtype == torch.float32
+        assert small()(x).dtype == torch.bfloat16
