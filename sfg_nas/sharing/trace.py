@@ -8,6 +8,7 @@ The graph is taken in evaluation mode; the supernet itself still runs the user's
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from torch._ops import OpOverload
 from torch.export import ExportedProgram
 from torch.export.graph_signature import OutputKind
 
+from sfg_nas.errors import ConversionError
 from sfg_nas.operations import Kind, Setting, canonical_name, vocabulary
 from sfg_nas.sharing.exported import (
     arguments_of,
@@ -54,8 +56,20 @@ def trace(network: BackboneWithHeads, example: Tensor) -> TracedNetwork:
     Raises:
         ConversionError: The network cannot be exported, or holds an unknown operation.
     """
-    program = export_program(network, example, _is_known)
-    return _Reader(program, network).read()
+    try:
+        program = export_program(network, example, _is_known)
+        return _Reader(program, network).read()
+    except ConversionError as err:
+        raise ConversionError(_with_tasks(str(err), network.tasks)) from err.__cause__
+
+
+def _with_tasks(message: str, tasks: Sequence[str]) -> str:
+    """Return a message in which heads are named by their tasks."""
+    return re.sub(
+        r"(?<=`heads\.)(\d+)(?=[.`])",
+        lambda m: tasks[int(m[1])] if int(m[1]) < len(tasks) else m[1],
+        message,
+    )
 
 
 def _is_known(name: str) -> bool:

@@ -476,3 +476,9 @@ def test_regions_of_another_precision_are_followed() -> None:
     with torch.autocast("cpu", torch.bfloat16):  # the original's own regions are left alone
         assert Careful()(x).dtype == torch.float32
         assert small()(x).dtype == torch.bfloat16
+
+
+def test_heads_are_named_by_their_tasks_in_messages() -> None:
+    heads = {"age": pooled(12)(2), "gender": nn.Sequential(nn.Flatten(), nn.Linear(5, 2))}
+    with pytest.raises(ConversionError, match=r"module `heads\.gender\.1`"):
+        convert(small(), heads, torch.zeros(2, 3, 8, 8))
