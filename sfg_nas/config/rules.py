@@ -68,6 +68,7 @@ def broken_rules(raw: Mapping[str, Value], names: Names) -> Iterator[Finding]:
     yield from _backbone(raw, names)
     yield from _data(raw, names)
     yield from _tasks(raw, names)
+    yield from _likelihoods(raw)
     yield from _groups(raw, names)
     yield from _warmup(raw)
 
@@ -155,6 +156,17 @@ def _tasks(raw: Mapping[str, Value], names: Names) -> Iterator[Finding]:
             do = did_you_mean(task, offered, what="tasks")
             kind = _section(raw, "data").get("kind")
             yield ("tasks", task), f"a task of the data set `{kind}` is needed", f"`{task}`", do
+
+
+def _likelihoods(raw: Mapping[str, Value]) -> Iterator[Finding]:
+    """Yield likelihoods for tasks that the study's own table says are no regressions."""
+    columns = _section(_section(raw, "data"), "tasks")
+    for name, task in _section(raw, "tasks").items():
+        chosen = task.get("likelihood", "auto") if isinstance(task, dict) else "auto"
+        kind = _section(columns, name).get("kind", "regression")
+        if chosen != "auto" and kind not in ("regression", "dense-regression"):
+            rule = f"a {kind} has one likelihood; only a regression may choose"
+            yield ("tasks", name, "likelihood"), rule, describe(chosen), "leave it out"
 
 
 def _groups(raw: Mapping[str, Value], names: Names) -> Iterator[Finding]:

@@ -246,3 +246,28 @@ def test_a_preset_of_streams_refuses_connections(tmp_path: Path) -> None:
     (line,) = complaints(written(tmp_path, GOOD.replace("training:", sharing)))
     assert "s.yaml:6: sharing.relaxation" in line
     assert "stream form only" in line
+
+
+def test_only_a_regression_chooses_its_likelihood(tmp_path: Path) -> None:
+    text = """\
+name: small
+data:
+  kind: table
+  tasks: {age: {kind: regression, column: a}, sex: {kind: classification, column: s}}
+tasks:
+  age: {likelihood: rmse}
+  sex: {likelihood: laplace}
+backbone: {kind: vgg11}
+"""
+    path = tmp_path / "s.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_study_config(path, {}, Names())
+    assert str(caught.value).splitlines() == [
+        f"{path}:7: tasks.sex.likelihood: a classification has one likelihood; only a regression "
+        "may choose; found 'laplace' (text); leave it out"
+    ]
+    path.write_text(text.replace("laplace", "auto"), encoding="utf-8")
+    study = load_study_config(path, {}, Names())
+    assert study.tasks is not None
+    assert study.tasks["age"].likelihood == "rmse"
