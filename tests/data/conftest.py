@@ -9,9 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from sfg_nas.data.images import ImageSet
+
+ROWS = np.array([3, 5, 8, 9, 12, 20, 21, 22, 23, 29])
+"""The rows of the fixture `images`."""
 MakePhoto = Callable[..., NDArray[np.uint8]]
 
 
@@ -57,3 +62,11 @@ def mnist(tmp_path: Path) -> Path:
         write_idx(folder / f"{part}-images-idx3-ubyte.gz", images)
         write_idx(folder / f"{part}-labels-idx1-ubyte.gz", numbers % 10)
     return folder.parent
+
+
+@pytest.fixture
+def images() -> ImageSet:
+    """Make ten rows out of thirty; the label of a row is its number."""
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 2, 16, 16), dtype=np.uint8)
+    targets = {"row": torch.from_numpy(ROWS), "half": torch.from_numpy(ROWS).float() / 2}
+    return ImageSet(pixels, ROWS, targets, mean=(100.0, 50.0), std=(10.0, 20.0))

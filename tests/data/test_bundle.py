@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 
@@ -10,16 +9,6 @@ from sfg_nas.data.bundle import DataBundle
 from sfg_nas.data.images import ImageSet
 from sfg_nas.errors import ConfigError
 from sfg_nas.tasks import Task
-
-ROWS = np.array([3, 5, 8, 9, 12, 20, 21, 22, 23, 29])
-
-
-@pytest.fixture
-def images() -> ImageSet:
-    """Make ten rows out of thirty; the label of a row is its number."""
-    pixels = np.random.default_rng(0).integers(0, 256, (30, 2, 16, 16), dtype=np.uint8)
-    targets = {"row": torch.from_numpy(ROWS), "half": torch.from_numpy(ROWS).float() / 2}
-    return ImageSet(pixels, ROWS, targets, mean=(100.0, 50.0), std=(10.0, 20.0))
 
 
 @pytest.fixture

@@ -8,16 +8,7 @@ import torch
 
 from sfg_nas.data.images import Batch, ImageSet
 from sfg_nas.errors import ConfigError
-
-ROWS = np.array([3, 5, 8, 9, 12, 20, 21, 22, 23, 29])
-
-
-@pytest.fixture
-def images() -> ImageSet:
-    """Make ten rows out of thirty; the label of a row is its number."""
-    pixels = np.random.default_rng(0).integers(0, 256, (30, 2, 16, 16), dtype=np.uint8)
-    targets = {"row": torch.from_numpy(ROWS), "half": torch.from_numpy(ROWS).float() / 2}
-    return ImageSet(pixels, ROWS, targets, mean=(100.0, 50.0), std=(10.0, 20.0))
+from tests.data.conftest import ROWS
 
 
 def epoch_of(images: ImageSet, size: int = 4, **options: object) -> Batch:

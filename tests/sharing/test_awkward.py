@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 
 import pytest
@@ -420,16 +420,20 @@ def test_one_head_for_two_tasks_is_refused(
         convert(small(), heads(), torch.zeros(2, 3, 8, 8), relaxation=relaxation)
 
 
-def test_heads_may_share_modules_without_weights() -> None:
-    pool, flat = nn.AdaptiveAvgPool2d(1), nn.Flatten()
-    heads = {task: nn.Sequential(pool, flat, nn.Linear(12, 2)) for task in ("age", "gender")}
+def fixed_agrees(backbone: nn.Module, heads: Mapping[str, nn.Module]) -> None:
     x = torch.randn(4, 3, 8, 8)
-    supernet = convert(small(), heads, x)
+    supernet = convert(backbone, heads, x)
     allocation = random_allocation(supernet, seed=2)
     network = build_network(distill(supernet, allocation), weights=supernet).eval()
     wanted = supernet.harden(allocation).eval()(x)
     for task, value in network(x).items():
         torch.testing.assert_close(value, wanted[task])
+
+
+def test_heads_may_share_modules_without_weights() -> None:
+    pool, flat = nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    heads = {task: nn.Sequential(pool, flat, nn.Linear(12, 2)) for task in ("age", "gender")}
+    fixed_agrees(small(), heads)
 
 
 @pytest.mark.parametrize(
@@ -466,13 +470,8 @@ class Careful(nn.Module):
 
 def test_regions_of_another_precision_are_followed() -> None:
     heads = {task: pooled(12)(2) for task in ("age", "gender")}
+    fixed_agrees(Careful(), heads)
     x = torch.randn(4, 3, 8, 8)
-    supernet = convert(Careful(), heads, x)
-    allocation = random_allocation(supernet, seed=2)
-    network = build_network(distill(supernet, allocation), weights=supernet).eval()
-    wanted = supernet.harden(allocation).eval()(x)
-    for task, value in network(x).items():
-        torch.testing.assert_close(value, wanted[task])
     with torch.autocast("cpu", torch.bfloat16):  # the original's own regions are left alone
         assert Careful()(x).dtype == torch.float32
         assert small()(x).dtype == torch.bfloat16
