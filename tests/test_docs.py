@@ -227,10 +227,9 @@ def test_blocks_run_in_order(page: str, tmp_path: Path, server: Path) -> None:
     places = [str(commands(tmp_path / "bin", server)), str(Path(sys.executable).parent)]
     path = os.pathsep.join([*places, os.environ["PATH"]])
     environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
+    # the checkout may be another user's
     (tmp_path / "gitconfig").write_text("[safe]\ndirectory = *\n", encoding="utf-8")
-    environment["GIT_CONFIG_GLOBAL"] = str(
-        tmp_path / "gitconfig"
-    )  # the checkout may be another user's
+    environment["GIT_CONFIG_GLOBAL"] = str(tmp_path / "gitconfig")
     environment["SFG_NAS_CACHE"] = str(tmp_path / "cache")
     steps = [
         [b.language, b.mark, small(b.text)]

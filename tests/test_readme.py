@@ -98,3 +98,26 @@ def test_the_table_of_the_first_screen_is_that_of_the_stored_results() -> None:
         for text, metric, digits in zip(shown, ("age/mae", "gender/accuracy"), (2, 3), strict=True):
             values = own[own["metric"] == metric]["test"]
             assert text == f"{values.mean():.{digits}f} ± {values.std(ddof=1):.{digits}f}"
+
+
+@pytest.mark.parametrize("study", ["utkface_compare", "utkface_compare_10pct"])
+def test_no_method_beats_hard_sharing_at_equal_macs_on_the_faces(study: str) -> None:
+    """The README says so; `better` is the sign of a better value."""
+    frame = pd.read_csv(ROOT / f"studies/results/{study}_paired.csv")
+    rows = frame.query(
+        "question == 'equal-macs' and metric == 'delta' and against == 'hard-sharing'"
+    )
+    assert {"found", "single-task", "constant-mask", "all-separate"} <= set(rows["method"])
+    assert (rows["better"] == 1).all()
+    assert (rows["low"] <= 0).all()
+
+
+def test_the_intervals_of_the_first_screen_are_the_stored_ones() -> None:
+    text = read("README.md").replace("\n", " ")
+    for name, shown in {
+        "utkface_compare": "Δ {:+.2f} %, 95 % interval {:+.2f} to {:+.2f}",
+        "multimnist_compare_pair": "Δ {:+.2f} %, 95 % interval {:+.2f} to {:+.2f}",
+    }.items():
+        frame = pd.read_csv(ROOT / f"studies/results/{name}_paired.csv")
+        row = frame.query("question == 'at-found' and metric == 'delta'").iloc[0]
+        assert shown.format(*(100 * row[["mean", "low", "high"]])) in text

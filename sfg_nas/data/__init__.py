@@ -101,9 +101,7 @@ def load_data(
     known = data_options(kind)
     for name in options:
         check_name(f"data.{name}", name, known)
-    places = (None if place is None else Path(place) for place in (root, cache, beside))
-    root, cache, beside = places
-    return load(Location(root=root, cache=cache, progress=progress, beside=beside), **options)
+    return load(Location.at(root, cache, progress, beside), **options)
 
 
 def data_options(kind: str) -> dict[str, object]:

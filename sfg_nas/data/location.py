@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from sfg_nas.errors import DataError, explain
 
@@ -27,6 +28,19 @@ class Location:
     cache: Path | None = None
     progress: Progress | None = None
     beside: Path | None = None
+
+    @classmethod
+    def at(
+        cls,
+        root: str | Path | None = None,
+        cache: str | Path | None = None,
+        progress: Progress | None = None,
+        beside: str | Path | None = None,
+    ) -> Self:
+        """Return a location whose folders may be given as texts."""
+        places = (None if place is None else Path(place) for place in (root, cache, beside))
+        root, cache, beside = places
+        return cls(root, cache, progress, beside)
 
     def folder(self, name: str) -> Path:
         """Return the existing folder `name` below the root.

@@ -137,10 +137,9 @@ class _Reader:
         outputs = [name for name in leaves[split:] if name is not None]
         if split < 0 or len(outputs) != len(record.tasks):
             raise bad_heads(len(record.tasks))
-        ops = _at_home(_one_way_each(record.ops.values(), record.statics))
         return TracedNetwork(
             record.tasks,
-            ops,
+            _at_home(_one_way_each(record.ops.values(), record.statics)),
             tuple(leaves[:split]),
             tuple(outputs),
             record.statics,

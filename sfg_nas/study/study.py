@@ -215,19 +215,15 @@ def load_study(
     changes = (
         dict(overrides) if isinstance(overrides, Mapping) else parse_overrides(list(overrides))
     )
-    root, cache = (None if place is None else Path(place) for place in (data_root, cache))
-    names = known_names(folder, root)
+    place = Location.at(data_root, cache, progress, folder)
+    names = known_names(folder, place.root)
     if backbone is not None:
         names = replace(names, backbones=())
     if data is not None:
         names = Names(backbones=names.backbones)
     config, space = check_whole_study(document, changes, names, beside=folder)
     config = resolve_space(config, space)
-    bundle = (
-        _own_data(data, config)
-        if data is not None
-        else _load_bundle(config, Location(root, cache, progress, folder))
-    )
+    bundle = _own_data(data, config) if data is not None else load_bundle(config, place)
     study = Study(config=config, data=as_configured(bundle, config), space=space, folder=folder)
     return study.using(backbone=backbone)
 
@@ -259,7 +255,16 @@ def _own_data(data: DataBundle | OwnData, config: StudyConfig) -> DataBundle:
     return bundle_from_dataset(data, seed=config.data.seed)
 
 
-def _load_bundle(config: StudyConfig, place: Location) -> DataBundle:
+def load_bundle(config: StudyConfig, place: Location) -> DataBundle:
+    """Return the data set that a study's section `data` names, before `as_configured`.
+
+    Args:
+        config: The study's configuration.
+        place: Where data sets and decoded images lie.
+
+    Raises:
+        ConfigError, DataError: As `load_data`.
+    """
     section = config.data
     options: dict[str, object] = {"fraction": section.fraction, "seed": section.seed}
     options |= {} if section.size is None else {"size": section.size}

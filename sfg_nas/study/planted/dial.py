@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 
 from sfg_nas.architecture import Architecture
-from sfg_nas.data import DATASETS, Location
+from sfg_nas.data import Location
 from sfg_nas.fixed import build_network, distill
 from sfg_nas.sharing import random_allocation
 from sfg_nas.study.planted.allocations import at_equal_macs, oracle_allocation, shared_fraction
 from sfg_nas.study.planted.bank import searched, truth_of
 from sfg_nas.study.settings import training_settings
-from sfg_nas.study.study import Study, as_configured
+from sfg_nas.study.study import Study, as_configured, load_bundle
 from sfg_nas.tasks import relative_gain
 from sfg_nas.training import (
     SupervisedMethod,
@@ -39,11 +39,8 @@ def again(study: Study, *, seed: int, **dials: float) -> Study:
     """
     data = study.config.data
     section = type(data).model_validate(data.model_dump() | dials | {"seed": seed})
-    options: dict[str, object] = {**section.options, "fraction": data.fraction, "seed": seed}
-    if data.size is not None:
-        options["size"] = data.size
-    bundle = DATASETS["planted"](Location(), **options)
     config = study.config.model_copy(update={"data": section})
+    bundle = load_bundle(config, Location())
     return replace(study, config=config, data=as_configured(bundle, config))
 
 
