@@ -218,6 +218,8 @@ def test_blocks_run_in_order(page: str, tmp_path: Path, server: Path) -> None:
         (work / "studies" / study.name).write_bytes(study.read_bytes())
     (work / "search_spaces").symlink_to(ROOT / "search_spaces")
     faces(work / "DIR")
+    (work / ".venv/bin").mkdir(parents=True)  # as `make demo` leaves it
+    (work / ".venv/bin/activate").touch()
     own = work / "studies/faces.yaml"  # of a name that the database does not know yet
     own.write_text(
         (work / "studies/utkface.yaml")
