@@ -15,6 +15,7 @@ from sfg_nas.cli.find import (
     ready_study,
     smoke_changes,
     study_file,
+    warn_if_slow,
 )
 from sfg_nas.cli.options import Common, with_common
 from sfg_nas.cli.output import json_result, note, result
@@ -60,6 +61,7 @@ def compare(
             changes = smoke_changes(path, changes, common.data_root)
         device = device_of(common)
         ready = ready_study(path, common, changes)
+        warn_if_slow(ready, common, device)
         from sfg_nas.compare import Workers
         from sfg_nas.compare import compare as run_compare
         from sfg_nas.study import load_study

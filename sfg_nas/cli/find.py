@@ -105,6 +105,21 @@ def ready_study(path: Path, common: Common, changes: Mapping[str, Value]) -> Stu
     return study
 
 
+def warn_if_slow(study: Study, common: Common, device: str) -> None:
+    """Write a note if the study's precision, or the one asked for, is slower than `32` on this processor.
+
+    Args:
+        study: Which has a precision.
+        common: The shared options, which may have another.
+        device: Where it is trained.
+    """
+    from sfg_nas.training import slow_precision
+
+    reason = slow_precision(common.precision or study.config.training.precision, device)
+    if reason:
+        note(f"warning: training.precision: {reason}; `--precision 32` trains faster here", common)
+
+
 def find_run(run: str | Path, common: Common) -> Path | None:
     """Return the folder of a run, a path or a name below `--runs`, None if there is none.
 

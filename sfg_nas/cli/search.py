@@ -25,6 +25,7 @@ from sfg_nas.cli.find import (
     same_name,
     smoke_changes,
     study_file,
+    warn_if_slow,
 )
 from sfg_nas.cli.options import Common, with_common
 from sfg_nas.cli.output import cell, json_result, note, table
@@ -79,6 +80,7 @@ def search(  # noqa: PLR0913 - a command: its options
             changes = smoke_changes(path, changes, common.data_root)
         device = device_of(common)
         ready = ready_study(path, common, changes)
+        warn_if_slow(ready, common, device)
         from sfg_nas.study import Cluster
         from sfg_nas.study import search as run_search
 
@@ -148,6 +150,7 @@ def retrain(
         device = device_of(common)
         # The run keeps its own precision: only this training has another one.
         ready = ready_study(path, common, changes_of(replace(common, precision=None)))
+        warn_if_slow(ready, common, device)
         how = _how(ready, common, init, teacher=teacher)
         from sfg_nas.study import retrain as run_retrain
 

@@ -20,6 +20,7 @@ from sfg_nas.training.method import (
     task_losses,
 )
 from sfg_nas.training.norms import norm_state, recalibrate_norms, restore_norm_state
+from sfg_nas.training.precision import slow_precision
 from sfg_nas.training.seeds import derive_seed, fenced_random_state
 from sfg_nas.training.settings import Settings, learning_rate_factor
 from sfg_nas.training.state import make_fabric
@@ -58,6 +59,7 @@ __all__ = [
     "restore_norm_state",
     "save_module",
     "save_tensors",
+    "slow_precision",
     "task_losses",
     "weighted",
     "write_atomically",

@@ -67,11 +67,17 @@ def test_a_control_that_there_is_not_is_said() -> None:
     assert line.endswith("the found network costs as much")
 
 
-def test_retrain_with_a_teacher_in_half_precision(call: Callable, runs: Path) -> None:
+def test_retrain_with_a_teacher_in_half_precision(
+    call: Callable, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     study = (runs / "small/study.yaml").read_text()
     options = ["--teacher", "--init", "warm", "--seeds", "1", "--precision", "bf16-mixed"]
+    monkeypatch.setattr(
+        "sfg_nas.training.slow_precision", lambda name, device: f"{name} on {device}"
+    )
     answer = call("retrain", runs / "small", *options, "--json", "--device", "cpu")
     assert answer.code == 0
+    assert "warning: training.precision: bf16-mixed on cpu; `--precision 32`" in answer.err
     methods = {row["method"] for row in json.loads(answer.out)["table"]}
     assert "found, warm, with teacher" in methods
     assert (runs / "small/study.yaml").read_text() == study
