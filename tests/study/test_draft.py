@@ -149,3 +149,26 @@ def test_the_same_with_label_images(tmp_path: Path, ask: Ask) -> None:
             (255, 128, 0),
         }
         assert np.load(row["depth/image"]).shape == (24, 32)
+
+
+def test_images_below_another_folder_are_found_and_said(folder: Path) -> None:
+    moved = folder / "photos" / "2024"
+    moved.mkdir(parents=True)
+    (folder / "pics").rename(moved / "pics")
+    draft = draft_study(folder / "labels.csv", folder, schema="s.json")
+    assert (
+        f"the images lie below {moved}: give every command `--data-root {moved}`, or set SFG_NAS_DATA"
+        in draft.said
+    )
+    assert "size: 16" in draft.text
+    path = folder / "x.yaml"
+    path.write_text(draft.text, encoding="utf-8")
+    study = load_study(path, data_root=moved, cache=folder / "cache")
+    assert len(study.data.train) > COUNT / 2
+
+
+def test_images_that_are_nowhere_are_said(folder: Path) -> None:
+    (folder / "pics").rename(folder / "others")
+    draft = draft_study(folder / "labels.csv", folder, schema="s.json")
+    assert f"none of the images was found below {folder}: check their paths" in draft.said
+    assert not any("--data-root" in line for line in draft.said)
