@@ -30,6 +30,8 @@ from sfg_nas.errors import SfgNasError
 
 TOLERANCE = 1e-4
 TASKS = (3, 2, 5)
+LARGER = (64, 128, 224, 256)
+"""Sides of the images of timm: the least that a network runs on."""
 TRANSFORMERS = ("vit_", "swin", "maxvit", "mvit")  # not CNNs: attention over tokens throughout
 
 
@@ -133,6 +135,19 @@ def example_for(family: str, name: str) -> Tensor:
     return torch.randn(2, 3, side, side)
 
 
+def smallest(backbone: nn.Module) -> Tensor:
+    """Return the smallest square images that a network runs on; some are built for one size."""
+    backbone.eval()
+    with torch.no_grad():
+        for side in LARGER[:-1]:
+            try:
+                backbone(torch.zeros(1, 3, side, side))
+            except (RuntimeError, AssertionError):
+                continue
+            return torch.randn(2, 3, side, side)
+    return torch.randn(2, 3, LARGER[-1], LARGER[-1])
+
+
 def calibrate(backbone: nn.Module, x: Tensor) -> None:
     """Give norms the statistics of a batch, so that random networks pass signals on."""
     for module in backbone.modules():
@@ -152,6 +167,8 @@ def check(family: str, name: str, build: Callable[[], nn.Module], tasks: int) ->
     torch.manual_seed(0)
     backbone = build()
     x = example_for(family, name)
+    if family == "timm":
+        x = smallest(backbone)
     calibrate(backbone, x)
     with torch.no_grad():
         features = backbone(x)

@@ -65,9 +65,15 @@ def integer(value: object) -> int:
 
 def free_axis(node: fx.Node, value: Tensor | None = None) -> int | None:
     """Return the dimension of a node's result (or one of them) that grows with the batch, or None."""
-    sizes = enumerate((node.meta["val"] if value is None else value).shape)
-    found = [d for d, n in sizes if isinstance(n, torch.SymInt) and n.node.maybe_as_int() is None]
+    found = free_axes(node, value)
     return found[0] if found else None
+
+
+def free_axes(node: fx.Node, value: Tensor | None = None) -> list[int]:
+    """Return the dimensions of a node's result (or one of them) that grow with the batch; of several results, none."""
+    held = node.meta["val"] if value is None else value
+    sizes = enumerate(held.shape if isinstance(held, Tensor) else ())
+    return [d for d, n in sizes if isinstance(n, torch.SymInt) and n.node.maybe_as_int() is None]
 
 
 def setting_of(value: object) -> Setting:

@@ -140,8 +140,6 @@ class Labeller:
         return units
 
     def _conv(self, op: TracedOp) -> Layout:
-        if "weight" not in op.statics or list(op.operands) != ["input"]:
-            raise refusal(op.path, f"{op.operation} with a weight computed from activations")
         layout = self._keep(self._operand(op), 1)
         filters = self._layer(op, op.shape[1])
         channels = layout.units_along(1)
@@ -156,8 +154,6 @@ class Labeller:
         return Layout.along(filters, 1, op.shape)
 
     def _linear(self, op: TracedOp) -> Layout:
-        if "weight" not in op.statics or list(op.operands) != ["input"]:
-            raise refusal(op.path, f"{op.operation} with a weight computed from activations")
         layout = self._operand(op)
         last = len(layout.shape) - 1
         if layout.axes and last not in layout.axes:  # mixes positions, channel by channel

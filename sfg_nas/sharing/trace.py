@@ -20,6 +20,7 @@ from torch.export.graph_signature import OutputKind
 
 from sfg_nas.errors import ConversionError
 from sfg_nas.operations import Kind, Setting, canonical_name, vocabulary
+from sfg_nas.sharing.examples import check_examples_are_apart, check_operation
 from sfg_nas.sharing.exported import (
     arguments_of,
     bad_heads,
@@ -54,13 +55,15 @@ def trace(network: BackboneWithHeads, example: Tensor) -> TracedNetwork:
             shape without the batch and its type matter.
 
     Raises:
-        ConversionError: The network cannot be exported, or holds an unknown operation.
+        ConversionError: The network cannot be exported, mixes examples, or holds an unknown operation.
     """
     try:
         program = export_program(network, example, _is_known)
-        return _Reader(program, network).read()
+        traced = _Reader(program, network).read()
+        check_examples_are_apart(program, traced, network, example)
     except ConversionError as err:
         raise ConversionError(_with_tasks(str(err), network.tasks)) from err.__cause__
+    return traced
 
 
 def _with_tasks(message: str, tasks: Sequence[str]) -> str:
@@ -193,7 +196,7 @@ class _Reader:
             if name in _AS_SHAPE:
                 record.names[node.name] = record.repeated(node, first)
                 return
-        self._check_examples_are_apart(node, name)
+        check_operation(node)
         operands, statics, settings = self._arguments(node, name)
         shape = () if several else shape_of(node)
         name = "clone" if name in _COPIES else name
@@ -202,21 +205,14 @@ class _Reader:
             settings[size] = list(shape)
         unique, head = record.unique(path, name), record.head(path)
         op = TracedOp(unique, name, path, operands, statics, settings, None, shape, head)
+        reads_one = list(operands) == ["input"] and "weight" in statics
+        if is_kind(op, Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR) and not reads_one:
+            raise refusal(path, f"{name} with a weight computed from activations")
         if several:
             record.lists[node.name] = op
             return
         free_sizes(name, settings, node)
         record.add(node, replace(op, free=free_axis(node) or 0))
-
-    def _check_examples_are_apart(self, node: fx.Node, name: str) -> None:
-        """Raise a ConversionError if a reduction leaves no place for the examples of a batch."""
-        entry, source = vocabulary().get(name), node.all_input_nodes[0]
-        if entry is None or entry.kind is not Kind.REDUCE or free_axis(source) is None:
-            return
-        value = node.meta["val"]
-        first = value[0] if isinstance(value, Sequence) else value
-        if free_axis(node, first) is None and first.dim() < source.meta["val"].dim():
-            raise refusal(path_of(node), f"{node.target} over the examples of a batch")
 
     def _arguments(self, node: fx.Node, name: str) -> _Arguments:
         """Return the arguments of an operation: activations, static tensors, and the rest."""

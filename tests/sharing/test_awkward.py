@@ -370,7 +370,7 @@ def test_a_statistic_of_the_whole_batch_is_refused() -> None:
         return x / x.std()
 
     heads = {task: pooled(4)(1) for task in "ab"}
-    with pytest.raises(ConversionError, match=r"`aten.std.correction over the examples"):
+    with pytest.raises(ConversionError, match=r"`aten.std.correction, which mixes the examples"):
         convert(Net(run, layer=nn.Conv2d(3, 4, 1)), heads, torch.randn(2, 3, 8, 8))
 
 

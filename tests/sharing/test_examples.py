@@ -1,0 +1,130 @@
+"""A network whose examples reach each other is refused, by module and operation; all others pass."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sfg_nas import convert
+from sfg_nas.errors import ConversionError
+from sfg_nas.sharing import examples
+
+Change = Callable[[Tensor], Tensor]
+
+
+class Changed(nn.Module):
+    """Two convolutions with a function of the features between them."""
+
+    def __init__(self, change: Change) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3, padding=1)
+        self.middle = Between(change)
+        self.last = nn.Conv2d(8, 4, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.middle(self.first(x)))
+
+
+class Between(nn.Module):
+    def __init__(self, change: Change) -> None:
+        super().__init__()
+        self.change = change
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.change(x)
+
+
+def heads() -> dict[str, nn.Module]:
+    return {task: nn.Conv2d(4, 2, 1) for task in ("a", "b")}
+
+
+def attended(x: Tensor) -> Tensor:
+    """Attend with the axes of batch and places mistaken for one another, as a fused kernel hides."""
+    tokens = x.flatten(2).permute(2, 0, 1)  # the kernel takes the second axis for the tokens
+    return functional.scaled_dot_product_attention(tokens, tokens, tokens).permute(
+        1, 2, 0
+    ).unflatten(2, x.shape[2:])  # fmt: skip
+
+
+MIXING: dict[str, tuple[Change, str]] = {
+    "mean": (lambda x: x - x.mean(0, keepdim=True), "mean.dim"),
+    "mean of all": (lambda x: x - x.mean(), "mean.default"),
+    "deviation": (lambda x: x / x.std((0, 2, 3), keepdim=True), "std."),
+    "softmax": (lambda x: x.softmax(0), "softmax.int"),
+    "cumulative": (lambda x: x.cumsum(0), "cumsum"),
+    "order": (lambda x: x.sort(0)[0], "sort"),
+    "flip": (lambda x: x.flip(0), "flip"),
+    "roll": (lambda x: x.roll(1, 0), "roll"),
+    "roll of all": (lambda x: x.roll(1), "roll"),
+    "first": (lambda x: x + x[0], "select.int"),
+    "product": (lambda x: (x.flatten(1) @ x.flatten(1).t() @ x.flatten(1)).view_as(x), "matmul"),
+    "attention": (attended, "scaled_dot_product_attention"),
+    "places": (lambda x: x.reshape(8, -1, 8, 8).transpose(0, 1), "conv2d"),
+}
+
+
+@pytest.mark.parametrize("name", MIXING)
+def test_what_mixes_examples_is_refused(name: str) -> None:
+    change, operation = MIXING[name]
+    torch.manual_seed(0)
+    with pytest.raises(ConversionError, match="mixes the examples of a batch") as error:
+        convert(Changed(change), heads(), torch.randn(2, 3, 8, 8))
+    assert operation in str(error.value)
+    assert "`backbone." in str(error.value)
+
+
+APART: dict[str, Change] = {
+    "channels": lambda x: x - x.mean(1, keepdim=True),
+    "two views": lambda x: torch.cat([x, x.flip(3)]).chunk(2)[1],
+    "windows": lambda x: x.unfold(2, 4, 4).permute(0, 2, 1, 4, 3).reshape(-1, 8, 4, 8).reshape(
+        -1, 2, 8, 4, 8
+    ).permute(0, 2, 1, 3, 4).reshape(-1, 8, 8, 8),
+    "batch second": lambda x: functional.scaled_dot_product_attention(
+        *[x.flatten(2).permute(2, 0, 1).transpose(0, 1)] * 3
+    ).transpose(1, 2).unflatten(2, (8, 8)),
+    "last": lambda x: x + x[:, :, -1:],
+    "greatest": lambda x: x + x.topk(1)[0] + x.sort()[0].median(-1, keepdim=True)[0],
+    "whole": lambda x: x[:] * 2,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", APART)
+def test_what_keeps_examples_apart_is_taken(name: str) -> None:
+    torch.manual_seed(0)
+    network, x = Changed(APART[name]), torch.randn(3, 3, 8, 8)
+    own = heads()
+    supernet = convert(network, own, x).eval()
+    everyone = len(supernet.groups) - 1
+    rows = {layer: (everyone,) * len(row) for layer, row in supernet.wiring.layers.items()}
+    shared = type(supernet.allocation())(supernet.groups, rows)
+    found = supernet.harden(shared).eval()(x)
+    for task, head in own.items():
+        torch.testing.assert_close(found[task], head(network(x)), rtol=1e-5, atol=1e-5)
+
+
+def test_a_norm_of_the_batch_alone_is_meant() -> None:
+    norm = nn.BatchNorm2d(8, track_running_stats=False)
+    network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), norm, nn.Conv2d(8, 4, 3))
+    x = torch.randn(4, 3, 8, 8)
+    found = convert(network, heads(), x).eval()(x)
+    assert set(found) == {"a", "b"}
+
+
+def test_networks_of_whole_numbers_are_not_tried() -> None:
+    network = nn.Sequential(nn.Embedding(5, 3), nn.LayerNorm(3))
+    traced = convert(Changed(torch.relu), heads(), torch.randn(2, 3, 8, 8)).wiring.network
+    whole = torch.zeros(2, 4, dtype=torch.long)
+    examples.check_examples_are_apart(None, traced, network, whole)  # type: ignore[arg-type]
+
+
+def test_a_reach_that_no_axis_gives_away_is_found() -> None:
+    def change(x: Tensor) -> Tensor:
+        earlier = x.reshape(len(x.flatten(1)) * 8, 64)[:-8]  # all but the last example
+        return x + functional.pad(earlier, (0, 0, 8, 0)).reshape(x.shape)
+
+    torch.manual_seed(0)
+    with pytest.raises(ConversionError, match="mixes the examples of a batch") as error:
+        convert(Changed(change), heads(), torch.randn(2, 3, 8, 8))
+    assert "module `backbone.middle`" in str(error.value)
