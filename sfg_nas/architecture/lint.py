@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from typing import cast
+from typing import Any, cast
 
 import networkx as nx
 
@@ -189,7 +189,7 @@ def _weight_faults(graph: nx.DiGraph[str]) -> Iterator[str]:
 def _select_faults(graph: nx.DiGraph[str], name: str) -> Iterator[str]:
     node = graph.nodes[name]
     positions, axis = node["settings"].get("positions"), node["axis"]
-    count = sum(len(graph.nodes[s]["channels"]) for s in sources_of(graph, name))
+    count = sum(_along(graph.nodes[s], axis) for s in sources_of(graph, name))
     good: Callable[[object], bool] = lambda p: isinstance(p, int) and -1 <= p < count  # noqa: E731
     do = "correct `settings.positions`"
     if not isinstance(positions, list) or not all(good(p) for p in positions):
@@ -198,6 +198,12 @@ def _select_faults(graph: nx.DiGraph[str], name: str) -> Iterator[str]:
     elif axis is None or len(positions) != len(node["channels"]):
         rule = f"settings.positions hold one for each of its {len(node['channels'])} channels"
         yield fault(name, rule, f"{len(positions)}", do)
+
+
+def _along(node: Mapping[str, Any], axis: int | None) -> int:
+    """Return what a node has along an axis, the batch being 0: also where its channels lie elsewhere."""
+    whole = [node["repeats"], *node["shape"]]
+    return whole[axis] if axis is not None and 0 <= axis < len(whole) else len(node["channels"])
 
 
 def _flow_faults(graph: nx.DiGraph[str]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from sfg_nas.errors import ConversionError, explain
 from sfg_nas.operations import Setting, canonical_name, vocabulary
 from sfg_nas.sharing.traced import size_of
 
-_OPEN_END = 2**62  # where a slice that goes on to the end is said to stop
+OPEN_END = 2**62  # where a slice that goes on to the end is said to stop
 
 
 def free_sizes(operation: str, settings: dict[str, Setting], node: fx.Node) -> None:
@@ -81,7 +81,7 @@ def setting_of(value: object) -> Setting:
     if isinstance(value, fx.Node):
         value = value.meta["val"]
     value = size_of(value)
-    if isinstance(value, int) and value >= _OPEN_END:
+    if isinstance(value, int) and value >= OPEN_END:
         return None
     if value is None or isinstance(value, bool | int | float | str):
         return value

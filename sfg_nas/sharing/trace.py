@@ -20,6 +20,12 @@ from torch.export.graph_signature import OutputKind
 
 from sfg_nas.errors import ConversionError
 from sfg_nas.operations import Kind, Setting, canonical_name, vocabulary
+from sfg_nas.sharing.batches import (
+    check_numbers,
+    slice_of_batches,
+    split_of_batches,
+    whole_settings,
+)
 from sfg_nas.sharing.examples import check_examples_are_apart, check_operation
 from sfg_nas.sharing.exported import (
     arguments_of,
@@ -176,6 +182,8 @@ class _Reader:
             n for n in node.all_input_nodes if n.name in record.names or n.name in record.lists
         ]
         if not activations:
+            if isinstance(node.target, OpOverload) and free_axis(node) is None:
+                check_numbers(node, canonical_name(node.target))
             record.statics[node.name] = node
             return
         self._operation(node, isinstance(value, Sequence))
@@ -185,6 +193,7 @@ class _Reader:
         name = canonical_name(node.target) if isinstance(node.target, OpOverload) else ""
         if not _is_known(name):
             raise refusal(path, str(node.target))
+        check_numbers(node, name)
         if name in REWRITES:
             record.names[node.name] = REWRITES[name](record, node)
             return
@@ -197,7 +206,13 @@ class _Reader:
                 record.names[node.name] = record.repeated(node, first)
                 return
         check_operation(node)
+        copies = slice_of_batches(record, node, name)
+        if copies is not None:
+            record.names[node.name] = copies
+            return
         operands, statics, settings = self._arguments(node, name)
+        whole_settings(node, name, settings)
+        name = split_of_batches(node, name, settings)
         shape = () if several else shape_of(node)
         name = "clone" if name in _COPIES else name
         if name in _AS_SHAPE:

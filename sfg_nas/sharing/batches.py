@@ -1,0 +1,161 @@
+"""The size of the batch among an operation's arguments: followed where it marks whole batches, else refused.
+
+A trace holds plain numbers. A number that grows with the batch would be that of the example for ever, and a network
+built from it wrong for every other batch.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import torch
+from torch import Tensor, fx
+
+from sfg_nas.operations import Setting
+from sfg_nas.sharing.exported import (
+    OPEN_END,
+    arguments_of,
+    free_axis,
+    path_of,
+    refusal,
+    shape_of,
+)
+from sfg_nas.sharing.record import Record
+
+_SHAPED = ("view", "reshape", "expand", "unflatten.int", "expand_as", "view_as", "reshape_as")
+_SLICES = ("slice.Tensor", "narrow", "slice_scatter")
+_SPLITS = {"split.Tensor": "split_size", "split.sizes": "split_size", "split_with_sizes": "split_sizes"}  # fmt: skip
+_SPLITS |= {"unsafe_split.Tensor": "split_size"}
+
+
+def check_numbers(node: fx.Node, name: str) -> None:
+    """Raise a ConversionError if an operation's arguments hold the size of the batch where it cannot be followed.
+
+    Args:
+        node: An operation, on activations or on constants.
+        name: Of the operation.
+    """
+    if name in _SHAPED or name in _SPLITS or (name in _SLICES and _axis(node) is not None):
+        return
+    if any(_grows(value) for _, value in arguments_of(node)):
+        raise refusal(path_of(node), f"{node.target} with the size of the batch as a number")
+
+
+def slice_of_batches(record: Record, node: fx.Node, name: str) -> str | None:
+    """Return what stands for a slice along the batch, None for any other operation.
+
+    The batch is a batch of several copies side by side, `torch.cat([left, right])` say, and the slice takes some of
+    them: as a view of `[copies, N, ...]`, which is right for every N.
+
+    Raises:
+        ConversionError: It takes something else than whole copies.
+    """
+    axis = _axis(node) if name in _SLICES else None
+    if axis is None:
+        return None
+    source = node.all_input_nodes[0]
+    given = dict(arguments_of(node))
+    size = source.meta["val"].shape[axis]
+    start = _share(given.get("start"), size, 0)
+    length = _share(given["length"], size, 1) if name == "narrow" else None
+    end = _share(given.get("end"), size, 1) if name != "narrow" else _sum(start, length)
+    whole = start == 0 and end == 1
+    if start is None or end is None or given.get("step", 1) != 1 or (name == "slice_scatter" and not whole):  # fmt: skip
+        raise refusal(path_of(node), f"{node.target}, which mixes the examples of a batch")
+    if whole:
+        return None
+    return _some_copies(record, node, axis, start, min(end, Fraction(1)))
+
+
+def whole_settings(node: fx.Node, name: str, settings: dict[str, Setting]) -> None:
+    """Let a slice of the whole batch end where the batch ends."""
+    if name in _SLICES and _axis(node) is not None:
+        settings |= {"start": 0, "end": None} if name != "narrow" else {}
+
+
+def split_of_batches(node: fx.Node, name: str, settings: dict[str, Setting]) -> str:
+    """Return the name of an operation; a split into whole batches becomes one into so many chunks.
+
+    Raises:
+        ConversionError: The pieces grow with the batch, but are not equal.
+    """
+    if name not in _SPLITS:
+        return name
+    given = dict(arguments_of(node))
+    pieces = given[_SPLITS[name]]
+    if not _grows(pieces):
+        return name
+    axis = _axis(node)
+    listed = pieces if isinstance(pieces, list | tuple) else [pieces]
+    size = None if axis is None else node.all_input_nodes[0].meta["val"].shape[axis]
+    shares = {None if size is None else _share(piece, size, 1) for piece in listed}
+    (share,) = shares if len(shares) == 1 else (None,)
+    if share is None or share <= 0 or (1 / share).denominator != 1:
+        raise refusal(path_of(node), f"{node.target} with the size of the batch as a number")
+    settings.pop(_SPLITS[name], None)
+    settings |= {"chunks": int(1 / share), "dim": axis}
+    return "chunk"
+
+
+def _some_copies(record: Record, node: fx.Node, axis: int, start: Fraction, end: Fraction) -> str:
+    copies = math.lcm(start.denominator, end.denominator)
+    source = node.all_input_nodes[0]
+    shape, path = list(shape_of(source)), path_of(node)
+    each = shape[axis] // copies
+    apart = [*shape[:axis], copies, each, *shape[axis + 1 :]]
+    size: list[Setting] = [*apart]
+    size[axis + 1] = -1
+    operands = {"self": (record.names[source.name],)}
+    name = record.step(path, "view", operands, tuple(apart), settings={"size": size}, free=axis + 1)
+    first, last = int(start * copies), int(end * copies)
+    apart[axis] = last - first
+    settings: dict[str, Setting] = {"dim": axis, "start": first, "end": last}
+    name = record.step(
+        path, "slice.Tensor", {"self": (name,)}, tuple(apart), settings=settings, free=axis + 1
+    )
+    shape[axis] = each * (last - first)
+    together: list[Setting] = [*shape]
+    together[axis] = -1
+    return record.step(
+        path, "reshape", {"self": (name,)}, tuple(shape), settings={"shape": together}, free=axis
+    )
+
+
+def _axis(node: fx.Node) -> int | None:
+    """Return the dimension of the batch if an operation works along it, else None."""
+    source = node.all_input_nodes[0]
+    value, dim = source.meta.get("val"), dict(arguments_of(node)).get("dim", 0)
+    if not isinstance(value, Tensor) or not isinstance(dim, int):
+        return None
+    free = free_axis(source)
+    return free if free is not None and dim % value.dim() == free else None
+
+
+def _grows(value: object) -> bool:
+    """Return whether an argument holds a number that depends on the batch."""
+    if isinstance(value, fx.Node):
+        value = value.meta.get("val")
+    if isinstance(value, list | tuple):
+        return any(_grows(item) for item in value)
+    return isinstance(value, torch.SymInt | torch.SymFloat) and not value.node.expr.is_number
+
+
+def _share(value: object, size: torch.SymInt, default: int) -> Fraction | None:
+    """Return which share of a size a position is; None if that depends on the size."""
+    if isinstance(value, fx.Node):
+        value = value.meta["val"]
+    if value is None:
+        return Fraction(default)
+    if isinstance(value, int) and value >= OPEN_END:
+        return Fraction(1)
+    own = value.node.expr if isinstance(value, torch.SymInt) else value
+    share = own / size.node.expr
+    if not share.is_Rational:
+        return None
+    found = Fraction(int(share.p), int(share.q))
+    return found + 1 if found < 0 else found
+
+
+def _sum(one: Fraction | None, other: Fraction | None) -> Fraction | None:
+    return None if one is None or other is None else one + other
