@@ -42,6 +42,7 @@ from sfg_nas.sharing.record import Record
 from sfg_nas.sharing.rewrites import REWRITES
 from sfg_nas.sharing.traced import BackboneWithHeads, TracedNetwork, TracedOp, is_kind
 
+_BANKS = (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)
 # operators that pass on one value as it is
 _COPIES = ("type_as", "to.device", "to.other", "to.prim_Device", "lift_fresh_copy")
 _AS_SHAPE = {
@@ -85,6 +86,10 @@ def _is_known(name: str) -> bool:
     return name in vocabulary() or name in _COPIES or name in _AS_SHAPE or name in REWRITES
 
 
+def _is_bank(name: str) -> bool:
+    return name in vocabulary() and vocabulary()[name].kind in _BANKS
+
+
 def _one_way_each(ops: Iterable[TracedOp], statics: dict[str, fx.Node | str]) -> list[TracedOp]:
     """Return operations in which filter banks of one key all use it in the same way.
 
@@ -94,7 +99,7 @@ def _one_way_each(ops: Iterable[TracedOp], statics: dict[str, fx.Node | str]) ->
     result = []
     for op in ops:
         key = op.statics.get("weight")
-        if key is not None and is_kind(op, Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR):
+        if key is not None and is_kind(op, *_BANKS):
             way = is_kind(op, Kind.CONV_TRANSPOSE), op.settings.get("groups", 1)
             if ways.setdefault(key, way) != way:
                 other = f"{key}:{op.operation}:{way[1]}"
@@ -189,11 +194,12 @@ class _Reader:
         self._operation(node, isinstance(value, Sequence))
 
     def _operation(self, node: fx.Node, several: bool) -> None:
-        path, record = path_of(node), self.record
+        record = self.record
         name = canonical_name(node.target) if isinstance(node.target, OpOverload) else ""
         if not _is_known(name):
-            raise refusal(path, str(node.target))
-        check_numbers(node, name)
+            raise refusal(path_of(node), str(node.target))
+        if not _is_bank(name):
+            check_numbers(node, name)
         if name in REWRITES:
             record.names[node.name] = REWRITES[name](record, node)
             return
@@ -210,7 +216,15 @@ class _Reader:
         if copies is not None:
             record.names[node.name] = copies
             return
+        self._plain(node, name, several)
+
+    def _plain(self, node: fx.Node, name: str, several: bool) -> None:
+        path, record = path_of(node), self.record
         operands, statics, settings = self._arguments(node, name)
+        if _is_bank(name):
+            if list(operands) != ["input"] or "weight" not in statics:
+                raise refusal(path, f"{name} with a weight computed from activations")
+            check_numbers(node, name)
         whole_settings(node, name, settings)
         name = split_of_batches(node, name, settings)
         shape = () if several else shape_of(node)
@@ -220,9 +234,6 @@ class _Reader:
             settings[size] = list(shape)
         unique, head = record.unique(path, name), record.head(path)
         op = TracedOp(unique, name, path, operands, statics, settings, None, shape, head)
-        reads_one = list(operands) == ["input"] and "weight" in statics
-        if is_kind(op, Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR) and not reads_one:
-            raise refusal(path, f"{name} with a weight computed from activations")
         if several:
             record.lists[node.name] = op
             return

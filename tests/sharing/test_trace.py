@@ -150,6 +150,13 @@ def data_dependent(net: Net, x: Tensor) -> Tensor:
     return net.last(x if x.mean() > 0 else -x)
 
 
+def kernels_for_each(net: Net, x: Tensor) -> Tensor:
+    x = net.one(x)
+    kernels = net.last.weight * x.mean((1, 2, 3)).view(-1, 1, 1, 1, 1)
+    y = functional.conv2d(x.flatten(0, 1)[None], kernels.flatten(0, 1), groups=x.shape[0])
+    return y.view(x.shape[0], -1, *y.shape[2:])
+
+
 class Outer(nn.Module):
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -164,12 +171,7 @@ class Outer(nn.Module):
     [
         (data_dependent, "item"),
         (lambda net, x: net.last(torch.fft.fft2(net.one(x)).real), "fft_fft2"),
-        (
-            lambda net, x: functional.conv2d(
-                net.one(x), net.last.weight * net.one(x)[:1, :1, :1, :1]
-            ),
-            "conv2d",
-        ),
+        (kernels_for_each, "conv2d with a weight computed from activations"),
         (lambda net, x: net.last(net.one(x)[:, :5]), "to have 6 channels"),
     ],
     ids=["control flow", "unknown", "computed weight", "does not run"],
