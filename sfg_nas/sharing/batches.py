@@ -43,7 +43,7 @@ def check_numbers(node: fx.Node, name: str) -> None:
 
 
 def slice_of_batches(record: Record, node: fx.Node, name: str) -> str | None:
-    """Return what stands for a slice along the batch, None for any other operation.
+    """Return what stands for a slice along the batch; None for one of the whole, and for any other operation.
 
     The batch is a batch of several copies side by side, `torch.cat([left, right])` say, and the slice takes some of
     them: as a view of `[copies, N, ...]`, which is right for every N.
@@ -64,14 +64,14 @@ def slice_of_batches(record: Record, node: fx.Node, name: str) -> str | None:
     if start is None or end is None or given.get("step", 1) != 1 or (name == "slice_scatter" and not whole):  # fmt: skip
         raise refusal(path_of(node), f"{node.target}, which mixes the examples of a batch")
     if whole:
-        return None
+        return record.names[source.name] if name == "narrow" else None
     return _some_copies(record, node, axis, start, min(end, Fraction(1)))
 
 
 def whole_settings(node: fx.Node, name: str, settings: dict[str, Setting]) -> None:
     """Let a slice of the whole batch end where the batch ends."""
     if name in _SLICES and _axis(node) is not None:
-        settings |= {"start": 0, "end": None} if name != "narrow" else {}
+        settings |= {"start": 0, "end": None}
 
 
 def split_of_batches(node: fx.Node, name: str, settings: dict[str, Setting]) -> str:

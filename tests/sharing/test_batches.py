@@ -48,6 +48,7 @@ FOLLOWED: dict[str, Change] = {
     "split": lambda x: copies(x).split(x.shape[0])[1] + x,
     "split in sizes": lambda x: copies(x, 3).split([x.shape[0]] * 3)[2] + x,
     "chunk": lambda x: copies(x).chunk(2)[1] + x,
+    "narrow of all": lambda x: x.narrow(0, 0, x.shape[0]) * 2,
     "whole": lambda x: x[: x.shape[0]] * 2,
     "later axis": lambda x: (
         torch.cat([x, x.tanh()]).transpose(0, 1)[:, x.shape[0] :].transpose(0, 1)
