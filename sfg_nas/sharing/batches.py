@@ -11,8 +11,9 @@ from fractions import Fraction
 
 import torch
 from torch import Tensor, fx
+from torch._ops import OpOverload
 
-from sfg_nas.operations import Setting
+from sfg_nas.operations import Setting, canonical_name
 from sfg_nas.sharing.exported import (
     OPEN_END,
     arguments_of,
@@ -25,8 +26,10 @@ from sfg_nas.sharing.record import Record
 
 _SHAPED = ("view", "reshape", "expand", "unflatten.int", "expand_as", "view_as", "reshape_as")
 _SLICES = ("slice.Tensor", "narrow", "slice_scatter")
-_SPLITS = {"split.Tensor": "split_size", "split.sizes": "split_size", "split_with_sizes": "split_sizes"}  # fmt: skip
-_SPLITS |= {"unsafe_split.Tensor": "split_size"}
+_SPLITS = (
+    *("split.Tensor", "split.sizes", "split_with_sizes", "unsafe_split.Tensor"),
+    *("chunk", "unsafe_chunk", "tensor_split.sections"),
+)
 
 
 def check_numbers(node: fx.Node, name: str) -> None:
@@ -36,14 +39,14 @@ def check_numbers(node: fx.Node, name: str) -> None:
         node: An operation, on activations or on constants.
         name: Of the operation.
     """
-    if name in _SHAPED or name in _SPLITS or (name in _SLICES and _axis(node) is not None):
+    if name in _SHAPED or (name in (*_SLICES, *_SPLITS) and _axis(node) is not None):
         return
     if any(_grows(value) for _, value in arguments_of(node)):
         raise refusal(path_of(node), f"{node.target} with the size of the batch as a number")
 
 
-def slice_of_batches(record: Record, node: fx.Node, name: str) -> str | None:
-    """Return what stands for a slice along the batch; None for one of the whole, and for any other operation.
+def slice_of_batches(record: Record, node: fx.Node, name: str) -> bool:
+    """Record a slice along the batch, and return whether it was one; one of the whole is left as it is.
 
     The batch is a batch of several copies side by side, `torch.cat([left, right])` say, and the slice takes some of
     them: as a view of `[copies, N, ...]`, which is right for every N.
@@ -53,7 +56,7 @@ def slice_of_batches(record: Record, node: fx.Node, name: str) -> str | None:
     """
     axis = _axis(node) if name in _SLICES else None
     if axis is None:
-        return None
+        return False
     source = node.all_input_nodes[0]
     given = dict(arguments_of(node))
     size = source.meta["val"].shape[axis]
@@ -63,9 +66,12 @@ def slice_of_batches(record: Record, node: fx.Node, name: str) -> str | None:
     whole = start == 0 and end == 1
     if start is None or end is None or given.get("step", 1) != 1 or (name == "slice_scatter" and not whole):  # fmt: skip
         raise refusal(path_of(node), f"{node.target}, which mixes the examples of a batch")
-    if whole:
-        return record.names[source.name] if name == "narrow" else None
-    return _some_copies(record, node, axis, start, min(end, Fraction(1)))
+    if whole and name == "narrow":
+        record.names[node.name] = record.names[source.name]
+    elif not whole:
+        taken = _some_copies(record, node, axis, start, min(end, Fraction(1)))
+        record.names[node.name] = taken
+    return not whole or name == "narrow"
 
 
 def whole_settings(node: fx.Node, name: str, settings: dict[str, Setting]) -> None:
@@ -74,28 +80,30 @@ def whole_settings(node: fx.Node, name: str, settings: dict[str, Setting]) -> No
         settings |= {"start": 0, "end": None}
 
 
-def split_of_batches(node: fx.Node, name: str, settings: dict[str, Setting]) -> str:
-    """Return the name of an operation; a split into whole batches becomes one into so many chunks.
+def piece_of_batches(record: Record, node: fx.Node) -> bool:
+    """Record a piece of a split along the batch, and return whether it was one.
+
+    Args:
+        record: What has been read.
+        node: An item of an operation with several results.
 
     Raises:
-        ConversionError: The pieces grow with the batch, but are not equal.
+        ConversionError: The pieces are not whole copies.
     """
-    if name not in _SPLITS:
-        return name
-    given = dict(arguments_of(node))
-    pieces = given[_SPLITS[name]]
-    if not _grows(pieces):
-        return name
-    axis = _axis(node)
-    listed = pieces if isinstance(pieces, list | tuple) else [pieces]
-    size = None if axis is None else node.all_input_nodes[0].meta["val"].shape[axis]
-    shares = {None if size is None else _share(piece, size, 1) for piece in listed}
-    (share,) = shares if len(shares) == 1 else (None,)
-    if share is None or share <= 0 or (1 / share).denominator != 1:
-        raise refusal(path_of(node), f"{node.target} with the size of the batch as a number")
-    settings.pop(_SPLITS[name], None)
-    settings |= {"chunks": int(1 / share), "dim": axis}
-    return "chunk"
+    whole, item = node.args[:2]
+    assert isinstance(whole, fx.Node)
+    name = canonical_name(whole.target) if isinstance(whole.target, OpOverload) else ""
+    axis = _axis(whole) if name in _SPLITS else None
+    if axis is None or not isinstance(item, int):
+        return False
+    size = whole.all_input_nodes[0].meta["val"].shape[axis]
+    shares = [_share(piece.shape[axis], size, 1) for piece in whole.meta["val"][: item + 1]]
+    known = [share for share in shares if share is not None]
+    if len(known) < len(shares):
+        raise refusal(path_of(whole), f"{whole.target}, which mixes the examples of a batch")
+    start, end = sum(known[:-1], Fraction(0)), sum(known, Fraction(0))
+    record.names[node.name] = _some_copies(record, whole, axis, start, end)
+    return True
 
 
 def _some_copies(record: Record, node: fx.Node, axis: int, start: Fraction, end: Fraction) -> str:

@@ -22,8 +22,8 @@ from sfg_nas.errors import ConversionError
 from sfg_nas.operations import Kind, Setting, canonical_name, vocabulary
 from sfg_nas.sharing.batches import (
     check_numbers,
+    piece_of_batches,
     slice_of_batches,
-    split_of_batches,
     whole_settings,
 )
 from sfg_nas.sharing.examples import check_examples_are_apart, check_operation
@@ -212,9 +212,7 @@ class _Reader:
                 record.names[node.name] = record.repeated(node, first)
                 return
         check_operation(node)
-        copies = slice_of_batches(record, node, name)
-        if copies is not None:
-            record.names[node.name] = copies
+        if slice_of_batches(record, node, name):
             return
         self._plain(node, name, several)
 
@@ -226,7 +224,6 @@ class _Reader:
                 raise refusal(path, f"{name} with a weight computed from activations")
             check_numbers(node, name)
         whole_settings(node, name, settings)
-        name = split_of_batches(node, name, settings)
         shape = () if several else shape_of(node)
         name = "clone" if name in _COPIES else name
         if name in _AS_SHAPE:
@@ -282,6 +279,8 @@ class _Reader:
 
     def _item(self, node: fx.Node, source: TracedOp) -> None:
         item = node.args[1]
+        if piece_of_batches(self.record, node):
+            return
         if not isinstance(item, int):
             raise refusal(source.path, f"item {item!r} of {source.operation}")
         name = self.record.unique(source.path, source.operation)

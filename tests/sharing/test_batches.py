@@ -47,6 +47,10 @@ FOLLOWED: dict[str, Change] = {
     "narrow": lambda x: copies(x, 3).narrow(0, x.shape[0], x.shape[0]),
     "split": lambda x: copies(x).split(x.shape[0])[1] + x,
     "split in sizes": lambda x: copies(x, 3).split([x.shape[0]] * 3)[2] + x,
+    "uneven split": lambda x: (
+        copies(x, 3).split([x.shape[0], 2 * x.shape[0]])[1].view(2, *x.shape).prod(0)
+    ),
+    "even sections": lambda x: copies(x).tensor_split(2)[1] + x,
     "chunk": lambda x: copies(x).chunk(2)[1] + x,
     "narrow of all": lambda x: x.narrow(0, 0, x.shape[0]) * 2,
     "whole": lambda x: x[: x.shape[0]] * 2,
@@ -83,10 +87,6 @@ REFUSED: dict[str, tuple[Change, str]] = {
     ),
     "power": (lambda x: x.abs() ** (1 / x.shape[0]), "with the size of the batch as a number"),
     "roll": (lambda x: copies(x).roll(x.shape[0], 0)[: x.shape[0]], "roll.default"),
-    "uneven": (
-        lambda x: copies(x, 3).split([x.shape[0], 2 * x.shape[0]])[0],
-        "with the size of the batch as a number",
-    ),
     "all but one": (lambda x: x[1:].sum(0, keepdim=True) + x, "for every size of the batch"),
     "last": (lambda x: x[x.shape[0] - 1 :] + x, "slice.Tensor, which mixes"),
     "every second": (lambda x: copies(x)[::2], "slice.Tensor, which mixes"),
