@@ -41,6 +41,9 @@ class Kind(Enum):
     MIX = "mix"  # anything may reach anything
 
 
+BANKS = (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)
+"""What has a bank of filters, each of which reads channels."""
+
 _POINTWISE = """
 relu relu6 leaky_relu prelu elu selu celu gelu silu mish hardswish hardsigmoid hardtanh sigmoid tanh
 softplus hardshrink softshrink log_sigmoid threshold exp expm1 log log1p sqrt rsqrt square abs neg

@@ -13,7 +13,7 @@ from sfg_nas.allocation import Allocation
 from sfg_nas.architecture import Architecture
 from sfg_nas.cost import count_macs, count_params
 from sfg_nas.fixed import FixedNetwork, build_network, distill
-from sfg_nas.operations import Kind
+from sfg_nas.operations import BANKS, Kind
 from sfg_nas.sharing import BackboneWithHeads, Supernet
 from sfg_nas.sharing.names import stored_name
 from sfg_nas.sharing.traced import TracedOp, is_kind
@@ -21,7 +21,6 @@ from tests.conversions import Pair, everything_shared
 
 TOLERANCE = 1e-5
 TRAINING_TOLERANCE = 1e-4  # norms by the statistics of six examples enlarge rounding
-_BANKS = (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)
 
 
 def same_outputs(
@@ -192,7 +191,7 @@ def _axis_of(op: TracedOp, argument: str, value: Tensor) -> int | None:
     """Return the axis of a parameter that follows the channels of an operation's output."""
     if is_kind(op, Kind.CONV_TRANSPOSE) and argument == "weight":
         return 1 if op.settings.get("groups", 1) == 1 else 0
-    if is_kind(op, *_BANKS, Kind.CHANNEL_NORM) or op.operation in ("group_norm", "prelu"):
+    if is_kind(op, *BANKS, Kind.CHANNEL_NORM) or op.operation in ("group_norm", "prelu"):
         return 0
     if op.operation == "layer_norm":
         return 0

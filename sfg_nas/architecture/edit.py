@@ -9,9 +9,8 @@ import networkx as nx
 from sfg_nas.architecture.graph import Architecture
 from sfg_nas.architecture.node import Node
 from sfg_nas.errors import ArchitectureError, explain
-from sfg_nas.operations import Kind, vocabulary
+from sfg_nas.operations import BANKS, Kind, vocabulary
 
-_BANKS = (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)
 _TIED = (Kind.CHANNEL_NORM, Kind.POINTWISE, Kind.WINDOW, Kind.REDUCE, Kind.ALONG, Kind.MOVEMENT)
 
 
@@ -93,7 +92,7 @@ def _follows(architecture: Architecture, reader: str, source: str) -> bool:
     known = vocabulary().get(node["op"])
     kind = known.kind if known else None
     grouped = "of_groups" in node["settings"]
-    if (kind in _BANKS and not grouped) or node["op"] == "output":
+    if (kind in BANKS and not grouped) or node["op"] == "output":
         return False
     if kind not in _TIED or node["group"] != read["group"] or node["op"] in ("cat", "concat"):
         rule = "only norms, activations, pooling and additions may follow the filters"
@@ -124,7 +123,7 @@ def _hold(graph: nx.DiGraph[str], name: str, channels: list[int]) -> None:
     node["shape"][node["axis"] - 1] = len(channels)
     for label, parameter in node["params"].items():
         known = vocabulary().get(node["op"])
-        if known is not None and known.kind in _BANKS and label == "weight":
+        if known is not None and known.kind in BANKS and label == "weight":
             filters = 1 if known.kind is Kind.CONV_TRANSPOSE else 0
             parameter["shape"][filters] = len(channels)
         elif parameter["axis"] is not None:
@@ -137,7 +136,7 @@ def _count_inputs(graph: nx.DiGraph[str]) -> None:
         data["channels"] = len(graph.nodes[source]["channels"])
     for name, node in graph.nodes(data=True):
         known = vocabulary().get(node["op"])
-        if known is None or known.kind not in _BANKS or "of_groups" in node["settings"]:
+        if known is None or known.kind not in BANKS or "of_groups" in node["settings"]:
             continue
         place = -1 if known.kind is Kind.LINEAR else 0
         count = sum(graph.nodes[source]["shape"][place] for source in graph.predecessors(name))

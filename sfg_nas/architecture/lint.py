@@ -12,7 +12,7 @@ import networkx as nx
 from sfg_nas.architecture.banks import bank_faults, norm_faults, sources_of
 from sfg_nas.architecture.shapes import shape_faults
 from sfg_nas.architecture.text import fault
-from sfg_nas.operations import Kind, vocabulary
+from sfg_nas.operations import BANKS, Kind, vocabulary
 
 READING_NORMS = ("group_norm", "layer_norm")
 """Norms over channels, which also read what their owner may read beside its own channels."""
@@ -178,7 +178,7 @@ def _weight_faults(graph: nx.DiGraph[str]) -> Iterator[str]:
     for name in sorted(graph):
         node = graph.nodes[name]
         kind = known[node["op"]].kind if node["op"] in known else None
-        if kind in (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR):
+        if kind in BANKS:
             yield from bank_faults(graph, name, kind)
         elif kind in (Kind.CHANNEL_NORM, Kind.MIXING_NORM):
             yield from norm_faults(graph, name, kind)

@@ -11,10 +11,8 @@ from sfg_nas.architecture import Architecture
 from sfg_nas.errors import ArchitectureError, explain
 from sfg_nas.fixed.banks import cut_bank
 from sfg_nas.fixed.network import FixedNetwork
-from sfg_nas.operations import Kind, vocabulary
+from sfg_nas.operations import BANKS, Kind, vocabulary
 from sfg_nas.sharing.supernet import Supernet
-
-_BANKS = (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)
 
 
 def build_network(
@@ -72,7 +70,7 @@ def _cut(architecture: Architecture, name: str, label: str, value: Tensor) -> Te
     """Return the part of a tensor that belongs to a node's channels."""
     node = architecture.node(name)
     kind = vocabulary()[node["op"]].kind if node["op"] in vocabulary() else None
-    if kind in _BANKS and label == "weight":
+    if kind in BANKS and label == "weight":
         return _cut_bank(architecture, name, value, transposed=kind is Kind.CONV_TRANSPOSE)
     axis = node["params"][label]["axis"]
     if axis is None or node["axis"] is None:

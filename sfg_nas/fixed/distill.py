@@ -12,13 +12,11 @@ from sfg_nas.fixed.banks import write_bank, write_mixing_norm, write_read
 from sfg_nas.fixed.moves import write_movement
 from sfg_nas.fixed.part import Part
 from sfg_nas.groups import Groups
-from sfg_nas.operations import Kind
+from sfg_nas.operations import BANKS, Kind
 from sfg_nas.sharing.names import plain_parameters
 from sfg_nas.sharing.supernet import Supernet
 from sfg_nas.sharing.traced import TracedOp, is_kind
 from sfg_nas.sharing.units import Layout
-
-_BANKS = (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)
 
 
 def distill(supernet: Supernet, allocation: Allocation | None = None) -> Architecture:
@@ -145,7 +143,7 @@ def _write_part(part: Part) -> str:
         return part.node(op.operation, {}, {"free": op.free} if op.free else {})
     if op.operation == "read":
         return write_read(part)
-    if is_kind(op, *_BANKS):
+    if is_kind(op, *BANKS):
         return write_bank(part)
     if is_kind(op, Kind.MIXING_NORM):
         return write_mixing_norm(part)

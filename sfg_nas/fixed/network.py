@@ -21,9 +21,8 @@ from sfg_nas.fixed.lean import lean_steps, may_be_lean
 from sfg_nas.fixed.runners import Function, Layer, Values, first
 from sfg_nas.fixed.sizes import Sizes, counted, is_sized, unfit
 from sfg_nas.fixed.steps import Run, Step, with_lifetimes
-from sfg_nas.operations import Kind, Setting, vocabulary
+from sfg_nas.operations import BANKS, Kind, Setting, vocabulary
 
-_BANKS = (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)
 _IMAGE = -1  # place of the network's input
 _LISTS = ("cat", "concat", "stack", "hstack")
 
@@ -204,7 +203,7 @@ class FixedNetwork(nn.Module):
         if operation == "select":
             return Select(_joined_positions(node["settings"]["positions"]), node["axis"] or 1)
         kind = vocabulary()[operation].kind
-        if kind in _BANKS:
+        if kind in BANKS:
             return with_constants(make_bank(node, vocabulary()[operation]), node)
         if kind is Kind.CHANNEL_NORM:
             return make_channel_norm(node)

@@ -13,13 +13,11 @@ from torch import Tensor
 from sfg_nas.architecture import Parameter, parameter
 from sfg_nas.errors import ConversionError, explain
 from sfg_nas.groups import Groups
-from sfg_nas.operations import Kind
+from sfg_nas.operations import BANKS, Kind
 from sfg_nas.sharing.cost import affine_axis
 from sfg_nas.sharing.traced import BATCH, TracedOp, is_kind
 from sfg_nas.sharing.units import Layout
 from sfg_nas.sharing.wiring import Wiring
-
-_BANKS = (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)
 
 
 class Divider(Protocol):
@@ -172,7 +170,7 @@ class Part:
         trained = self.divider.is_trained(key)
         record = parameter(key=target or key, shape=shape, axis=axis, trained=trained)
         if trained or is_kind(self.op, Kind.CHANNEL_NORM):
-            if not is_kind(self.op, *_BANKS):  # a bank starts as PyTorch starts it
+            if not is_kind(self.op, *BANKS):  # a bank starts as PyTorch starts it
                 record["fill"] = self.divider.initial_means.get(key, 0.0)
             return record
         kept = value

@@ -9,9 +9,8 @@ from torch import nn
 from sfg_nas.architecture import Architecture, Node
 from sfg_nas.fixed.layers import make_bank, make_channel_norm
 from sfg_nas.fixed.source_text import literal
-from sfg_nas.operations import Kind, vocabulary
+from sfg_nas.operations import BANKS, Kind, vocabulary
 
-BANKS = (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)
 _OPTIONS = ("stride", "padding", "output_padding", "dilation", "groups")
 _DEFAULTS = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1, "groups": 1}
 

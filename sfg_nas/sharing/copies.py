@@ -10,10 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from sfg_nas.operations import Kind
+from sfg_nas.operations import BANKS, Kind
 from sfg_nas.sharing.traced import BackboneWithHeads, TracedNetwork, is_kind
-
-_BANKS = (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)
 
 
 def copied(network: BackboneWithHeads, *, parameters: bool = True) -> BackboneWithHeads:
@@ -48,7 +46,7 @@ def mixed_weights(network: TracedNetwork, state: Mapping[str, Tensor]) -> frozen
     axes: dict[str, int] = {}
     for op in network.ops:
         key = op.statics.get("weight")
-        if key is not None and network.static_target(key) is None and is_kind(op, *_BANKS):
+        if key is not None and network.static_target(key) is None and is_kind(op, *BANKS):
             alone = op.settings.get("groups", 1) == 1
             axes[key] = 1 if is_kind(op, Kind.CONV_TRANSPOSE) and alone else 0
     return frozenset(key for key, axis in axes.items() if _mixes(network, state, key, axis))
@@ -70,7 +68,7 @@ def called_weights(network: BackboneWithHeads, traced: TracedNetwork) -> frozens
     found = set()
     for op in traced.ops:
         key = op.statics.get("weight")
-        if key is None or not is_kind(op, *_BANKS):
+        if key is None or not is_kind(op, *BANKS):
             continue
         target = traced.static_target(key)
         module, attribute = located(network, target)

@@ -9,12 +9,10 @@ import torch
 from torch import Tensor
 
 from sfg_nas.groups import Groups
-from sfg_nas.operations import Kind
+from sfg_nas.operations import BANKS, Kind
 from sfg_nas.sharing.norms import norm_axes
 from sfg_nas.sharing.traced import TracedOp, is_kind
 from sfg_nas.sharing.wiring import Wiring
-
-_BANKS = (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)
 
 
 @dataclass
@@ -133,7 +131,7 @@ def params_of(wiring: Wiring, values: Mapping[str, Tensor], names: Collection[st
             continue
         axis, own = wiring.rows[op.name]
         for argument, key in op.statics.items():
-            if key not in trained or (is_kind(op, *_BANKS) and argument == "weight"):
+            if key not in trained or (is_kind(op, *BANKS) and argument == "weight"):
                 continue
             along = affine_axis(op, argument, axis, values[key])
             count = values[key].numel()
@@ -164,7 +162,7 @@ def affine_axis(op: TracedOp, argument: str, axis: int | None, value: Tensor) ->
         axis: Channel axis of the operation's output.
         value: The tensor.
     """
-    if is_kind(op, *_BANKS):
+    if is_kind(op, *BANKS):
         return 0 if argument == "bias" else None
     if is_kind(op, Kind.CHANNEL_NORM):
         return 0

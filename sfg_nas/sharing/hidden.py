@@ -8,12 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sfg_nas.operations import Kind
+from sfg_nas.operations import BANKS, Kind
 from sfg_nas.sharing.copies import copied
 from sfg_nas.sharing.intercept import Replacement, intercept
 from sfg_nas.sharing.traced import BATCH, BackboneWithHeads, TracedNetwork, TracedOp, is_kind
-
-_BANKS = (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)
 
 
 @dataclass
@@ -41,7 +39,7 @@ def hidden_operations(
     families: dict[str, dict[str, list[TracedOp]]] = {}
     needed = False
     for op in traced.ops:
-        family = "norm" if is_kind(op, Kind.MIXING_NORM) else "conv" if is_kind(op, *_BANKS) else ""
+        family = "norm" if is_kind(op, Kind.MIXING_NORM) else "conv" if is_kind(op, *BANKS) else ""
         if family:
             families.setdefault(op.path, {}).setdefault(family, []).append(op)
             needed = needed or family == "norm" or op.statics.get("weight") in called

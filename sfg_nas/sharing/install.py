@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from sfg_nas.operations import Kind
+from sfg_nas.operations import BANKS, Kind
 from sfg_nas.sharing.connections import ConnectionMask, TableSource
 from sfg_nas.sharing.copies import called_weights, located
 from sfg_nas.sharing.guard import read_carefully
@@ -20,8 +20,6 @@ from sfg_nas.sharing.norms import affine, norm_axes, norm_segments, read_norm
 from sfg_nas.sharing.rows import AllConnections
 from sfg_nas.sharing.traced import BackboneWithHeads, TracedOp, is_kind
 from sfg_nas.sharing.wiring import ReadingLayer, Wiring
-
-_READING = (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)
 
 
 class Tables(TableSource, Passes, Protocol):
@@ -74,7 +72,7 @@ def _intercept_all(
     chosen: Mapping[str, Replacement],
     clock: Passes,
 ) -> None:
-    kinds = (Kind.MIXING_NORM,) if family == "norm" else _READING
+    kinds = (Kind.MIXING_NORM,) if family == "norm" else BANKS
     calls: dict[str, list[Replacement | None]] = {}
     for op in wiring.network.ops:
         if is_kind(op, *kinds):

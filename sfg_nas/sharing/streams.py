@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from sfg_nas.operations import Kind, run_operation, vocabulary
+from sfg_nas.operations import BANKS, Kind, run_operation, vocabulary
 from sfg_nas.sharing.guard import times
 from sfg_nas.sharing.norms import affine, norm_axes, norm_segments
 from sfg_nas.sharing.traced import BATCH, BackboneWithHeads, TracedOp, is_kind
@@ -129,7 +129,7 @@ class StreamRunner(nn.Module):
     ) -> Streams:
         traced = self.wiring.network
         operation = vocabulary()[op.operation]
-        reading = is_kind(op, Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)
+        reading = is_kind(op, *BANKS)
         reading = reading and op.settings.get("groups", 1) == 1
         result: Streams = {}
         for owner in self._owners(op, streams):
@@ -161,7 +161,7 @@ class StreamRunner(nn.Module):
 
     def _owners(self, op: TracedOp, streams: Mapping[str, Streams]) -> list[int]:
         """Return the owners for which a stream of this operation's output is needed."""
-        if op.head is not None and is_kind(op, Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR):
+        if op.head is not None and is_kind(op, *BANKS):
             return [self.wiring.groups.owner_of_head(op.head)]
         if op.name not in self.wiring.rows:
             return sorted({owner for s in op.sources for owner in streams[s]})

@@ -19,7 +19,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import OutputKind
 
 from sfg_nas.errors import ConversionError
-from sfg_nas.operations import Kind, Setting, canonical_name, vocabulary
+from sfg_nas.operations import BANKS, Kind, Setting, canonical_name, vocabulary
 from sfg_nas.sharing.batches import (
     check_numbers,
     piece_of_batches,
@@ -42,7 +42,6 @@ from sfg_nas.sharing.record import Record
 from sfg_nas.sharing.rewrites import REWRITES
 from sfg_nas.sharing.traced import BackboneWithHeads, TracedNetwork, TracedOp, is_kind
 
-_BANKS = (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)
 # operators that pass on one value as it is
 _COPIES = ("type_as", "to.device", "to.other", "to.prim_Device", "lift_fresh_copy")
 _AS_SHAPE = {
@@ -87,7 +86,7 @@ def _is_known(name: str) -> bool:
 
 
 def _is_bank(name: str) -> bool:
-    return name in vocabulary() and vocabulary()[name].kind in _BANKS
+    return name in vocabulary() and vocabulary()[name].kind in BANKS
 
 
 def _one_way_each(ops: Iterable[TracedOp], statics: dict[str, fx.Node | str]) -> list[TracedOp]:
@@ -99,7 +98,7 @@ def _one_way_each(ops: Iterable[TracedOp], statics: dict[str, fx.Node | str]) ->
     result = []
     for op in ops:
         key = op.statics.get("weight")
-        if key is not None and is_kind(op, *_BANKS):
+        if key is not None and is_kind(op, *BANKS):
             way = is_kind(op, Kind.CONV_TRANSPOSE), op.settings.get("groups", 1)
             if ways.setdefault(key, way) != way:
                 other = f"{key}:{op.operation}:{way[1]}"

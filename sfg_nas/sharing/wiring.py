@@ -12,7 +12,7 @@ from torch import Tensor
 from sfg_nas.allocation import Allocation
 from sfg_nas.errors import ArchitectureError, explain
 from sfg_nas.groups import Groups
-from sfg_nas.operations import Kind, vocabulary
+from sfg_nas.operations import BANKS, Kind, vocabulary
 from sfg_nas.operations_shapes import product_macs
 from sfg_nas.sharing.channels import ChannelMap
 from sfg_nas.sharing.traced import BATCH, TracedNetwork, TracedOp, is_kind
@@ -180,7 +180,7 @@ def _rows_along(layout: Layout, row_of: Tensor) -> tuple[int | None, Tensor]:
 
 def _reading_layer(channels: ChannelMap, key: str, weight: Tensor, row_of: Tensor) -> ReadingLayer:
     ops = [op for op in channels.network.ops if op.statics.get("weight") == key]
-    ops = [op for op in ops if is_kind(op, Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)]
+    ops = [op for op in ops if is_kind(op, *BANKS)]
     first = ops[0]
     kind = vocabulary()[first.operation].kind
     transposed = kind is Kind.CONV_TRANSPOSE
