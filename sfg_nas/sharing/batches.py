@@ -15,16 +15,21 @@ from torch._ops import OpOverload
 
 from sfg_nas.operations import Setting, canonical_name
 from sfg_nas.sharing.exported import (
+    AS_SHAPE,
     OPEN_END,
+    RESHAPES,
     arguments_of,
+    dimensions,
     free_axis,
+    grows,
+    mixing,
     path_of,
     refusal,
     shape_of,
 )
 from sfg_nas.sharing.record import Record
 
-_SHAPED = ("view", "reshape", "expand", "unflatten.int", "expand_as", "view_as", "reshape_as")
+_SHAPED = ("unflatten.int", *RESHAPES, *AS_SHAPE)
 _SLICES = ("slice.Tensor", "narrow", "slice_scatter")
 _SPLITS = (
     *("split.Tensor", "split.sizes", "split_with_sizes", "unsafe_split.Tensor"),
@@ -41,7 +46,7 @@ def check_numbers(node: fx.Node, name: str) -> None:
     """
     if name in _SHAPED or (name in (*_SLICES, *_SPLITS) and _axis(node) is not None):
         return
-    if any(_grows(value) for _, value in arguments_of(node)):
+    if any(grows(value) for _, value in arguments_of(node)):
         raise refusal(path_of(node), f"{node.target} with the size of the batch as a number")
 
 
@@ -60,18 +65,20 @@ def slice_of_batches(record: Record, node: fx.Node, name: str) -> bool:
     source = node.all_input_nodes[0]
     given = dict(arguments_of(node))
     size = source.meta["val"].shape[axis]
+    narrow = name == "narrow"
     start = _share(given.get("start"), size, 0)
-    length = _share(given["length"], size, 1) if name == "narrow" else None
-    end = _share(given.get("end"), size, 1) if name != "narrow" else _sum(start, length)
+    last = _share(given.get("length" if narrow else "end"), size, 1)
+    if start is None or last is None or given.get("step", 1) != 1:
+        raise mixing(node)
+    end = min(start + last if narrow else last, Fraction(1))
     whole = start == 0 and end == 1
-    if start is None or end is None or given.get("step", 1) != 1 or (name == "slice_scatter" and not whole):  # fmt: skip
-        raise refusal(path_of(node), f"{node.target}, which mixes the examples of a batch")
-    if whole and name == "narrow":
+    if name == "slice_scatter" and not whole:
+        raise mixing(node)
+    if whole and narrow:
         record.names[node.name] = record.names[source.name]
     elif not whole:
-        taken = _some_copies(record, node, axis, start, min(end, Fraction(1)))
-        record.names[node.name] = taken
-    return not whole or name == "narrow"
+        record.names[node.name] = _some_copies(record, node, axis, start, end)
+    return narrow or not whole
 
 
 def whole_settings(node: fx.Node, name: str, settings: dict[str, Setting]) -> None:
@@ -100,7 +107,7 @@ def piece_of_batches(record: Record, node: fx.Node) -> bool:
     shares = [_share(piece.shape[axis], size, 1) for piece in whole.meta["val"][: item + 1]]
     known = [share for share in shares if share is not None]
     if len(known) < len(shares):
-        raise refusal(path_of(whole), f"{whole.target}, which mixes the examples of a batch")
+        raise mixing(whole)
     start, end = sum(known[:-1], Fraction(0)), sum(known, Fraction(0))
     record.names[node.name] = _some_copies(record, whole, axis, start, end)
     return True
@@ -133,20 +140,10 @@ def _some_copies(record: Record, node: fx.Node, axis: int, start: Fraction, end:
 def _axis(node: fx.Node) -> int | None:
     """Return the dimension of the batch if an operation works along it, else None."""
     source = node.all_input_nodes[0]
-    value, dim = source.meta.get("val"), dict(arguments_of(node)).get("dim", 0)
-    if not isinstance(value, Tensor) or not isinstance(dim, int):
+    if not isinstance(source.meta.get("val"), Tensor):
         return None
     free = free_axis(source)
-    return free if free is not None and dim % value.dim() == free else None
-
-
-def _grows(value: object) -> bool:
-    """Return whether an argument holds a number that depends on the batch."""
-    if isinstance(value, fx.Node):
-        value = value.meta.get("val")
-    if isinstance(value, list | tuple):
-        return any(_grows(item) for item in value)
-    return isinstance(value, torch.SymInt | torch.SymFloat) and not value.node.expr.is_number
+    return free if free in dimensions(node) else None
 
 
 def _share(value: object, size: torch.SymInt, default: int) -> Fraction | None:
@@ -163,7 +160,3 @@ def _share(value: object, size: torch.SymInt, default: int) -> Fraction | None:
         return None
     found = Fraction(int(share.p), int(share.q))
     return found + 1 if found < 0 else found
-
-
-def _sum(one: Fraction | None, other: Fraction | None) -> Fraction | None:
-    return None if one is None or other is None else one + other

@@ -9,7 +9,7 @@ from torch.export import ExportedProgram
 from sfg_nas.errors import ConversionError
 from sfg_nas.operations import Kind, canonical_name, vocabulary
 from sfg_nas.sharing.copies import copied
-from sfg_nas.sharing.exported import arguments_of, free_axes, free_axis, path_of, refusal
+from sfg_nas.sharing.exported import dimensions, free_axes, free_axis, mixing
 from sfg_nas.sharing.traced import BATCH, BackboneWithHeads, TracedNetwork
 
 _REORDERINGS = ("flip", "roll", "index_select", "select.int")
@@ -24,19 +24,15 @@ def check_operation(node: fx.Node) -> None:
         node: An operation on activations, in the vocabulary.
     """
     if len(free_axes(node)) > 1:
-        raise _refusal(path_of(node), node.target)
+        raise mixing(node)
     name, source = canonical_name(node.target), node.all_input_nodes[0]  # type: ignore[arg-type]
     entry, free = vocabulary().get(name), free_axis(source)
     known = entry is not None and (entry.kind in (Kind.REDUCE, Kind.ALONG) or name in _REORDERINGS)
     if entry is None or free is None or not known:
         return
-    schema = entry.call._schema.arguments
-    settings = {a.name: a.default_value for a in schema} | dict(arguments_of(node))
-    given = settings.get("dim", settings.get("dims"))
-    listed = given if isinstance(given, list | tuple) else [given]
-    dims = [dim % source.meta["val"].dim() for dim in listed if isinstance(dim, int)]
-    if free in dims or not dims:  # without dimensions: over all of them
-        raise _refusal(path_of(node), node.target)
+    along = dimensions(node)
+    if free in along or not along:
+        raise mixing(node)
 
 
 def check_examples_are_apart(
@@ -102,16 +98,12 @@ def _mixed(program: ExportedProgram, batches: list[Tensor], kept: int) -> Conver
             continue
         changed = one.values[node.name] != other.values[node.name]
         if float(changed.double().mean()) > 1 / BATCH:
-            return _refusal(path_of(node), node.target)
+            return mixing(node)
         by_example = changed.dim() and len(changed) % BATCH == 0
         if half is None and by_example and bool(changed.tensor_split(BATCH)[kept].any()):
             half = node
     assert half is not None  # the outputs change there
-    return _refusal(path_of(half), half.target)
-
-
-def _refusal(path: str, operation: object) -> ConversionError:
-    return refusal(path, f"{operation}, which mixes the examples of a batch")
+    return mixing(half)
 
 
 class _Watched(fx.Interpreter):

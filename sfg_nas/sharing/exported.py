@@ -13,6 +13,12 @@ from sfg_nas.errors import ConversionError, explain
 from sfg_nas.operations import Setting, canonical_name, vocabulary
 from sfg_nas.sharing.traced import size_of
 
+AS_SHAPE = {
+    "expand_as": ("expand", "size"),
+    "view_as": ("view", "size"),
+    "reshape_as": ("reshape", "shape"),
+}
+RESHAPES = ("view", "reshape", "expand")
 OPEN_END = 2**62  # where a slice that goes on to the end is said to stop
 
 
@@ -26,7 +32,7 @@ def free_sizes(operation: str, settings: dict[str, Setting], node: fx.Node) -> N
         place = free - dim % (len(shape) - len(parts) + 1)
         if 0 <= place < len(parts):
             settings["sizes"] = [*parts[:place], -1, *parts[place + 1 :]]
-    if operation not in ("view", "reshape", "expand"):
+    if operation not in RESHAPES:
         return
     sizes: list[Setting] = [*shape]
     if free is not None:
@@ -72,8 +78,29 @@ def free_axis(node: fx.Node, value: Tensor | None = None) -> int | None:
 def free_axes(node: fx.Node, value: Tensor | None = None) -> list[int]:
     """Return the dimensions of a node's result (or one of them) that grow with the batch; of several results, none."""
     held = node.meta["val"] if value is None else value
-    sizes = enumerate(held.shape if isinstance(held, Tensor) else ())
-    return [d for d, n in sizes if isinstance(n, torch.SymInt) and n.node.maybe_as_int() is None]
+    return [d for d, n in enumerate(held.shape if isinstance(held, Tensor) else ()) if grows(n)]
+
+
+def grows(value: object) -> bool:
+    """Return whether a number, or one of a list, depends on the size of the batch."""
+    if isinstance(value, fx.Node):
+        value = value.meta.get("val")
+    if isinstance(value, list | tuple):
+        return any(grows(item) for item in value)
+    return isinstance(value, torch.SymInt | torch.SymFloat) and not value.node.expr.is_number
+
+
+def dimensions(node: fx.Node) -> list[int]:
+    """Return the dimensions of its first input that an operation works along; of one over all of them, none."""
+    known = vocabulary().get(canonical_name(node.target))  # type: ignore[arg-type]
+    defaults = (
+        {} if known is None else {a.name: a.default_value for a in known.call._schema.arguments}
+    )
+    settings = defaults | dict(arguments_of(node))
+    given = settings.get("dim", settings.get("dims"))
+    listed = given if isinstance(given, list | tuple) else [given]
+    count = node.all_input_nodes[0].meta["val"].dim()
+    return [dim % count for dim in listed if isinstance(dim, int)]
 
 
 def setting_of(value: object) -> Setting:
@@ -112,6 +139,11 @@ def shared_heads(tasks: Sequence[str]) -> ConversionError:
             do="give each a copy (`copy.deepcopy`); what tasks share belongs to the backbone",
         )
     )
+
+
+def mixing(node: fx.Node) -> ConversionError:
+    """Return the error for an operation through which the examples of a batch reach each other."""
+    return refusal(path_of(node), f"{node.target}, which mixes the examples of a batch")
 
 
 def refusal(path: str, operation: str) -> ConversionError:

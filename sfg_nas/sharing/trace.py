@@ -28,6 +28,7 @@ from sfg_nas.sharing.batches import (
 )
 from sfg_nas.sharing.examples import check_examples_are_apart, check_operation
 from sfg_nas.sharing.exported import (
+    AS_SHAPE,
     arguments_of,
     bad_heads,
     free_axis,
@@ -44,11 +45,6 @@ from sfg_nas.sharing.traced import BackboneWithHeads, TracedNetwork, TracedOp, i
 
 # operators that pass on one value as it is
 _COPIES = ("type_as", "to.device", "to.other", "to.prim_Device", "lift_fresh_copy")
-_AS_SHAPE = {
-    "expand_as": ("expand", "size"),
-    "view_as": ("view", "size"),
-    "reshape_as": ("reshape", "shape"),
-}
 _Arguments = tuple[dict[str, tuple[str, ...]], dict[str, str], dict[str, Setting]]
 
 
@@ -82,7 +78,7 @@ def _with_tasks(message: str, tasks: Sequence[str]) -> str:
 
 
 def _is_known(name: str) -> bool:
-    return name in vocabulary() or name in _COPIES or name in _AS_SHAPE or name in REWRITES
+    return name in vocabulary() or name in _COPIES or name in AS_SHAPE or name in REWRITES
 
 
 def _is_bank(name: str) -> bool:
@@ -207,7 +203,7 @@ class _Reader:
             if name in _COPIES:  # a constant, as an activation has its type and device
                 record.statics[node.name] = record.statics[first]
                 return
-            if name in _AS_SHAPE:
+            if name in AS_SHAPE:
                 record.names[node.name] = record.repeated(node, first)
                 return
         check_operation(node)
@@ -225,8 +221,8 @@ class _Reader:
         whole_settings(node, name, settings)
         shape = () if several else shape_of(node)
         name = "clone" if name in _COPIES else name
-        if name in _AS_SHAPE:
-            name, size = _AS_SHAPE[name]
+        if name in AS_SHAPE:
+            name, size = AS_SHAPE[name]
             settings[size] = list(shape)
         unique, head = record.unique(path, name), record.head(path)
         op = TracedOp(unique, name, path, operands, statics, settings, None, shape, head)
@@ -243,7 +239,7 @@ class _Reader:
         statics: dict[str, str] = {}
         settings: dict[str, Setting] = {}
         for argument, value in arguments_of(node):
-            if argument == "other" and (name in _AS_SHAPE or name in _COPIES):
+            if argument == "other" and (name in AS_SHAPE or name in _COPIES):
                 continue
             tensors = record.tensors(value)
             if tensors is None:

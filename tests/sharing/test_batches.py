@@ -8,21 +8,18 @@ from torch import Tensor, nn
 
 from sfg_nas import build_network, convert, distill, random_allocation
 from sfg_nas.errors import ConversionError
+from tests.networks import Net, conv
+from tests.properties import same_outputs
 
 Change = Callable[[Tensor], Tensor]
+NEAR = 5e-6
 
 
-class Changed(nn.Module):
-    """Two convolutions with a function of the features between them."""
-
-    def __init__(self, change: Change) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(3, 8, 3, padding=1)
-        self.change = change
-        self.last = nn.Conv2d(8, 4, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.last(self.change(self.first(x).relu()))
+def changed(change: Change) -> nn.Module:
+    """Return two convolutions with a function of the features between them."""
+    return Net(
+        lambda net, x: net.last(change(net.first(x).relu())), first=conv(3, 8), last=conv(8, 4)
+    )
 
 
 def heads() -> dict[str, nn.Module]:
@@ -64,7 +61,7 @@ FOLLOWED: dict[str, Change] = {
 @pytest.mark.parametrize("name", FOLLOWED)
 def test_whole_batches_are_followed_for_every_size(name: str) -> None:
     torch.manual_seed(0)
-    network, own = Changed(FOLLOWED[name]).eval(), heads()
+    network, own = changed(FOLLOWED[name]).eval(), heads()
     supernet = convert(network, own, torch.randn(3, 3, 8, 8)).eval()
     allocation = random_allocation(supernet, seed=1)
     architecture = distill(supernet, allocation)
@@ -74,9 +71,7 @@ def test_whole_batches_are_followed_for_every_size(name: str) -> None:
     with torch.no_grad():
         for count in (1, 2, 3, 5):
             x = torch.randn(count, 3, 8, 8)
-            expected, found = supernet(x), fixed(x)
-            for task in own:
-                torch.testing.assert_close(found[task], expected[task], rtol=1e-5, atol=1e-5)
+            same_outputs(fixed(x), supernet(x), f"a batch of {count}", tolerance=NEAR)
 
 
 REFUSED: dict[str, tuple[Change, str]] = {
@@ -98,37 +93,31 @@ REFUSED: dict[str, tuple[Change, str]] = {
 def test_other_uses_of_its_size_are_refused(name: str) -> None:
     change, operation = REFUSED[name]
     with pytest.raises(ConversionError) as error:
-        convert(Changed(change), heads(), torch.randn(2, 3, 8, 8))
+        convert(changed(change), heads(), torch.randn(2, 3, 8, 8))
     assert operation in str(error.value)
 
 
 def test_frames_that_are_shifted_in_time() -> None:
     """A temporal shift (Lin et al. 2019) writes slices of channels and frames into zeros."""
 
-    class Shifted(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.first, self.last = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
-
-        def forward(self, x: Tensor) -> Tensor:
-            count, _, frames = x.shape[:3]
-            y = self.first(x.transpose(1, 2).flatten(0, 1)).relu()
-            y = y.view(count, frames, *y.shape[1:])
-            shifted = torch.zeros_like(y)
-            shifted[:, :-1, :2] = y[:, 1:, :2]
-            shifted[:, 1:, 2:4] = y[:, :-1, 2:4]
-            shifted[:, :, 4:] = y[:, :, 4:]
-            y = self.last(shifted.flatten(0, 1)).relu()
-            return y.view(count, frames, *y.shape[1:]).mean(1)
+    def run(net: Net, x: Tensor) -> Tensor:
+        count, _, frames = x.shape[:3]
+        y = net.first(x.transpose(1, 2).flatten(0, 1)).relu()
+        y = y.view(count, frames, *y.shape[1:])
+        shifted = torch.zeros_like(y)
+        shifted[:, :-1, :2] = y[:, 1:, :2]
+        shifted[:, 1:, 2:4] = y[:, :-1, 2:4]
+        shifted[:, :, 4:] = y[:, :, 4:]
+        y = net.last(shifted.flatten(0, 1)).relu()
+        return y.view(count, frames, *y.shape[1:]).mean(1)
 
     torch.manual_seed(0)
     own = {task: nn.Conv2d(8, 2, 1) for task in ("a", "b")}
-    supernet = convert(Shifted().eval(), own, torch.randn(2, 3, 4, 8, 8)).eval()
+    network = Net(run, first=conv(3, 8), last=conv(8, 8)).eval()
+    supernet = convert(network, own, torch.randn(2, 3, 4, 8, 8)).eval()
     allocation = random_allocation(supernet, seed=0)
     architecture = distill(supernet, allocation)
     assert architecture.lint() == []
     fixed = build_network(architecture, weights=supernet).eval()
     x = torch.randn(3, 3, 4, 8, 8)
-    expected, found = supernet.harden(allocation)(x), fixed(x)
-    for task in own:
-        torch.testing.assert_close(found[task], expected[task], rtol=1e-5, atol=1e-5)
+    same_outputs(fixed(x), supernet.harden(allocation)(x), "fixed", tolerance=NEAR)

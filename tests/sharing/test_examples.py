@@ -1,5 +1,6 @@
 """A network whose examples reach each other is refused, by module and operation; all others pass."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 
 import pytest
@@ -10,30 +11,19 @@ from torch.nn import functional
 from sfg_nas import convert
 from sfg_nas.errors import ConversionError
 from sfg_nas.sharing import examples
+from tests.conversions import everything_shared
+from tests.networks import Net, conv
+from tests.properties import same_outputs
 
 Change = Callable[[Tensor], Tensor]
+NEAR = 5e-6
 
 
-class Changed(nn.Module):
-    """Two convolutions with a function of the features between them."""
-
-    def __init__(self, change: Change) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(3, 8, 3, padding=1)
-        self.middle = Between(change)
-        self.last = nn.Conv2d(8, 4, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.last(self.middle(self.first(x)))
-
-
-class Between(nn.Module):
-    def __init__(self, change: Change) -> None:
-        super().__init__()
-        self.change = change
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.change(x)
+def changed(change: Change) -> nn.Module:
+    """Return two convolutions with a module between them that runs a function of the features."""
+    return nn.Sequential(
+        OrderedDict(first=conv(3, 8), middle=Net(lambda _, x: change(x)), last=conv(8, 4))
+    )
 
 
 def heads() -> dict[str, nn.Module]:
@@ -70,7 +60,7 @@ def test_what_mixes_examples_is_refused(name: str) -> None:
     change, operation = MIXING[name]
     torch.manual_seed(0)
     with pytest.raises(ConversionError, match="mixes the examples of a batch") as error:
-        convert(Changed(change), heads(), torch.randn(2, 3, 8, 8))
+        convert(changed(change), heads(), torch.randn(2, 3, 8, 8))
     assert operation in str(error.value)
     assert "`backbone." in str(error.value)
 
@@ -93,15 +83,13 @@ APART: dict[str, Change] = {
 @pytest.mark.parametrize("name", APART)
 def test_what_keeps_examples_apart_is_taken(name: str) -> None:
     torch.manual_seed(0)
-    network, x = Changed(APART[name]), torch.randn(3, 3, 8, 8)
+    network, x = changed(APART[name]), torch.randn(3, 3, 8, 8)
     own = heads()
     supernet = convert(network, own, x).eval()
-    everyone = len(supernet.groups) - 1
-    rows = {layer: (everyone,) * len(row) for layer, row in supernet.wiring.layers.items()}
-    shared = type(supernet.allocation())(supernet.groups, rows)
-    found = supernet.harden(shared).eval()(x)
-    for task, head in own.items():
-        torch.testing.assert_close(found[task], head(network(x)), rtol=1e-5, atol=1e-5)
+    found = supernet.harden(everything_shared(supernet)).eval()(x)
+    same_outputs(
+        found, {task: head(network(x)) for task, head in own.items()}, "all shared", tolerance=NEAR
+    )
 
 
 def test_a_norm_of_the_batch_alone_is_meant() -> None:
@@ -114,7 +102,7 @@ def test_a_norm_of_the_batch_alone_is_meant() -> None:
 
 def test_networks_of_whole_numbers_are_not_tried() -> None:
     network = nn.Sequential(nn.Embedding(5, 3), nn.LayerNorm(3))
-    traced = convert(Changed(torch.relu), heads(), torch.randn(2, 3, 8, 8)).wiring.network
+    traced = convert(changed(torch.relu), heads(), torch.randn(2, 3, 8, 8)).wiring.network
     whole = torch.zeros(2, 4, dtype=torch.long)
     examples.check_examples_are_apart(None, traced, network, whole)  # type: ignore[arg-type]
 
@@ -126,5 +114,5 @@ def test_a_reach_that_no_axis_gives_away_is_found() -> None:
 
     torch.manual_seed(0)
     with pytest.raises(ConversionError, match="mixes the examples of a batch") as error:
-        convert(Changed(change), heads(), torch.randn(2, 3, 8, 8))
+        convert(changed(change), heads(), torch.randn(2, 3, 8, 8))
     assert "module `backbone.middle`" in str(error.value)
