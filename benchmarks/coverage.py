@@ -30,8 +30,8 @@ from sfg_nas.errors import SfgNasError
 
 TOLERANCE = 1e-4
 TASKS = (3, 2, 5)
-LARGER = (64, 128, 224, 256)
-"""Sides of the images of timm: the least that a network runs on."""
+SIDES = (64, 128, 224, 256)
+"""Sides of the images that a network of timm is tried with, until it runs."""
 TRANSFORMERS = ("vit_", "swin", "maxvit", "mvit")  # not CNNs: attention over tokens throughout
 
 
@@ -138,14 +138,16 @@ def example_for(family: str, name: str) -> Tensor:
 def smallest(backbone: nn.Module) -> Tensor:
     """Return the smallest square images that a network runs on; some are built for one size."""
     backbone.eval()
-    with torch.no_grad():
-        for side in LARGER[:-1]:
-            try:
+    for side in SIDES[:-1]:
+        try:
+            with torch.no_grad():
                 backbone(torch.zeros(1, 3, side, side))
-            except (RuntimeError, AssertionError):
-                continue
-            return torch.randn(2, 3, side, side)
-    return torch.randn(2, 3, LARGER[-1], LARGER[-1])
+        except (RuntimeError, AssertionError):
+            continue
+        break
+    else:
+        side = SIDES[-1]
+    return torch.randn(2, 3, side, side)
 
 
 def calibrate(backbone: nn.Module, x: Tensor) -> None:
@@ -166,9 +168,7 @@ def check(family: str, name: str, build: Callable[[], nn.Module], tasks: int) ->
     """Return one row: converted or refused, and the largest relative difference."""
     torch.manual_seed(0)
     backbone = build()
-    x = example_for(family, name)
-    if family == "timm":
-        x = smallest(backbone)
+    x = smallest(backbone) if family == "timm" else example_for(family, name)
     calibrate(backbone, x)
     with torch.no_grad():
         features = backbone(x)

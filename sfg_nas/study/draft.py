@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import cast
 
@@ -17,7 +18,7 @@ _MOST_TASKS = 6
 """Tasks that take part; further ones are written as comments."""
 _LOOKED_AT = 50
 _LEVELS, _FOLDERS = 3, 500
-"""How far below a table its images are looked for: levels, and about how many folders."""
+"""How far below a table its images are looked for: levels, and how many folders."""
 _ON_PIXELS = tuple(name for name, kind in TASK_KINDS.items() if kind.dense)
 
 
@@ -53,19 +54,19 @@ def draft_study(table: Path, folder: Path, *, schema: str, data_root: Path | Non
     cells = [cell for cell in content.column(guess.image) if cell]
     some = cells[:: max(1, len(cells) // _LOOKED_AT)]
     base = base_of(cells, table.parent, data_root)
-    elsewhere = None
-    if not any(below(base, cell).is_file() for cell in some):
-        elsewhere = _folder_with(some, table.parent)
-    if elsewhere is not None:
-        guess, base = guess_table(content, elsewhere), elsewhere
     there = [below(base, cell) for cell in some]
+    missing = not any(file.is_file() for file in there)
+    elsewhere = _folder_with(some, table.parent) if missing else None
+    if elsewhere is not None:
+        guess = guess_table(content, elsewhere)
+        there = [below(elsewhere, cell) for cell in some]
     size, grey = usual_side(there)
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", table.stem).strip("-._") or "own"
     path = os.path.relpath(table.resolve(), folder.resolve())
     said = [f"{len(content)} rows; images are named by `{guess.image}`"]
-    found = sum(file.is_file() for file in there)
-    said += [] if found else [f"none of the images was found below {base}: check their paths"]
-    if elsewhere is not None:
+    if missing and elsewhere is None:
+        said.append(f"none of the images was found below {base}: check their paths")
+    elif missing:
         said.append(
             f"the images lie below {elsewhere}: give every command `--data-root {elsewhere}`, or set SFG_NAS_DATA"
         )
@@ -87,12 +88,12 @@ def draft_study(table: Path, folder: Path, *, schema: str, data_root: Path | Non
 
 def _folder_with(cells: Sequence[str], top: Path) -> Path | None:
     """Return the first folder below another to which most paths are relative, None if there is none nearby."""
-    folders = [top]
-    for folder in folders:
+    for place, folders, _ in islice(os.walk(top, followlinks=True), _FOLDERS):
+        folder = Path(place)
         if sum(below(folder, cell).is_file() for cell in cells) > len(cells) / 2:
             return folder
-        if len(folder.relative_to(top).parts) < _LEVELS and len(folders) < _FOLDERS:
-            folders += sorted(f for f in folder.iterdir() if f.is_dir() and f.name[0] != ".")
+        deep = len(folder.relative_to(top).parts) >= _LEVELS
+        folders[:] = [] if deep else sorted(name for name in folders if name[0] != ".")
     return None
 
 
