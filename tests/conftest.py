@@ -14,6 +14,9 @@ import torch
 
 SEED = 20191027  # the day the paper was presented; any number would do
 
+# By default the workers of Ray give way to every other process: to other tests, until they run out of time.
+os.environ.setdefault("RAY_worker_niceness", "0")
+
 
 def library_state() -> dict[str, object]:
     """Return what a test could change for all tests after it, by name."""

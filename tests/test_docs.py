@@ -130,6 +130,9 @@ def test_languages_are_those_that_are_run(page: str) -> None:
             assert block.mark.endswith(".yaml"), "a study's block names its file"
 
 
+RAY = pytest.mark.xdist_group("ray")  # one cluster on this machine at a time
+
+
 def with_code() -> list[str]:
     return [p for p in PAGES if any(b.language and b.mark not in ELSEWHERE for b in blocks(p))]
 
@@ -210,7 +213,9 @@ def faces(folder: Path) -> None:
 
 @pytest.mark.ci
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("page", with_code())
+@pytest.mark.parametrize(
+    "page", [pytest.param(p, marks=RAY if p == "docs/cluster.md" else ()) for p in with_code()]
+)
 def test_blocks_run_in_order(page: str, tmp_path: Path, server: Path) -> None:
     work = tmp_path / "work"
     (work / "studies").mkdir(parents=True)

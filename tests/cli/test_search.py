@@ -201,6 +201,7 @@ def test_another_run_is_where_the_search_begins(call: Callable, study: Path, run
 
 
 @pytest.mark.ci
+@pytest.mark.xdist_group("ray")
 @pytest.mark.filterwarnings("ignore")
 def test_a_cluster_is_started_and_asked_for_no_more_than_it_has(
     call: Callable, study: Path

@@ -33,6 +33,7 @@ def workers() -> list[int]:
 
 
 @pytest.mark.ci
+@pytest.mark.xdist_group("ray")
 @pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")
 def test_trials_on_a_cluster_come_home_and_outlive_a_worker(tmp_path: Path) -> None:
