@@ -216,6 +216,9 @@ def _quiet() -> Iterator[None]:
 def _failure(err: Exception, twin: nn.Module) -> ConversionError:
     """Return the error for a network that cannot be exported, with the module to blame."""
     path, place = _blamed(err, twin)
+    node = None if path else _run_again(err)
+    if node is not None:
+        return refusal(path_of(node), str(node.target))
     lines = str(err).strip().splitlines() or [""]
     found = f"{type(err).__name__}: {lines[0][:300]}"
     rule = "the backbone and heads must run on the example input and be exportable"
@@ -228,6 +231,15 @@ def _failure(err: Exception, twin: nn.Module) -> ConversionError:
         found += place
     where = f"convert: module `{path}`" if path else "convert"
     return ConversionError(explain(where=where, rule=rule, found=found, do=do))
+
+
+def _run_again(err: BaseException) -> fx.Node | None:
+    """Return the operation of the exported graph that failed when it was run once more, to take it apart."""
+    for frame, _ in traceback.walk_tb(err.__traceback__):
+        node = frame.f_locals.get("n")
+        if frame.f_code.co_name == "run_node" and isinstance(node, fx.Node):
+            return node
+    return None
 
 
 def _blamed(err: BaseException, twin: nn.Module) -> tuple[str, str]:

@@ -364,6 +364,21 @@ def test_what_cannot_be_followed_is_named() -> None:
         convert(nn.Sequential(nn.ReLU(), inner), heads, torch.randn(2, 3, 8, 8))
 
 
+def test_a_tensor_that_is_emptied_is_named() -> None:
+    """As networks do that save memory by hand; it shows only when the exported graph is run again."""
+
+    def run(net: Net, x: Tensor) -> Tensor:
+        spent = net.layer(x)
+        result = spent + 1
+        spent.set_()
+        return result
+
+    heads = {task: pooled(4)(1) for task in "ab"}
+    inner = Net(run, layer=nn.Conv2d(3, 4, 1))
+    with pytest.raises(ConversionError, match=r"module `backbone.1`.*`aten.set_.default`"):
+        convert(nn.Sequential(nn.ReLU(), inner), heads, torch.randn(2, 3, 8, 8))
+
+
 def test_a_statistic_of_the_whole_batch_is_refused() -> None:
     def run(net: Net, x: Tensor) -> Tensor:
         x = net.layer(x)
