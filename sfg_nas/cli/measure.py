@@ -169,7 +169,7 @@ def _scored(
 
     batches = []
     with decoding(common) as progress:
-        for batch in decode_batches(photos.paths, preparation.shape):
+        for batch in decode_batches(photos.paths, preparation.shape, preparation.window):
             batches.append(batch)
             progress(sum(len(b.paths) + len(b.failed) for b in batches), len(photos.paths))
     failed = [pair for batch in batches for pair in batch.failed]

@@ -140,7 +140,7 @@ def _rows(
     rows: list[Row] = []
     failed: list[tuple[Path, str]] = []
     with decoding(common) as progress:
-        for photos in decode_batches(paths, preparation.shape):
+        for photos in decode_batches(paths, preparation.shape, preparation.window):
             failed += photos.failed
             if photos.paths:
                 images = preparation.image_set(photos.images)

@@ -21,6 +21,7 @@ from sfg_nas.data.augment import AUGMENTATIONS
 from sfg_nas.data.bundle import DataBundle
 from sfg_nas.data.checks import check_name
 from sfg_nas.data.decode import fit_box, upright_size, usual_side
+from sfg_nas.data.grey import shown_window, usual_window
 from sfg_nas.data.guess import TableGuess, guess_table
 from sfg_nas.data.images import Examples, ImageSet
 from sfg_nas.data.label_images import LabelFile, base_of, below, read_targets
@@ -162,9 +163,11 @@ __all__ = [
     "read_table",
     "read_targets",
     "shown",
+    "shown_window",
     "stems_of",
     "upright_size",
     "usual_side",
+    "usual_window",
     "volume_stem",
     "write_label_image",
     "write_phantoms",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from sfg_nas.data.checks import check_name
+from sfg_nas.data.grey import Window
 from sfg_nas.data.images import Examples, ImageSet
 from sfg_nas.data.volume_settings import VolumeSettings
 from sfg_nas.errors import ConfigError, explain
@@ -30,6 +31,7 @@ class DataBundle:
         columns: Where the user's own table holds the images (under an empty name) and each task's labels.
         encodings: How the user's own label images are read, for each dense task of a table.
         volumes: How volumes are prepared, of a data set of volumes.
+        window: The grey values that become black and white, of images with more than eight bits; None for the usual.
     """
 
     name: str
@@ -43,6 +45,7 @@ class DataBundle:
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     encodings: Mapping[str, Encoding] = field(default_factory=dict)
     volumes: VolumeSettings | None = None
+    window: Window | None = None
 
     def with_tasks(
         self, weights: Mapping[str, float], likelihoods: Mapping[str, str] | None = None

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +20,7 @@ from PIL import Image, ImageOps
 from sfg_nas.data.content import content_key, workers
 from sfg_nas.data.decode import fit_photo, open_upright, reason_of
 from sfg_nas.data.duplicates import SIMILARITY, THUMBNAIL, near_duplicates
+from sfg_nas.data.grey import Reach, Window, all_together, reach_of
 from sfg_nas.data.location import Progress
 from sfg_nas.errors import DataError, explain
 
@@ -38,12 +39,14 @@ class DecodedPhotos:
         groups: `[N]`: near-duplicates have the same number.
         failed: Why a file could not be decoded, by its name.
         key: SHA-256 of the names, the sizes and all bytes of the files, and of the settings.
+        wide: How far grey values of more than eight bits go: whole numbers, fractions, or neither.
     """
 
     images: NDArray[np.uint8]
     groups: NDArray[np.int64]
     failed: Mapping[str, str]
     key: str
+    wide: tuple[Reach, ...] = ()
 
 
 def decoded_photos(
@@ -54,6 +57,7 @@ def decoded_photos(
     progress: Progress | None = None,
     channels: int = 3,
     names: Sequence[str] | None = None,
+    window: Window | None = None,
 ) -> DecodedPhotos:
     """Return the photos in one size, from the cache or, the first time, decoded into it.
 
@@ -67,6 +71,7 @@ def decoded_photos(
         progress: Called with (photos done, photos in all) while photos are decoded.
         channels: 3 for colour, 1 for grey.
         names: One for each file, all different and in order; None for the names without folders.
+        window: See `to_bytes`, for grey values of more than eight bits.
 
     Raises:
         DataError: If the cache cannot be written.
@@ -75,13 +80,14 @@ def decoded_photos(
     shown = height if height == width else f"{height}x{width}"
     settings = f"format {_FORMAT} size {shown} similarity {SIMILARITY}"
     settings += "" if channels == 3 else f" channels {channels}"
+    settings += "" if window is None else f" window {window[0]!r} {window[1]!r}"
     shape = (len(paths), channels, height, width)
     named = dict(zip(names or [path.name for path in paths], paths, strict=True))
     key = content_key(paths, settings, names=list(named), memory=cache)
     return kept(
         cache / key[:32],
         lambda folder: _read(folder, shape, key),
-        lambda folder: _fill(folder, named, shape, key, progress),
+        lambda folder: _fill(folder, named, shape, key, window, progress),
         what="decoded photos",
     )
 
@@ -119,12 +125,13 @@ def _read(folder: Path, shape: tuple[int, ...], key: str) -> DecodedPhotos | Non
         notes = json.loads((folder / "source.json").read_text(encoding="utf-8"))
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         groups = np.load(folder / "groups.npy", allow_pickle=False)
+        wide = tuple(Reach(**own) for own in notes["wide"])
         failed = {str(name): str(reason) for name, reason in notes["failed"].items()}
     except (OSError, EOFError, ValueError, KeyError, AttributeError, TypeError):
         return None
     if notes["key"] != key or images.shape != shape or groups.shape != shape[:1]:
         return None
-    return DecodedPhotos(images, groups, failed, key)
+    return DecodedPhotos(images, groups, failed, key, wide)
 
 
 def _write(folder: Path, read: Callable[[Path], object], fill: Callable[[Path], None]) -> None:
@@ -147,15 +154,22 @@ def _fill(
     files: Mapping[str, Path],
     shape: tuple[int, ...],
     key: str,
+    window: Window | None,
     progress: Progress | None,
 ) -> None:
     images = np.lib.format.open_memmap(
         folder / "images.npy", mode="w+", dtype=np.uint8, shape=shape
     )
-    groups, failed = _decode_all(files, images, progress)
+    groups, failed, wide = _decode_all(files, images, window, progress)
     images.flush()
     np.save(folder / "groups.npy", groups)
-    notes = {"key": key, "size": list(shape[2:]), "pillow": PIL.__version__, "failed": failed}
+    notes = {
+        "key": key,
+        "size": list(shape[2:]),
+        "pillow": PIL.__version__,
+        "failed": failed,
+        "wide": [asdict(own) for own in wide],
+    }
     (folder / "source.json").write_text(json.dumps(notes, indent=1), encoding="utf-8")
 
 
@@ -169,14 +183,20 @@ def _rename(partial: Path, folder: Path) -> None:
 
 
 def _decode_all(
-    files: Mapping[str, Path], images: NDArray[np.uint8], progress: Progress | None
-) -> tuple[NDArray[np.int64], dict[str, str]]:
+    files: Mapping[str, Path],
+    images: NDArray[np.uint8],
+    window: Window | None,
+    progress: Progress | None,
+) -> tuple[NDArray[np.int64], dict[str, str], tuple[Reach, ...]]:
+    """Return the groups of near-duplicates, why files could not be decoded, and how far wide grey values go."""
     names, paths = list(files), list(files.values())
     thumbnails = np.zeros((len(paths), THUMBNAIL, THUMBNAIL), dtype=np.uint8)
+    wide: list[Reach | None] = [None] * len(paths)
 
     def decode(row: int) -> str | None:
         try:
-            images[row], thumbnails[row] = _decode(paths[row], images.shape[1:])
+            images[row], thumbnails[row] = _decode(paths[row], images.shape[1:], window)
+            wide[row] = reach_of(paths[row])
         except Exception as error:  # noqa: BLE001  (Pillow's decoders raise many kinds)
             return reason_of(error)
         return None
@@ -191,12 +211,14 @@ def _decode_all(
                 progress(row + 1, len(paths))
     finally:
         pool.shutdown(cancel_futures=True)
-    return near_duplicates(thumbnails), failed
+    return near_duplicates(thumbnails), failed, all_together(wide)
 
 
-def _decode(path: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _decode(
+    path: Path, shape: tuple[int, ...], window: Window | None
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return one photo, `[C, H, W]`, and its grey thumbnail."""
-    image = open_upright(path, shape[0])
+    image = open_upright(path, shape[0], window)
     # From the full photo, so that groups do not depend on the size chosen.
     grey = ImageOps.fit(image.convert("L"), (THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
     return fit_photo(image, shape[1:]), np.asarray(grey)

@@ -9,14 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from sfg_nas.data.grey import WIDE, Window, to_bytes
+
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Pillow's name of an image by its number of channels."""
 SIDES = (16, 32, 64)
 _ORIENTATION, _ON_THEIR_SIDE = 0x0112, (5, 6, 7, 8)
-_WIDE = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 
 
-def decode_photo(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+def decode_photo(
+    path: Path, shape: tuple[int, ...], window: Window | None = None
+) -> NDArray[np.uint8]:
     """Return one photo [C, H, W] in the way that training photos are made.
 
     Sixteen bits per pixel are brought to eight; an alpha channel is dropped.
@@ -24,19 +27,23 @@ def decode_photo(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     Args:
         path: Any file that Pillow reads.
         shape: C, H, W.
+        window: See `to_bytes`, for grey values of more than eight bits.
     """
-    return fit_photo(open_upright(path, shape[0]), shape[1:])
+    return fit_photo(open_upright(path, shape[0], window), shape[1:])
 
 
-def open_upright(path: Path, channels: int) -> Image.Image:
+def open_upright(path: Path, channels: int, window: Window | None = None) -> Image.Image:
     """Return a photo in full size, turned as its camera says, with eight bits per channel.
 
     Args:
         path: Any file that Pillow reads.
         channels: 1 (grey), 3 or 4.
+        window: See `to_bytes`, for grey values of more than eight bits.
     """
     with Image.open(path) as file:
-        narrow = _eight_bits(file) if file.mode in _WIDE else file
+        narrow = to_bytes(file, window) if file.mode in WIDE else file
+        if narrow.mode == "P" and "transparency" in narrow.info:
+            narrow = narrow.convert("RGBA")  # what Pillow asks for, with a warning
         return ImageOps.exif_transpose(narrow.convert(MODES[channels]))
 
 
@@ -78,18 +85,6 @@ def upright_size(path: Path) -> tuple[int, int]:
     return (height, width) if turned else (width, height)
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Return a grey image of wide integers (0 to 65535) or floats (0 to 1, or to 255) with 8 bits."""
-    values = np.asarray(image).astype(np.float64)
-    if not np.isfinite(values).all():
-        raise ValueError("NaN or infinity among the pixels")
-    if image.mode == "F":
-        values = values * 255 if values.max() <= 1 else values
-    else:
-        values /= 257
-    return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
-
-
 def reason_of(error: Exception) -> str:
     """Return why a photo could not be read, in a few words.
 
@@ -111,7 +106,7 @@ def usual_side(paths: Sequence[Path]) -> tuple[int, bool]:
         try:
             with Image.open(path) as file:
                 sides.append(min(file.size))
-                grey.append(file.mode in ("1", "L", *_WIDE))
+                grey.append(file.mode in ("1", "L", *WIDE))
         except (OSError, ValueError, Image.DecompressionBombError):
             continue
     if not sides:

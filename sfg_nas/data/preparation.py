@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sfg_nas.data.bundle import DataBundle
+from sfg_nas.data.grey import Window
 from sfg_nas.data.images import ImageSet
 from sfg_nas.data.volume_settings import VolumeSettings
 from sfg_nas.errors import ConfigError, DataError, explain
@@ -26,7 +27,7 @@ _SCHEMA = 1
 _MOST = 1 << 16  # pixels along a side, channels, classes: beyond what any file of ours holds
 _MOST_PIXELS = 1 << 26  # of one image, over all channels
 _KEYS = ("schema", "kind", "shape", "pixels", "mean", "std", "tasks")
-_OPTIONAL = {"volumes", "columns", "encodings", "whitened"}
+_OPTIONAL = {"volumes", "columns", "encodings", "whitened", "window"}
 _TASK_TYPES: dict[str, tuple[type, ...]] = {
     "name": (str,),
     "kind": (str,),
@@ -58,6 +59,7 @@ class Preparation:
         columns: Where the training table held them (see `DataBundle`); empty if there was none.
         encodings: How its label images are read, for each dense task of a table.
         whitened: Whether each image is normalised by itself (see `ImageSet`), not by `mean` and `std`.
+        window: The grey values that become black and white, of images with more than eight bits; None for the usual.
     """
 
     kind: str
@@ -70,6 +72,7 @@ class Preparation:
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     encodings: Mapping[str, Encoding] = field(default_factory=dict)
     whitened: bool = False
+    window: Window | None = None
 
     @classmethod
     def of(cls, data: DataBundle) -> Self:
@@ -90,6 +93,7 @@ class Preparation:
             data.columns,
             data.encodings,
             isinstance(train, ImageSet) and train.whitened,
+            data.window,
         )
 
     def to_json(self) -> dict[str, object]:
@@ -136,7 +140,11 @@ class Preparation:
         whitened = content.get("whitened", False)
         if not isinstance(whitened, bool):
             _refuse(path, "true or false for `whitened`", str(whitened)[:80])
-        return cls(kind, shape, pixels, mean, std, tasks, volumes, columns, encodings, whitened)
+        window = content.get("window")
+        grey = None if window is None else _window(path, window)
+        return cls(
+            kind, shape, pixels, mean, std, tasks, volumes, columns, encodings, whitened, grey
+        )
 
     def only(self, names: Sequence[str]) -> tuple[Task, ...]:
         """Return some of the tasks, in the order of the names.
@@ -181,6 +189,13 @@ def _numbers(path: Path, value: object, kind: type[T]) -> tuple[T, ...]:
     if not sound or not all(type(v) in wide and abs(v) < 1e30 for v in value):  # type: ignore[attr-defined]
         _refuse(path, f"a list of {kind.__name__}", str(value)[:80])
     return tuple(kind(v) for v in value)  # type: ignore[attr-defined,call-arg]
+
+
+def _window(path: Path, value: object) -> Window:
+    given = _numbers(path, value, float)
+    if len(given) != 2 or given[0] >= given[1]:
+        _refuse(path, "a window [low, high]", str(value)[:80])
+    return given[0], given[1]
 
 
 def _columns(path: Path, value: object) -> dict[str, tuple[str, ...]]:

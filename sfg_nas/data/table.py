@@ -12,6 +12,7 @@ import numpy as np
 from sfg_nas.data.arrays import assemble
 from sfg_nas.data.bundle import DataBundle
 from sfg_nas.data.cache import DecodedPhotos, decoded_photos
+from sfg_nas.data.grey import advice
 from sfg_nas.data.label_images import Maps, base_of, below, label_files, stored_labels
 from sfg_nas.data.location import Location
 from sfg_nas.data.splits import Indices, Splits
@@ -36,6 +37,7 @@ def load(  # noqa: PLR0913 (the options of a data set are its keywords)
     image: str | None = None,
     size: int | Sequence[int] = 64,
     colour: str = "rgb",
+    window: Sequence[float] | None = None,
     split: str | None = None,
     group: str | None = None,
     stratify: str | Sequence[str] = (),
@@ -68,6 +70,8 @@ def load(  # noqa: PLR0913 (the options of a data set are its keywords)
         size: Side of the images in pixels, which are cut to their middle square, or `[height, width]`, to whose
             shape they are cut.
         colour: `rgb` or `grey`.
+        window: `[low, high]`, the grey values that become black and white in images with more than eight bits (scans
+            of 12 bits: `[0, 4095]`); without it 0 and 65535, and 0 and 1 (or 255) of fractions.
         split: The column that says train, validation or test; without it the parts are drawn.
         group: The column whose equal cells stay in one part, such as a patient.
         stratify: The task, or tasks, whose proportions the drawn parts keep.
@@ -83,7 +87,7 @@ def load(  # noqa: PLR0913 (the options of a data set are its keywords)
     """
     given: dict[str, object] = {
         "table": table, "tasks": tasks, "image": image, "size": size, "colour": colour,
-        "split": split, "group": group, "stratify": stratify, "validation": validation,
+        "window": window,         "split": split, "group": group, "stratify": stratify, "validation": validation,
         "test": test, "duplicates": duplicates, "fraction": fraction, "seed": seed,
     }  # fmt: skip
     found = examine({key: value for key, value in given.items() if value is not None}, location)
@@ -96,9 +100,11 @@ def load(  # noqa: PLR0913 (the options of a data set are its keywords)
         progress=location.progress,
         channels=COLOURS[colour],
         names=source.names,
+        window=found.window,
     )
     kept = np.array([i for i, name in enumerate(source.names) if name not in photos.failed])
     failures = source.failures(photos)
+    greys = [f"{source.table.path.name}: {text}" for text in advice(photos.wide, found.window)]
     maps = _maps(found, source, photos, location)
     splits, notes = _parts(found, source, photos.groups, kept)
     bundle = assemble(
@@ -108,9 +114,10 @@ def load(  # noqa: PLR0913 (the options of a data set are its keywords)
         [own.task for own in found.tasks],
         splits.with_fraction(fraction, seed),
         content=photos.key,
-        warnings=[*source.warnings, *failures, *notes, *_alike(found)],
+        warnings=[*source.warnings, *failures, *greys, *notes, *_alike(found)],
     )
-    return replace(bundle, columns=found.columns(), encodings=found.encodings())
+    columns, encodings = found.columns(), found.encodings()
+    return replace(bundle, columns=columns, encodings=encodings, window=found.window)
 
 
 @dataclass(frozen=True, eq=False)

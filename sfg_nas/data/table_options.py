@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sfg_nas.data.grey import Window
 from sfg_nas.data.location import Location
 from sfg_nas.data.table_parts import check_parts
 from sfg_nas.data.table_tasks import ColumnTask, tasks_of
@@ -39,6 +40,7 @@ class Examined:
         split: The column with the parts, if there is one.
         group: The column that says what belongs together, if there is one.
         stratify: Names of tasks whose proportions the parts keep.
+        window: The grey values that become black and white, if they are given.
     """
 
     options: Options
@@ -49,6 +51,7 @@ class Examined:
     split: str | None = None
     group: str | None = None
     stratify: tuple[str, ...] = ()
+    window: Window | None = None
 
     def encodings(self) -> dict[str, Encoding]:
         """Return how the label images of each dense task are read."""
@@ -74,6 +77,7 @@ def examine(given: Mapping[str, object], location: Location) -> Examined:
     options.one_of("colour", "rgb", tuple(COLOURS))
     options.one_of("duplicates", "together", DUPLICATES)
     options.share("fraction", 1.0, whole=True)
+    window = options.interval("window")
     parts = options.share("validation", PART) + options.share("test", PART)
     if parts >= 1:
         do = "leave something to train on"
@@ -96,7 +100,7 @@ def examine(given: Mapping[str, object], location: Location) -> Examined:
             if not own.task.dense
         }
     stratify = _stratify(options, split, [own.task.name for own in tasks if own.task.dense])
-    return Examined(options, table, tuple(tasks), labels, image, split, group, stratify)
+    return Examined(options, table, tuple(tasks), labels, image, split, group, stratify, window)
 
 
 def inspect(given: Mapping[str, object], location: Location) -> Inspection:

@@ -125,6 +125,22 @@ class Options:
             return default
         return float(value)  # type: ignore[arg-type]
 
+    def interval(self, key: str) -> tuple[float, float] | None:
+        """Return an option that is two numbers, the lower first; None if it is not there, or wrong.
+
+        Args:
+            key: Of the option.
+        """
+        value = self.given.get(key)
+        if value is None:
+            return None
+        sides = tuple(value) if isinstance(value, (list, tuple)) else ()
+        numbers = all(type(side) in (int, float) and abs(side) < 1e30 for side in sides)
+        if len(sides) != 2 or not numbers or sides[0] >= sides[1]:
+            self.refuse((key,), "[low, high] is needed, low below high", repr(value), "change it")
+            return None
+        return float(sides[0]), float(sides[1])
+
     def one_of(self, key: str, default: str, known: Sequence[str]) -> str:
         """Return an option that is one of some words.
 

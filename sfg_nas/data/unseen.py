@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sfg_nas.data.content import workers
 from sfg_nas.data.decode import MODES, decode_photo, reason_of
+from sfg_nas.data.grey import Window
 from sfg_nas.data.tables import Table, listed, read_table
 from sfg_nas.errors import ConfigError, DataError, explain
 
@@ -92,13 +93,17 @@ def file_column(table: Table) -> str:
 
 
 def decode_batches(
-    paths: Sequence[Path], shape: tuple[int, ...], batch_size: int = 256
+    paths: Sequence[Path],
+    shape: tuple[int, ...],
+    window: Window | None = None,
+    batch_size: int = 256,
 ) -> Iterator[Decoded]:
     """Yield photos in batches, resized; what cannot be decoded is left out with its reason.
 
     Args:
         paths: The files.
         shape: C, H, W of the result; C is 1 (grey), 3 or 4.
+        window: See `Preparation`.
         batch_size: Files at once.
 
     Raises:
@@ -109,13 +114,15 @@ def decode_batches(
         do = "call the network from Python with tensors of your own"
         raise ConfigError(explain(where="photos", rule=rule, found=str(list(shape)), do=do))
     for start in range(0, len(paths), batch_size):
-        yield _decode_some(paths[start : start + batch_size], shape, start)
+        yield _decode_some(paths[start : start + batch_size], shape, window, start)
 
 
-def _decode_some(paths: Sequence[Path], shape: tuple[int, ...], start: int) -> Decoded:
+def _decode_some(
+    paths: Sequence[Path], shape: tuple[int, ...], window: Window | None, start: int
+) -> Decoded:
     def attempt(path: Path) -> NDArray[np.uint8] | str:
         try:
-            return decode_photo(path, shape)
+            return decode_photo(path, shape, window)
         except Exception as error:  # noqa: BLE001  (Pillow's decoders raise many kinds)
             return reason_of(error)
 

@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import cast
 
 from sfg_nas.config import Value, flow
-from sfg_nas.data import TableGuess, base_of, below, guess_table, read_table, usual_side
+from sfg_nas.data import (
+    TableGuess,
+    base_of,
+    below,
+    guess_table,
+    read_table,
+    shown_window,
+    usual_side,
+    usual_window,
+)
 from sfg_nas.tasks import TASK_KINDS
 
 _MOST_TASKS = 6
@@ -61,6 +70,7 @@ def draft_study(table: Path, folder: Path, *, schema: str, data_root: Path | Non
         guess = guess_table(content, elsewhere)
         there = [below(elsewhere, cell) for cell in some]
     size, grey = usual_side(there)
+    reach = usual_window(there)
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", table.stem).strip("-._") or "own"
     path = os.path.relpath(table.resolve(), folder.resolve())
     said = [f"{len(content)} rows; images are named by `{guess.image}`"]
@@ -81,7 +91,14 @@ def draft_study(table: Path, folder: Path, *, schema: str, data_root: Path | Non
     text = _HEAD.format(schema=schema, name=name, rows=len(content), file=table.name)
     dense = any(own.entry["kind"] in _ON_PIXELS for own in guess.tasks[:_MOST_TASKS])
     backbone = _DENSE if dense else _FLAT
-    text += _data(guess, path, size, grey=grey)
+    if reach is not None:
+        said.append(f"window: {shown_window(reach)}, because {reach.lost()}")
+    pixels = [f"  size: {size}  # pixels; cut to the middle square; or [height, width]"]
+    pixels.append(f"  colour: {'grey' if grey else 'rgb'}")
+    if reach is not None:
+        why = f"grey values that become black and white: {reach.lost()}"
+        pixels.append(f"  window: {shown_window(reach)}  # {why}")
+    text += _data(guess, path, pixels)
     text += _REST.format(batch=_batch(len(content)), **backbone)
     return Draft(name, text, tuple(said))
 
@@ -101,14 +118,13 @@ def _batch(rows: int) -> int:
     return next((size for size in (64, 32, 16) if rows >= 20 * size), 8)
 
 
-def _data(guess: TableGuess, path: str, size: int, *, grey: bool) -> str:
+def _data(guess: TableGuess, path: str, pixels: Sequence[str]) -> str:
     lines = [
         "data:",
         "  kind: table",
         f"  table: {flow(path)}  # relative to this file",
         f"  image: {flow(guess.image)}  # column with the paths of the images, relative to the table or to --data-root",
-        f"  size: {size}  # pixels; cut to the middle square; or [height, width]",
-        f"  colour: {'grey' if grey else 'rgb'}",
+        *pixels,
     ]
     lines += (
         [f"  group: {flow(guess.group)}  # equal cells stay in one part"] if guess.group else []

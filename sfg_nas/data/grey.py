@@ -1,0 +1,164 @@
+"""Grey values of more than eight bits: how they become bytes, and what that would lose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+WIDE = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
+"""Pillow's names of grey images with more than eight bits per pixel."""
+Window = tuple[float, float]
+"""The grey values that become black (0) and white (255), as scanners and viewers call it."""
+
+_WORD = 65535
+_BYTE = 255
+_FEW = 1 << 14
+"""Whole numbers that all stay below this fill less than a quarter of 16 bits: at most 64 of 256 levels would be left."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """From where to where the grey values of some wide images go.
+
+    Attributes:
+        images: How many they are.
+        floating: Whether they are fractions, not whole numbers.
+        least: Of all values.
+        most: Of all values.
+        dimmest: The least of the images' own greatest values.
+    """
+
+    images: int
+    floating: bool
+    least: float
+    most: float
+    dimmest: float
+
+    def lost(self) -> str:
+        """Return what is lost of these values without a window, in a few words; empty if nothing is."""
+        kind = "fractions" if self.floating else "whole numbers"
+        found = f"{self.images} images hold {kind} from {self.least:g} to {self.most:g}"
+        most = _BYTE if self.floating else _WORD
+        if self.least < 0 or self.most > most:
+            return f"{found}, of which those outside 0 to {most} are cut off"
+        if self.floating and self.most > 1 >= self.dimmest:
+            return f"{found}, some images only up to {self.dimmest:g}: those are taken as 0 to 1, the others as 0 to 255"
+        if not self.floating and self.most < _FEW:
+            levels = round(self.most / (_WORD / _BYTE)) + 1
+            return f"{found}, of which 256 grey levels keep {levels}"
+        return ""
+
+    def window(self) -> Window:
+        """Return a window that keeps all of it: up to a power of two for whole numbers."""
+        if self.floating:
+            return self.least, self.most
+        return min(self.least, 0), float((1 << int(self.most).bit_length()) - 1)
+
+
+def to_bytes(image: Image.Image, window: Window | None = None) -> Image.Image:
+    """Return a wide grey image with eight bits per pixel.
+
+    Args:
+        image: Of a mode in `WIDE`.
+        window: What becomes black and white; None for 0 to 65535 of whole numbers, and 0 to 1 (or to 255, if the
+            image has a value above 1) of fractions.
+
+    Raises:
+        ValueError: If it holds something that is no number.
+    """
+    values = _values(image)
+    if window is not None:
+        low, high = window
+        values = (values - low) * (_BYTE / (high - low))
+    elif image.mode == "F":
+        values = values * _BYTE if values.max() <= 1 else values
+    else:
+        values /= _WORD / _BYTE
+    return Image.fromarray(np.clip(np.rint(values), 0, _BYTE).astype(np.uint8))
+
+
+def reach_of(path: Path) -> Reach | None:
+    """Return how far a photo's grey values go, None if it has eight bits.
+
+    Args:
+        path: Any file that Pillow reads.
+
+    Raises:
+        OSError: If it cannot be read; Pillow's decoders raise other errors, too.
+    """
+    with Image.open(path) as file:
+        if file.mode not in WIDE:
+            return None
+        values = _values(file)
+        most = float(values.max())
+        return Reach(1, file.mode == "F", float(values.min()), most, most)
+
+
+def all_together(reaches: Iterable[Reach | None]) -> tuple[Reach, ...]:
+    """Return one reach of all whole numbers and one of all fractions, of those that there are.
+
+    Args:
+        reaches: Of single images, or of some together; None counts for nothing.
+    """
+    found: dict[bool, Reach] = {}
+    for own in reaches:
+        if own is not None:
+            before = found.get(own.floating, own)
+            count = own.images + (before.images if own.floating in found else 0)
+            found[own.floating] = Reach(
+                count,
+                own.floating,
+                min(before.least, own.least),
+                max(before.most, own.most),
+                min(before.dimmest, own.dimmest),
+            )
+    return tuple(found[key] for key in sorted(found))
+
+
+def advice(wide: Sequence[Reach], window: Window | None) -> list[str]:
+    """Return warnings about grey values that would be lost, or a window that does nothing.
+
+    Args:
+        wide: From `all_together`.
+        window: As the study gives it.
+    """
+    if window is not None:
+        return [] if wide else ["`window` changes nothing: no image has more than eight bits"]
+    return [f"{own.lost()}; `window: {shown_window(own)}` keeps all" for own in wide if own.lost()]
+
+
+def usual_window(paths: Iterable[Path]) -> Reach | None:
+    """Return how far the grey values of some photos go if they need a window, else None.
+
+    Args:
+        paths: Files; what cannot be read does not count.
+    """
+    found: list[Reach | None] = []
+    for path in paths:
+        try:
+            found.append(reach_of(path))
+        except (OSError, ValueError, Image.DecompressionBombError):
+            continue
+    return next((own for own in all_together(found) if own.lost()), None)
+
+
+def shown_window(reach: Reach) -> str:
+    """Return a window as a study file has it.
+
+    Args:
+        reach: What it keeps.
+    """
+    low, high = reach.window()
+    return f"[{low:.6g}, {high:.6g}]"
+
+
+def _values(image: Image.Image) -> NDArray[np.float64]:
+    values = np.asarray(image).astype(np.float64)
+    if not np.isfinite(values).all():
+        raise ValueError("NaN or infinity among the pixels")
+    return values
