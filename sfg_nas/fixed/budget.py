@@ -76,8 +76,7 @@ def solve(connections: Connections, scores: Array, limit: float) -> tuple[Index,
     bound, fractional = relaxed(connections, scores, limit)
     starts = [best, *(np.full(len(best), g) for g in range(connections.groups))]
     starts += [split(connections, scores)] + ([fractional.argmax(1)] if len(fractional) else [])
-    found = [_within(connections, scores, limit, start) for start in starts]
-    fitting = [chosen for chosen in found if chosen is not None]
+    fitting = _within(connections, scores, limit, np.stack(starts))
     if not fitting:
         return None
     chosen = max(fitting, key=lambda c: _score(scores, c))
@@ -96,40 +95,69 @@ def _score(scores: Array, chosen: Index) -> float:
     return float(scores[np.arange(len(chosen)), chosen].sum())
 
 
-def _within(connections: Connections, scores: Array, limit: float, start: Index) -> Index | None:
-    """Return an allocation within the limit: the price of cost is raised until it fits, then halved in on."""
-    low, high = 0.0, 1.0 / max(connections.everything, 1.0)
-    fitting: Index | None = None
+def _within(connections: Connections, scores: Array, limit: float, starts: Index) -> list[Index]:
+    """Return an allocation within the limit from each start `[S, V]` that leads to one.
+
+    The price of cost is raised until the allocation fits, then halved in on; all starts side by side.
+    """
+
+    def fits(chosen: Index) -> NDArray[np.bool_]:
+        return np.array([connections.cost(one) <= limit for one in chosen])
+
+    low, high = np.zeros(len(starts)), np.full(len(starts), 1.0 / max(connections.everything, 1.0))
+    fitting, open_ = starts.copy(), np.arange(len(starts))
     for _ in range(_RAISES):
-        fitting = _ascend(connections, scores, high, start)
-        if connections.cost(fitting) <= limit:
+        fitting[open_] = _ascend(connections, scores, high[open_], starts[open_])
+        open_ = open_[~fits(fitting[open_])]
+        if not len(open_):
             break
-        low, high, fitting = high, high * 4, None
-    if fitting is None:
-        return None
-    for _ in range(_HALVINGS):
+        low[open_], high[open_] = high[open_], high[open_] * 4
+    done = np.setdiff1d(np.arange(len(starts)), open_)
+    starts, low, high, fitting = starts[done], low[done], high[done], fitting[done]
+    for _ in range(_HALVINGS if len(done) else 0):
         middle = (low + high) / 2
-        candidate = _ascend(connections, scores, middle, start)
-        if connections.cost(candidate) <= limit:
-            high = middle
-            fitting = max(fitting, candidate, key=lambda c: _score(scores, c))
-        else:
-            low = middle
-    return _improve(connections, scores, limit, fitting)
+        candidates = _ascend(connections, scores, middle, starts)
+        fit = fits(candidates)
+        high, low = np.where(fit, middle, high), np.where(fit, low, middle)
+        for place in np.flatnonzero(fit):
+            if _score(scores, candidates[place]) > _score(scores, fitting[place]):
+                fitting[place] = candidates[place]
+    return [_improve(connections, scores, limit, chosen) for chosen in fitting]
 
 
-def _ascend(connections: Connections, scores: Array, price: float, start: Index) -> Index:
-    """Return a local optimum of score less price times cost, one variable at a time."""
-    chosen = start.copy()
-    readers, sources = _sums(connections, chosen)
+def _ascend(connections: Connections, scores: Array, prices: Array, starts: Index) -> Index:
+    """Return local optima of score less price times cost `[S, V]`, one variable at a time.
+
+    Args:
+        connections: What allocations cost.
+        scores: Gain of each group for each variable `[V, G]`.
+        prices: Of cost, for each start `[S]`.
+        starts: `[S, V]`.
+    """
+    chosen, groups, each = starts.copy(), connections.groups, np.arange(len(starts))
+    sums = [_sums(connections, start) for start in starts]
+    reads = connections.reads[:, :groups]
+    read_by = connections.reads.T[:, :groups]
+    # What a filter of each group would read in each layer, and by how much a channel would be read [S, 2L, G].
+    read = np.stack([np.concatenate([s @ read_by, r @ reads]) for r, s in sums])
+    own = np.concatenate([connections.filters, connections.channels]).T  # [V, 2L]
+    other = np.concatenate([connections.channels, connections.filters]).T
+    itself = np.einsum("vl,vl->v", connections.filters.T, connections.channels.T)
+    by_owner, steps = read_by + reads, np.stack([read_by, reads])
+    half = len(connections.filters)
     for _ in range(_SWEEPS):
         before = chosen.copy()
-        for v in range(len(chosen)):
-            gain = scores[v] - price * _marginal(connections, v, chosen[v], readers, sources)
-            new = int(gain.argmax())
-            if new != chosen[v] and gain[new] > gain[chosen[v]] + 1e-12:
-                _move(connections, v, chosen[v], new, readers, sources)
-                chosen[v] = new
+        for v in range(chosen.shape[1]):
+            now = chosen[:, v]
+            costs = own[v] @ read - itself[v] * by_owner[now]
+            gain = scores[v] - prices[:, None] * costs
+            new = gain.argmax(1)
+            better = np.flatnonzero(gain[each, new] > gain[each, now] + 1e-12)
+            if len(better):
+                change = steps[:, new[better]] - steps[:, now[better]]  # [2, moved, G]
+                for part, rows in enumerate((slice(half), slice(half, None))):
+                    read[better, rows] += other[v, rows, None] * change[part][:, None]
+                chosen[better, v] = new[better]
         if np.array_equal(before, chosen):
             break
     return chosen
