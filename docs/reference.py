@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, get_args
@@ -106,7 +107,7 @@ def interface() -> str:
 
 
 def _entry(module: str, name: str, value: Any) -> list[str]:
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         rows = [f"- `{key}`: {_first_line(entry)}" for key, entry in value.items()]
         return [f"### {name}", "", f"A registry, `from {module} import {name}`:", "", *rows, ""]
     head = [f"### {name}", "", f"    {name}{_signature(value)}", "", *_doc(value), ""]
