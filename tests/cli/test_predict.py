@@ -87,6 +87,43 @@ def test_colours_alpha_and_sixteen_bits(call: Callable, network: Path, photos: P
     assert len({row["sum"] for row in rows}) == 1
 
 
+def test_the_window_of_training_is_that_of_new_scans(
+    call: Callable, network: Path, photos: Path, tmp_path: Path
+) -> None:
+    """What `prediction.json` says of grey values holds in `predict` and in `evaluate`."""
+    path = network / "prediction.json"
+    kept = json.loads(path.read_text())
+    assert kept["window"] is None
+    path.write_text(json.dumps({**kept, "window": [100, 100 + 8 * 255]}))
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for photo in photos.iterdir():
+        Image.fromarray(np.asarray(Image.open(photo)).astype(np.uint16) * 8 + 100).save(
+            scans / photo.name
+        )
+    said = []
+    for folder in (photos, scans):
+        answer = call("predict", network, folder, "--json", "--device", "cpu")
+        said.append([{**row, "file": ""} for row in json.loads(answer.out)["predictions"]])
+        table = tmp_path / f"{folder.name}.csv"
+        table.write_text("file,sum,left\n0.png,3,1\n1.png,4,2\n2.png,9,3\n")
+        answer = call(
+            "evaluate",
+            network,
+            "--split",
+            f"{table}:",
+            "--data",
+            folder,
+            "--json",
+            "--device",
+            "cpu",
+        )
+        assert answer.code == 0, answer.err
+        said.append({**json.loads(answer.out), "part": ""})
+    assert said[0] == said[2]
+    assert said[1] == said[3]
+
+
 def test_exit_codes(call: Callable, network: Path, photos: Path, tmp_path: Path) -> None:
     answer = call("predict", network, tmp_path / "gone.png", "--json", "--device", "cpu")
     assert answer.code == 1
