@@ -20,7 +20,7 @@ from sfg_nas.data.arrays import bundle_from_arrays
 from sfg_nas.data.augment import AUGMENTATIONS
 from sfg_nas.data.bundle import DataBundle
 from sfg_nas.data.checks import check_name
-from sfg_nas.data.decode import fit_box, upright_size, usual_side
+from sfg_nas.data.decode import fit_box, upright_size, usual_size
 from sfg_nas.data.grey import shown_window, usual_window
 from sfg_nas.data.guess import TableGuess, guess_table
 from sfg_nas.data.images import Examples, ImageSet
@@ -166,7 +166,7 @@ __all__ = [
     "shown_window",
     "stems_of",
     "upright_size",
-    "usual_side",
+    "usual_size",
     "usual_window",
     "volume_stem",
     "write_label_image",

@@ -14,6 +14,9 @@ from sfg_nas.data.grey import WIDE, Window, to_bytes
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Pillow's name of an image by its number of channels."""
 SIDES = (16, 32, 64)
+_STEP = 8  # pixels, of a longer side
+_ALIKE, _NEARLY_ALL, _LONGEST = 1.1, 0.9, 4
+"""By which factor ratios of width to height may differ, in how many photos, and the greatest ratio that is kept."""
 _ORIENTATION, _ON_THEIR_SIDE = 0x0112, (5, 6, 7, 8)
 
 
@@ -95,21 +98,31 @@ def reason_of(error: Exception) -> str:
     return "no such file" if missing else f"{type(error).__name__}: {error}"
 
 
-def usual_side(paths: Sequence[Path]) -> tuple[int, bool]:
-    """Return a side in pixels that suits some photos, of 16, 32 and 64, and whether all of them are grey.
+def usual_size(paths: Sequence[Path]) -> tuple[int | tuple[int, int], bool]:
+    """Return a size that suits some photos, and whether all of them are grey.
+
+    It is a side of 16, 32 or 64 pixels, or, where nearly all photos have one shape that is no square, height and width
+    of that shape, the shorter of such a side: cut to the middle square, they would lose what is at the ends.
 
     Args:
         paths: Files; what cannot be read does not count.
     """
-    sides, grey = [], []
+    sizes, grey = [], []
     for path in paths:
         try:
+            sizes.append(upright_size(path))
             with Image.open(path) as file:
-                sides.append(min(file.size))
                 grey.append(file.mode in ("1", "L", *WIDE))
         except (OSError, ValueError, Image.DecompressionBombError):
             continue
-    if not sides:
+    if not sizes:
         return SIDES[-1], False
-    middle = sorted(sides)[len(sides) // 2]
-    return max((side for side in SIDES if side <= middle), default=SIDES[0]), all(grey)
+    middle = sorted(map(min, sizes))[len(sizes) // 2]
+    side = max((side for side in SIDES if side <= middle), default=SIDES[0])
+    ratios = sorted(width / height for width, height in sizes)
+    ratio = ratios[len(ratios) // 2]
+    alike = sum(ratio / _ALIKE < one < ratio * _ALIKE for one in ratios)
+    longer = round(side * max(ratio, 1 / ratio) / _STEP) * _STEP
+    if alike < _NEARLY_ALL * len(ratios) or longer == side or longer > side * _LONGEST:
+        return side, all(grey)
+    return ((side, longer) if ratio > 1 else (longer, side)), all(grey)

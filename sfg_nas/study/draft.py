@@ -18,7 +18,7 @@ from sfg_nas.data import (
     guess_table,
     read_table,
     shown_window,
-    usual_side,
+    usual_size,
     usual_window,
 )
 from sfg_nas.tasks import TASK_KINDS
@@ -69,8 +69,7 @@ def draft_study(table: Path, folder: Path, *, schema: str, data_root: Path | Non
     if elsewhere is not None:
         guess = guess_table(content, elsewhere)
         there = [below(elsewhere, cell) for cell in some]
-    size, grey = usual_side(there)
-    reach = usual_window(there)
+    pixels, why = _pixels(there)
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", table.stem).strip("-._") or "own"
     path = os.path.relpath(table.resolve(), folder.resolve())
     said = [f"{len(content)} rows; images are named by `{guess.image}`"]
@@ -88,16 +87,10 @@ def draft_study(table: Path, folder: Path, *, schema: str, data_root: Path | Non
     said += [f"{own.name or 'no name'}: left out, {own.why}" for own in guess.left_out]
     said += [f"parts are read from `{guess.split}`"] if guess.split else []
     said += [f"rows with the same `{guess.group}` stay in one part"] if guess.group else []
+    said += why
     text = _HEAD.format(schema=schema, name=name, rows=len(content), file=table.name)
     dense = any(own.entry["kind"] in _ON_PIXELS for own in guess.tasks[:_MOST_TASKS])
     backbone = _DENSE if dense else _FLAT
-    if reach is not None:
-        said.append(f"window: {shown_window(reach)}, because {reach.lost()}")
-    pixels = [f"  size: {size}  # pixels; cut to the middle square; or [height, width]"]
-    pixels.append(f"  colour: {'grey' if grey else 'rgb'}")
-    if reach is not None:
-        why = f"grey values that become black and white: {reach.lost()}"
-        pixels.append(f"  window: {shown_window(reach)}  # {why}")
     text += _data(guess, path, pixels)
     text += _REST.format(batch=_batch(len(content)), **backbone)
     return Draft(name, text, tuple(said))
@@ -112,6 +105,25 @@ def _folder_with(cells: Sequence[str], top: Path) -> Path | None:
         deep = len(folder.relative_to(top).parts) >= _LEVELS
         folders[:] = [] if deep else sorted(name for name in folders if name[0] != ".")
     return None
+
+
+def _pixels(photos: Sequence[Path]) -> tuple[list[str], list[str]]:
+    """Return what a study says of the pixels of its images, and what was guessed about them."""
+    size, grey = usual_size(photos)
+    reach = usual_window(photos)
+    said = []
+    if isinstance(size, int):
+        lines = [f"  size: {size}  # pixels; cut to the middle square; or [height, width]"]
+    else:
+        shape = f"[{size[0]}, {size[1]}]"
+        lines = [f"  size: {shape}  # pixels: height and width, to whose shape images are cut"]
+        said.append(f"size: {shape}, height and width, because nearly all images have that shape")
+    lines.append(f"  colour: {'grey' if grey else 'rgb'}")
+    if reach is not None:
+        said.append(f"window: {shown_window(reach)}, because {reach.lost()}")
+        why = f"grey values that become black and white: {reach.lost()}"
+        lines.append(f"  window: {shown_window(reach)}  # {why}")
+    return lines, said
 
 
 def _batch(rows: int) -> int:

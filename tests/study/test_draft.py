@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,6 +57,34 @@ def test_the_draft_says_what_it_guessed(folder: Path) -> None:
     assert [task.kind for task in study.tasks] == [
         "regression", "classification", "ordinal", "multi-label",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("shapes", "size"),
+    [
+        ([(45, 32)] * 20, "[32, 48]"),  # width, height
+        ([(32, 45)] * 20, "[48, 32]"),
+        ([(300, 64)] * 20, "64"),  # a strip
+        ([(40, 30)] * 15 + [(30, 40)] * 5, "16"),
+        ([(33, 32)] * 20, "32"),
+    ],
+)
+def test_images_of_one_shape_keep_it(
+    shapes: list[tuple[int, int]], size: str, tmp_path: Path
+) -> None:
+    for number, shape in enumerate(shapes):
+        Image.new("RGB", shape, (9 * number, 0, 0)).save(tmp_path / f"{number}.png")
+    lines = ["file,x", *(f"{number}.png,{number % 5}.5" for number in range(len(shapes)))]
+    (tmp_path / "t.csv").write_text("\n".join(lines), encoding="utf-8")
+    draft = draft_study(tmp_path / "t.csv", tmp_path, schema="s.json")
+    assert f"  size: {size}  # pixels" in draft.text
+    assert any(f"size: {size}" in said for said in draft.said) == ("[" in size)
+    path = tmp_path / "t.yaml"
+    path.write_text(draft.text, encoding="utf-8")
+    study = load_study(path, cache=tmp_path / "cache")
+    assert list(study.data.image_shape[1:]) == [int(side) for side in re.findall(r"\d+", size)] * (
+        1 if "[" in size else 2
+    )
 
 
 Ask = Callable[..., str]
