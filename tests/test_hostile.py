@@ -254,7 +254,7 @@ def test_random_damage_and_bombs(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     good_files(folder)
     lay_bombs(folder)
-    found = run_hostile(folder, 150)
+    found = run_hostile(folder, 300)
     bombs = {name: entry["outcome"] for name, entry in found.items() if "outcome" in entry}
     assert len(bombs) > 25
     assert {name: said for name, said in bombs.items() if said != "refused"} == {}
@@ -263,7 +263,7 @@ def test_random_damage_and_bombs(tmp_path: Path) -> None:
     assert {name: e["failures"] for name, e in mutated.items() if e["failures"]} == {}
     few = {"photo.png", "photo.jpg", "compare.md", "others.safetensors"}  # most are still a photo
     refused = {name: e["refused"] for name, e in mutated.items() if name not in few}
-    assert min(refused.values()) > 50, refused
+    assert min(refused.values()) > 100, refused
     assert not list(tmp_path.rglob("owned"))
 
 

@@ -41,6 +41,8 @@ class Reach:
 
     def lost(self) -> str:
         """Return what is lost of these values without a window, in a few words; empty if nothing is."""
+        if self.least == self.most:  # no window has both ends at one value
+            return ""
         kind = "fractions" if self.floating else "whole numbers"
         found = f"{self.images} images hold {kind} from {self.least:g} to {self.most:g}"
         most = _BYTE if self.floating else _WORD

@@ -67,6 +67,8 @@ def test_what_is_no_number_is_refused() -> None:
     ("images", "kind", "text"),
     [
         ([[0, 65535], [0, 3]], "uint16", ""),
+        ([[0, 0], [0, 0]], "uint16", ""),
+        ([[-5, -5], [-5, -5]], "float32", ""),
         ([[7, 4090], [0, 3]], "uint16", "0 to 4090, of which 256 grey levels keep 17; `window: [0, 4095]`"),
         ([[-1024, 3071], [0, 3]], "int32", "those outside 0 to 65535 are cut off; `window: [-1024, 4095]`"),
         ([[0, 1], [0, 0.5]], "float32", ""),
