@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from sfg_nas.data.content import content_key, workers
-from sfg_nas.data.decode import fit_photo, open_upright, reason_of
+from sfg_nas.data.decode import fit_photo, reason_of, upright
 from sfg_nas.data.duplicates import SIMILARITY, THUMBNAIL, near_duplicates
 from sfg_nas.data.grey import Reach, Window, all_together, reach_of
 from sfg_nas.data.location import Progress
@@ -195,8 +195,7 @@ def _decode_all(
 
     def decode(row: int) -> str | None:
         try:
-            images[row], thumbnails[row] = _decode(paths[row], images.shape[1:], window)
-            wide[row] = reach_of(paths[row])
+            images[row], thumbnails[row], wide[row] = _decode(paths[row], images.shape[1:], window)
         except Exception as error:  # noqa: BLE001  (Pillow's decoders raise many kinds)
             return reason_of(error)
         return None
@@ -216,12 +215,13 @@ def _decode_all(
 
 def _decode(
     path: Path, shape: tuple[int, ...], window: Window | None
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return one photo, `[C, H, W]`, and its grey thumbnail."""
-    image = open_upright(path, shape[0], window)
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], Reach | None]:
+    """Return one photo, `[C, H, W]`, its grey thumbnail, and how far its grey values go."""
+    with Image.open(path) as file:
+        image, reach = upright(file, shape[0], window), reach_of(file)
     # From the full photo, so that groups do not depend on the size chosen.
     grey = ImageOps.fit(image.convert("L"), (THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
-    return fit_photo(image, shape[1:]), np.asarray(grey)
+    return fit_photo(image, shape[1:]), np.asarray(grey), reach
 
 
 def _unusable(cache: Path, what: str, found: str) -> DataError:

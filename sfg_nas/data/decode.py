@@ -44,10 +44,21 @@ def open_upright(path: Path, channels: int, window: Window | None = None) -> Ima
         window: See `to_bytes`, for grey values of more than eight bits.
     """
     with Image.open(path) as file:
-        narrow = to_bytes(file, window) if file.mode in WIDE else file
-        if narrow.mode == "P" and "transparency" in narrow.info:
-            narrow = narrow.convert("RGBA")  # what Pillow asks for, with a warning
-        return ImageOps.exif_transpose(narrow.convert(MODES[channels]))
+        return upright(file, channels, window)
+
+
+def upright(file: Image.Image, channels: int, window: Window | None = None) -> Image.Image:
+    """Return an opened photo as `open_upright` does.
+
+    Args:
+        file: As opened.
+        channels: 1 (grey), 3 or 4.
+        window: See `to_bytes`, for grey values of more than eight bits.
+    """
+    narrow = to_bytes(file, window) if file.mode in WIDE else file
+    if narrow.mode == "P" and "transparency" in narrow.info:
+        narrow = narrow.convert("RGBA")  # what Pillow asks for, with a warning
+    return ImageOps.exif_transpose(narrow.convert(MODES[channels]))
 
 
 def fit_photo(image: Image.Image, size: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -84,21 +84,21 @@ def to_bytes(image: Image.Image, window: Window | None = None) -> Image.Image:
     return Image.fromarray(np.clip(np.rint(values), 0, _BYTE).astype(np.uint8))
 
 
-def reach_of(path: Path) -> Reach | None:
-    """Return how far a photo's grey values go, None if it has eight bits.
+def reach_of(image: Image.Image) -> Reach | None:
+    """Return how far an image's grey values go, None if it has eight bits.
 
     Args:
-        path: Any file that Pillow reads.
+        image: As opened.
 
     Raises:
-        OSError: If it cannot be read; Pillow's decoders raise other errors, too.
+        ValueError: If it holds something that is no number.
+        OSError: If it cannot be decoded; Pillow's decoders raise other errors, too.
     """
-    with Image.open(path) as file:
-        if file.mode not in WIDE:
-            return None
-        values = _values(file)
-        most = float(values.max())
-        return Reach(1, file.mode == "F", float(values.min()), most, most)
+    if image.mode not in WIDE:
+        return None
+    values = _values(image)
+    most = float(values.max())
+    return Reach(1, image.mode == "F", float(values.min()), most, most)
 
 
 def all_together(reaches: Iterable[Reach | None]) -> tuple[Reach, ...]:
@@ -143,7 +143,8 @@ def usual_window(paths: Iterable[Path]) -> Reach | None:
     found: list[Reach | None] = []
     for path in paths:
         try:
-            found.append(reach_of(path))
+            with Image.open(path) as file:
+                found.append(reach_of(file))
         except (OSError, ValueError, Image.DecompressionBombError):
             continue
     return next((own for own in all_together(found) if own.lost()), None)

@@ -10,11 +10,24 @@ import pytest
 from PIL import Image
 
 from sfg_nas.data import DataBundle, Preparation, decode_batches, load_data
-from sfg_nas.data.grey import advice, all_together, reach_of, shown_window, to_bytes, usual_window
+from sfg_nas.data.grey import (
+    Reach,
+    advice,
+    all_together,
+    reach_of,
+    shown_window,
+    to_bytes,
+    usual_window,
+)
 from sfg_nas.errors import ConfigError
 from sfg_nas.study import draft_study
 
 COUNT = 40
+
+
+def reach_in(path: Path) -> Reach | None:
+    with Image.open(path) as file:
+        return reach_of(file)
 
 
 def wide(values: object, kind: str = "uint16") -> Image.Image:
@@ -83,7 +96,7 @@ def test_what_would_be_lost_is_said(
     paths = [tmp_path / f"{number}.tif" for number in range(len(images))]
     for path, values in zip(paths, images, strict=True):
         wide([values, values], kind).save(path)
-    reaches = all_together(map(reach_of, paths))
+    reaches = all_together(map(reach_in, paths))
     assert [(own.images, own.floating) for own in reaches] == [(2, kind == "float32")]
     said = advice(reaches, None)
     assert (len(said), text in "".join(said)) == (bool(text), True), said
@@ -95,7 +108,7 @@ def test_whole_numbers_and_fractions_are_told_apart(tmp_path: Path) -> None:
     wide([[5, 9]]).save(tmp_path / "a.tif")
     wide([[0.5, -9]], "float32").save(tmp_path / "b.tif")
     Image.new("L", (2, 1)).save(tmp_path / "c.tif")
-    reaches = all_together(reach_of(tmp_path / f"{name}.tif") for name in "abc")
+    reaches = all_together(reach_in(tmp_path / f"{name}.tif") for name in "abc")
     assert [shown_window(own) for own in reaches] == ["[0, 15]", "[-9, 0.5]"]
     assert len(advice(reaches, None)) == 2
 
