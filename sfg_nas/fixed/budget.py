@@ -143,8 +143,9 @@ def _ascend(connections: Connections, scores: Array, prices: Array, starts: Inde
     own = np.concatenate([connections.filters, connections.channels]).T  # [V, 2L]
     other = np.concatenate([connections.channels, connections.filters]).T
     itself = np.einsum("vl,vl->v", connections.filters.T, connections.channels.T)
-    by_owner, steps = read_by + reads, np.stack([read_by, reads])
-    half = len(connections.filters)
+    by_owner, layers = read_by + reads, len(connections.filters)
+    # What a unit of each owner adds to that [E, 2L, G].
+    added = np.repeat(np.stack([read_by, reads], 1), layers, 1)
     for _ in range(_SWEEPS):
         before = chosen.copy()
         for v in range(chosen.shape[1]):
@@ -152,11 +153,10 @@ def _ascend(connections: Connections, scores: Array, prices: Array, starts: Inde
             costs = own[v] @ read - itself[v] * by_owner[now]
             gain = scores[v] - prices[:, None] * costs
             new = gain.argmax(1)
-            better = np.flatnonzero(gain[each, new] > gain[each, now] + 1e-12)
+            better = (gain[each, new] > gain[each, now] + 1e-12).nonzero()[0]
             if len(better):
-                change = steps[:, new[better]] - steps[:, now[better]]  # [2, moved, G]
-                for part, rows in enumerate((slice(half), slice(half, None))):
-                    read[better, rows] += other[v, rows, None] * change[part][:, None]
+                change = added[new[better]] - added[now[better]]
+                read[better] += other[v, :, None] * change
                 chosen[better, v] = new[better]
         if np.array_equal(before, chosen):
             break

@@ -39,6 +39,7 @@ def reaching(
     if answer is None:
         return None
     found: list[Index] = []
+    tried: set[bytes] = set()
     for begin in (answer[0], scores.argmax(1)):
         held, chosen = scores.copy(), begin
         for _ in range(_ROUNDS):
@@ -49,6 +50,10 @@ def reaching(
                 break
             held[moved] = _NEVER
             held[moved, opened[moved]] = scores[moved, opened[moved]]
+            state = held.tobytes()
+            if state in tried:  # what opens a path does not fit, or where this leads is known
+                break
+            tried.add(state)
             again = solve(connections, held, limit)
             if again is None:
                 break
