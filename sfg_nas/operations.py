@@ -137,7 +137,7 @@ def vocabulary() -> Mapping[str, Operation]:
             (Kind.MOVEMENT, _MOVEMENT),
             (Kind.MIX, _MIX),
             (Kind.CHANNEL_NORM, "batch_norm instance_norm"),
-            (Kind.MIXING_NORM, "layer_norm group_norm"),
+            (Kind.MIXING_NORM, "layer_norm group_norm rms_norm"),
             (Kind.LINEAR, "linear"),
             (Kind.UNFOLD, "im2col"),
             (Kind.FOLD, "col2im"),

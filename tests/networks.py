@@ -232,6 +232,24 @@ def spatial_layer_norm() -> nn.Module:
     return nn.Sequential(conv(3, 6), nn.LayerNorm([6, 8, 8]), nn.ReLU(), conv(6, 6), nn.ReLU())
 
 
+def rms_norm() -> nn.Module:
+    """Root mean square norms: over channels in the last place with a weight, and over channels and places without."""
+
+    def run(net: Net, x: Tensor) -> Tensor:
+        x = net.over_channels(net.first(x).movedim(1, -1)).movedim(-1, 1)
+        x = functional.rms_norm(net.second(functional.relu(x)), [6, 8, 8], eps=1e-3)
+        return net.third(net.over_places(x))
+
+    return Net(
+        run,
+        first=conv(3, 8),
+        over_channels=nn.RMSNorm(8),
+        second=conv(8, 6),
+        over_places=nn.RMSNorm(8),
+        third=conv(6, 6),
+    )
+
+
 def sigmoid_first() -> nn.Module:
     return nn.Sequential(nn.Sigmoid(), conv(3, 6), nn.Sigmoid(), conv(6, 6), nn.Softplus())
 
@@ -493,6 +511,7 @@ CASES: Mapping[str, Case] = {
     "group-norm": Case(group_norm, (pooled(6), hidden(6)), tasks=3, groups="pairs"),
     "instance-norm": Case(instance_norm, POOLED, tasks=3),
     "spatial-norm": Case(spatial_layer_norm, POOLED, tasks=3),
+    "rms-norm": Case(rms_norm, (pooled(6), hidden(6)), tasks=3, groups="lattice"),
     "sigmoid": Case(sigmoid_first, (hidden(6),), tasks=3, groups="lattice"),
     "smooth": Case(smooth_activations, (hidden(6), pooled(6)), tasks=5, groups="specialists"),
     "pre-activation": Case(pre_activation, POOLED, tasks=3, groups="pairs"),

@@ -193,7 +193,7 @@ def _axis_of(op: TracedOp, argument: str, value: Tensor) -> int | None:
         return 1 if op.settings.get("groups", 1) == 1 else 0
     if is_kind(op, *BANKS, Kind.CHANNEL_NORM) or op.operation in ("group_norm", "prelu"):
         return 0
-    if op.operation == "layer_norm":
+    if op.operation in ("layer_norm", "rms_norm"):
         return 0
     sizes = [i for i, size in enumerate(value.shape) if size > 1]
     return sizes[0] if len(sizes) == 1 else None

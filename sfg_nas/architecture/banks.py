@@ -111,5 +111,6 @@ def _read_norm_faults(graph: nx.DiGraph[str], name: str) -> Iterator[str]:
     elif max(read) >= total:
         rule = f"the channels that are read are below settings.of_channels, {total}"
         yield fault(name, rule, f"channel {max(read)}", do)
-    if not isinstance(settings.get("eps"), float | int):
+    precision = node["op"] == "rms_norm" and settings.get("eps") is None
+    if not precision and not isinstance(settings.get("eps"), float | int):
         yield fault(name, "settings.eps is a number", f"{settings.get('eps')!r}"[:100], do)

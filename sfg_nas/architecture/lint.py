@@ -14,7 +14,7 @@ from sfg_nas.architecture.shapes import shape_faults
 from sfg_nas.architecture.text import fault
 from sfg_nas.operations import BANKS, Kind, vocabulary
 
-READING_NORMS = ("group_norm", "layer_norm")
+READING_NORMS = ("group_norm", "layer_norm", "rms_norm")
 """Norms over channels, which also read what their owner may read beside its own channels."""
 SPECIAL = ("input", "output", "select", "constant")
 MAX_FEATURES = 2**31  # values of one example at one node

@@ -100,13 +100,12 @@ def write_mixing_norm(part: Part) -> str:
         return part.plain(op.operation, dict(op.settings))
     read = part.divider.readable(source, part.owner)
     affine_axis = 0
-    if op.operation == "layer_norm":
-        shape = op.settings["normalized_shape"]
-        assert isinstance(shape, list)
+    shape = op.settings.get("normalized_shape")
+    if isinstance(shape, list):
         affine_axis = axis - (len(op.shape) - len(shape))
     params = {k: part.static(k, affine_axis) for k in op.statics}
     settings = {
-        "eps": op.settings.get("eps", 1e-5),
+        "eps": op.settings.get("eps", None if op.operation == "rms_norm" else 1e-5),
         "over": list(over),
         "axis": axis,
         "norm_groups": op.settings.get("num_groups", 1),

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sfg_nas.architecture import Node, Parameter
 from sfg_nas.operations import Kind, Operation
-from sfg_nas.sharing.norms import affine
+from sfg_nas.sharing.norms import affine, norm_eps
 
 
 class Constant(nn.Module):
@@ -70,20 +70,21 @@ class Select(nn.Module):
 
 
 class ReadNorm(nn.Module):
-    """Layer or group norm of one group's channels by the statistics of all it may read."""
+    """Layer, group or root mean square norm of one group's channels by the statistics of all it may read."""
 
     def __init__(self, node: Node, own: list[int], read: list[int]) -> None:
         """Prepare the norm.
 
         Args:
-            node: The architecture node, with `eps`, `over`, `axis`, `norm_groups` (segments of the
+            node: The architecture node, with `eps` (None: the precision of the values), `over`, `axis`, `norm_groups` (segments of the
                 original channels) and `affine_axis` among its settings.
             own: Original indices of the channels to normalise `[K]`.
             read: Original indices of the channels that may be read `[C]`, which include `own`.
         """
         super().__init__()
         settings = node["settings"]
-        self.eps = float(cast(float, settings["eps"]))
+        self.eps = settings["eps"]
+        self.centred = node["op"] != "rms_norm"
         self.axis = int(cast(int, settings["axis"]))
         self.over = tuple(cast("list[int]", settings["over"]))
         count, total = (
@@ -113,9 +114,10 @@ class ReadNorm(nn.Module):
         Args:
             read: Everything that may be read, `[N, ..., C, ...]`.
         """
-        centred = read - self._pooled(read)
-        variance = self._pooled(centred.square()).index_select(self.axis, self.places)
-        y = centred.index_select(self.axis, self.places) * (variance + self.eps).rsqrt()
+        values = read - self._pooled(read) if self.centred else read
+        variance = self._pooled(values.square()).index_select(self.axis, self.places)
+        scale = (variance + norm_eps(self.eps, read.dtype)).rsqrt()
+        y = values.index_select(self.axis, self.places) * scale
         weight = self.weight if isinstance(self.weight, Tensor) else None
         bias = self.bias if isinstance(self.bias, Tensor) else None
         return affine(y, weight, bias, self.affine_axis)

@@ -45,11 +45,13 @@ class Select(nn.Module):
 
 READ_NORM = '''
 class ReadNorm(nn.Module):
-    """Layer or group norm of some channels by the statistics of all that may be read with them."""
+    """Layer, group or root mean square norm of some channels by the statistics of all read with them."""
 
-    def __init__(self, segments, count, places, axis, over, eps, weight=None, bias=None, view=None):
+    def __init__(
+        self, segments, count, places, axis, over, eps, weight=None, bias=None, view=None, centred=True
+    ):
         super().__init__()
-        self.axis, self.over, self.eps, self.view = axis, over, eps, view
+        self.axis, self.over, self.eps, self.view, self.centred = axis, over, eps, view, centred
         segments = torch.tensor(segments)
         sizes = torch.bincount(segments, minlength=count).clamp_min(1).float()
         self.register_buffer("segments", segments, persistent=False)
@@ -59,9 +61,10 @@ class ReadNorm(nn.Module):
         self.bias = None if bias is None else nn.Parameter(torch.zeros(bias))
 
     def forward(self, read):
-        centred = read - self.pooled(read)
-        variance = self.pooled(centred.square()).index_select(self.axis, self.places)
-        y = centred.index_select(self.axis, self.places) * (variance + self.eps).rsqrt()
+        values = read - self.pooled(read) if self.centred else read
+        variance = self.pooled(values.square()).index_select(self.axis, self.places)
+        eps = torch.finfo(read.dtype).eps if self.eps is None else self.eps
+        y = values.index_select(self.axis, self.places) * (variance + eps).rsqrt()
         if self.weight is not None:
             y = y * (self.weight if self.view is None else self.weight.view(self.view))
         if self.bias is not None:

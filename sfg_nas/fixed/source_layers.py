@@ -119,4 +119,6 @@ def read_norm(architecture: Architecture, name: str) -> str:
     if node["op"] == "group_norm" and node["params"]:
         after = len(node["shape"]) - cast(int, settings["axis"])
         given.append(f"view={literal([-1] + [1] * after)}")
+    if node["op"] == "rms_norm":
+        given.append("centred=False")
     return f"ReadNorm({', '.join(given)})"

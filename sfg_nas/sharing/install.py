@@ -16,7 +16,7 @@ from sfg_nas.sharing.connections import ConnectionMask, TableSource
 from sfg_nas.sharing.copies import called_weights, located
 from sfg_nas.sharing.guard import read_carefully
 from sfg_nas.sharing.intercept import Passes, Replacement, intercept
-from sfg_nas.sharing.norms import affine, norm_axes, norm_segments, read_norm
+from sfg_nas.sharing.norms import affine, norm_axes, norm_eps, norm_segments, read_norm
 from sfg_nas.sharing.rows import AllConnections
 from sfg_nas.sharing.traced import BackboneWithHeads, TracedOp, is_kind
 from sfg_nas.sharing.wiring import ReadingLayer, Wiring
@@ -112,7 +112,7 @@ def _norm_call(op: TracedOp, wiring: Wiring, table: TableSource) -> _NormCall:
     assert over is not None
     reads = torch.from_numpy(wiring.groups.reads).float()
     segments = norm_segments(op, len(rows))
-    return _NormCall(table, rows, segments, reads, axis, over, op.operation == "group_norm")
+    return _NormCall(table, rows, segments, reads, axis, over, op.operation)
 
 
 def _full_precision(device: str) -> AbstractContextManager[object]:
@@ -136,15 +136,15 @@ class _NormCall:
     reads: Tensor
     axis: int
     over: tuple[int, ...]
-    per_channel: bool
+    operation: str
 
     def __call__(self, _original: Callable[..., Tensor], *args: object, **kwargs: object) -> Tensor:
-        names = ("input", "normalized_shape", "weight", "bias", "eps")
+        centred = self.operation != "rms_norm"
+        names = ("input", "normalized_shape", "weight", *(("bias",) if centred else ()), "eps")
         given = dict(zip(names, args, strict=False)) | kwargs
         x, weight, bias = given["input"], given.get("weight"), given.get("bias")
-        eps = given.get("eps", 1e-5)
+        eps = given.get("eps", 1e-5 if centred else None)
         assert isinstance(x, Tensor)
-        assert isinstance(eps, float)
         assert weight is None or isinstance(weight, Tensor)
         assert bias is None or isinstance(bias, Tensor)
         kept = x.dtype  # of a network in half precision; autocast has norms in full
@@ -160,7 +160,9 @@ class _NormCall:
                 segments=self.segments.to(x),
                 readers=self.reads.to(x) @ own.T,
                 own=own,
-                eps=eps,
+                eps=norm_eps(eps, x.dtype),
+                centred=centred,
                 careful=self.table.careful,
             )
-            return affine(y, weight, bias, self.axis if self.per_channel else None).to(kept)
+            axis = self.axis if self.operation == "group_norm" else None
+            return affine(y, weight, bias, axis).to(kept)

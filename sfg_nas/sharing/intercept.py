@@ -23,6 +23,8 @@ FUNCTIONS: Mapping[object, str] = {
     torch.layer_norm: "norm",
     functional.group_norm: "norm",
     torch.group_norm: "norm",
+    functional.rms_norm: "norm",
+    torch.rms_norm: "norm",
     torch.conv1d: "conv",
     torch.conv2d: "conv",
     torch.conv3d: "conv",

@@ -9,7 +9,7 @@ from sfg_nas.sharing.guard import times
 from sfg_nas.sharing.traced import TracedOp
 
 
-def read_norm(
+def read_norm(  # noqa: PLR0913 (a norm, who owns what, and who reads it)
     x: Tensor,
     *,
     axis: int,
@@ -18,13 +18,15 @@ def read_norm(
     readers: Tensor,
     own: Tensor,
     eps: float,
+    centred: bool = True,
     careful: bool = False,
 ) -> Tensor:
     """Normalise each channel by the statistics of the channels its owner may read.
 
     Layer norm (Ba et al. 2016) and group norm (Wu & He 2018) take their mean and variance over
-    several channels. Here channel c of owner g takes them over the channels of its segment that
-    belong to owners h with h >= g; with everything shared this is the plain norm.
+    several channels, root mean square norm (Zhang & Sennrich 2019) the mean of squares alone. Here
+    channel c of owner g takes them over the channels of its segment that belong to owners h with
+    h >= g; with everything shared this is the plain norm.
 
     Args:
         x: Values `[N, ..., C, ...]`.
@@ -34,13 +36,16 @@ def read_norm(
         readers: What each of the E owners may read of each channel `[E, C]`, in [0, 1].
         own: Assignment of each channel `[C, E]`, rows summing to 1.
         eps: Added to the variance.
+        centred: Whether the mean is taken off.
         careful: Whether values that may not be read may be infinite or no numbers.
 
     Returns:
         Normalised values, the shape of `x`, before any affine map.
     """
-    level = x.mean(dim=over, keepdim=True) if over else x
-    spread = (x - level).square().mean(dim=over, keepdim=True) if over else None
+    level = _mean(x, over)
+    spread = _mean((x - level).square(), over) if over else None
+    if not centred:
+        level, spread = torch.zeros_like(level), _mean(x.square(), over)
     per_channel = level.movedim(axis, -1)
     mean_c = torch.zeros_like(per_channel)
     scale_c = torch.zeros_like(per_channel)
@@ -60,6 +65,10 @@ def read_norm(
     return (x - mean_c.movedim(-1, axis)) * scale_c.movedim(-1, axis)
 
 
+def _mean(x: Tensor, over: tuple[int, ...]) -> Tensor:
+    return x.mean(dim=over, keepdim=True) if over else x
+
+
 def norm_axes(op: TracedOp, axis: int) -> tuple[int, ...] | None:
     """Return the axes besides the channel axis a mixing norm runs over, None if per channel."""
     dims = len(op.shape)
@@ -77,6 +86,19 @@ def norm_segments(op: TracedOp, channels: int) -> Tensor:
     assert isinstance(count, int)
     index = torch.arange(channels) * count // channels
     return nn.functional.one_hot(index, count).float()
+
+
+def norm_eps(given: object, dtype: torch.dtype) -> float:
+    """Return what a norm adds to the variance.
+
+    Args:
+        given: A number, or None for the precision of `dtype`, as root mean square norms have it.
+        dtype: In which it is computed.
+    """
+    if given is None:
+        return torch.finfo(dtype).eps
+    assert isinstance(given, float | int)
+    return float(given)
 
 
 def affine(y: Tensor, weight: Tensor | None, bias: Tensor | None, axis: int | None) -> Tensor:

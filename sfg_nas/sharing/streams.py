@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from sfg_nas.operations import BANKS, Kind, run_operation, vocabulary
 from sfg_nas.sharing.guard import times
-from sfg_nas.sharing.norms import affine, norm_axes, norm_segments
+from sfg_nas.sharing.norms import affine, norm_axes, norm_eps, norm_segments
 from sfg_nas.sharing.traced import BATCH, BackboneWithHeads, TracedOp, is_kind
 from sfg_nas.sharing.wiring import Wiring
 
@@ -218,8 +218,8 @@ class StreamRunner(nn.Module):
         assert isinstance(own, Tensor)
         over = norm_axes(op, axis) if axis is not None else None
         affine_axis = axis if op.operation == "group_norm" else None
-        eps = op.settings.get("eps", 1e-5)
-        assert isinstance(eps, float)
+        centred = op.operation != "rms_norm"
+        eps = norm_eps(op.settings.get("eps", 1e-5 if centred else None), own.dtype)
         assert not isinstance(weight, list)
         assert not isinstance(bias, list)
         if axis is None or over is None:
@@ -242,6 +242,7 @@ class StreamRunner(nn.Module):
 
         careful = self.careful
         mean = pooled([times(stream, mask, careful=careful) for mask, stream in parts])
+        mean = mean if centred else torch.zeros_like(mean)
         apart = [((stream - mean).square(), mask) for mask, stream in parts]
         variance = pooled([times(value, mask, careful=careful) for value, mask in apart])
         return affine((own - mean) * (variance + eps).rsqrt(), weight, bias, affine_axis)

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
-from sfg_nas.sharing.norms import affine, read_norm
+from sfg_nas.sharing.norms import affine, norm_eps, read_norm
 
 X = torch.randn(3, 6, 4, 4, generator=torch.Generator().manual_seed(0))
 ONE_SEGMENT = torch.ones(6, 1)
@@ -36,6 +37,40 @@ def test_each_channel_is_normalised_by_what_its_owner_reads() -> None:
         expected = nn.functional.group_norm(X[:, read], 1)
         mine = [read.index(c) for c in torch.nonzero(owner == group).reshape(-1).tolist()]
         assert torch.allclose(found[:, owner == group], expected[:, mine], atol=1e-5)
+
+
+@pytest.mark.parametrize("over", [(), (2, 3)])
+def test_root_mean_squares_are_of_what_the_owner_reads(over: tuple[int, ...]) -> None:
+    owner = torch.tensor([0, 0, 1, 1, 2, 2])
+    own = nn.functional.one_hot(owner, 3).float()
+    reads = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0], [0.0, 0.0, 1.0]])
+    found = read_norm(
+        X + 1,
+        axis=1,
+        over=over,
+        segments=ONE_SEGMENT,
+        readers=reads @ own.T,
+        own=own,
+        eps=1e-3,
+        centred=False,
+    )
+    for group, read in ((0, [0, 1, 4, 5]), (1, [2, 3, 4, 5]), (2, [4, 5])):
+        seen = X[:, read] + 1
+        shape = [len(read), *(X.shape[d] for d in over)]
+        if over:
+            expected = nn.functional.rms_norm(seen, shape, eps=1e-3)
+        else:
+            expected = nn.functional.rms_norm(seen.movedim(1, -1), shape, eps=1e-3).movedim(-1, 1)
+        mine = [read.index(c) for c in torch.nonzero(owner == group).reshape(-1).tolist()]
+        assert torch.allclose(found[:, owner == group], expected[:, mine], atol=1e-5)
+
+
+def test_without_a_number_the_precision_is_added() -> None:
+    assert norm_eps(1, torch.float) == 1.0
+    for dtype in (torch.float, torch.double):
+        x = torch.full((1, 4), 1e-6, dtype=dtype)
+        by_hand = x * (x.square().mean(1, keepdim=True) + norm_eps(None, dtype)).rsqrt()
+        assert torch.allclose(by_hand, nn.functional.rms_norm(x, [4]))
 
 
 def test_large_means_do_not_cancel() -> None:
