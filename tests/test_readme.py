@@ -112,6 +112,15 @@ def test_no_method_beats_hard_sharing_at_equal_macs_on_the_faces(study: str) -> 
     assert (rows["low"] <= 0).all()
 
 
+def test_nor_does_any_that_ran_later_on_a_tenth_of_them() -> None:
+    frame = pd.read_csv(ROOT / "studies/results/utkface_compare_10pct_32_paired.csv")
+    rows = frame.query("question == 'equal-macs' and metric == 'delta'").set_index("method")
+    assert {"tree-split-1", "tree-split-7", "sfg-iccv2019 (hard)"} <= set(rows.index)
+    assert (rows["against"] == "hard-sharing").all()
+    assert (rows["low"] <= 0).all()
+    assert set(rows.index[rows["high"] < 0]) == {"sfg-iccv2019 (hard)"}
+
+
 def test_what_stands_off_hard_sharing_in_32_bits_is_what_the_first_screen_says() -> None:
     frame = pd.read_csv(ROOT / "studies/results/utkface_compare_32_paired.csv")
     rows = frame.query("question == 'equal-macs' and metric == 'delta'").set_index("method")
