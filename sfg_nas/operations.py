@@ -155,6 +155,16 @@ def vocabulary() -> Mapping[str, Operation]:
     return table
 
 
+def is_centred(norm: str) -> bool:
+    """Return whether a norm over several channels takes off their mean; a root mean square norm does not."""
+    return norm != "rms_norm"
+
+
+def default_eps(norm: str) -> float | None:
+    """Return what a norm over several channels adds to the variance; None for the precision of what is computed."""
+    return 1e-5 if is_centred(norm) else None
+
+
 def canonical_name(target: OpOverload) -> str:
     """Return the vocabulary's name of an ATen operator; in-place variants lose their underscore."""
     packet, _, overload = str(target).removeprefix("aten.").partition(".")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import networkx as nx
 
 from sfg_nas.architecture.text import fault
-from sfg_nas.operations import Kind
+from sfg_nas.operations import Kind, default_eps
 
 MAX_NORM_GROUPS = 2**20
 
@@ -111,6 +111,6 @@ def _read_norm_faults(graph: nx.DiGraph[str], name: str) -> Iterator[str]:
     elif max(read) >= total:
         rule = f"the channels that are read are below settings.of_channels, {total}"
         yield fault(name, rule, f"channel {max(read)}", do)
-    precision = node["op"] == "rms_norm" and settings.get("eps") is None
-    if not precision and not isinstance(settings.get("eps"), float | int):
+    by_precision = settings.get("eps") is None and default_eps(node["op"]) is None
+    if not by_precision and not isinstance(settings.get("eps"), float | int):
         yield fault(name, "settings.eps is a number", f"{settings.get('eps')!r}"[:100], do)

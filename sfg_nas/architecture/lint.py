@@ -14,8 +14,6 @@ from sfg_nas.architecture.shapes import shape_faults
 from sfg_nas.architecture.text import fault
 from sfg_nas.operations import BANKS, Kind, vocabulary
 
-READING_NORMS = ("group_norm", "layer_norm", "rms_norm")
-"""Norms over channels, which also read what their owner may read beside its own channels."""
 SPECIAL = ("input", "output", "select", "constant")
 MAX_FEATURES = 2**31  # values of one example at one node
 MAX_WEIGHTS = 2**30  # of all nodes together: four gigabytes
@@ -73,7 +71,8 @@ def _argument_faults(name: str, node: Mapping[str, object]) -> Iterator[str]:
     if operation is None:
         return
     takes = [a.name for a in operation.call._schema.arguments if "Tensor" in str(a.type)]
-    takes += ["read"] if node["op"] in READING_NORMS else []
+    if operation.kind is Kind.MIXING_NORM:  # reads what its owner may read beside its own channels
+        takes.append("read")
     operands = cast("list[str]", node["operands"])
     for stray in [label for label in operands if label not in takes][:1]:
         rule = f"operands of `{node['op']}` are some of {takes}"

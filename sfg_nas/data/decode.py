@@ -32,23 +32,12 @@ def decode_photo(
         shape: C, H, W.
         window: See `to_bytes`, for grey values of more than eight bits.
     """
-    return fit_photo(open_upright(path, shape[0], window), shape[1:])
-
-
-def open_upright(path: Path, channels: int, window: Window | None = None) -> Image.Image:
-    """Return a photo in full size, turned as its camera says, with eight bits per channel.
-
-    Args:
-        path: Any file that Pillow reads.
-        channels: 1 (grey), 3 or 4.
-        window: See `to_bytes`, for grey values of more than eight bits.
-    """
     with Image.open(path) as file:
-        return upright(file, channels, window)
+        return fit_photo(upright(file, shape[0], window), shape[1:])
 
 
 def upright(file: Image.Image, channels: int, window: Window | None = None) -> Image.Image:
-    """Return an opened photo as `open_upright` does.
+    """Return a photo in full size, turned as its camera says, with eight bits per channel.
 
     Args:
         file: As opened.
@@ -65,7 +54,7 @@ def fit_photo(image: Image.Image, size: tuple[int, ...]) -> NDArray[np.uint8]:
     """Return a photo [C, H, W], cut to the middle of the wanted shape and resized.
 
     Args:
-        image: From `open_upright`.
+        image: From `upright`.
         size: H, W.
     """
     height, width = size

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sfg_nas.architecture import Parameter
 from sfg_nas.fixed.part import Part
-from sfg_nas.operations import Kind
+from sfg_nas.operations import Kind, default_eps
 from sfg_nas.sharing.norms import norm_axes
 from sfg_nas.sharing.traced import is_kind
 
@@ -105,7 +105,7 @@ def write_mixing_norm(part: Part) -> str:
         affine_axis = axis - (len(op.shape) - len(shape))
     params = {k: part.static(k, affine_axis) for k in op.statics}
     settings = {
-        "eps": op.settings.get("eps", None if op.operation == "rms_norm" else 1e-5),
+        "eps": op.settings.get("eps", default_eps(op.operation)),
         "over": list(over),
         "axis": axis,
         "norm_groups": op.settings.get("num_groups", 1),

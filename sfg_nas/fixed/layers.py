@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sfg_nas.architecture import Node, Parameter
-from sfg_nas.operations import Kind, Operation
+from sfg_nas.operations import Kind, Operation, is_centred
 from sfg_nas.sharing.norms import affine, norm_eps
 
 
@@ -76,15 +76,15 @@ class ReadNorm(nn.Module):
         """Prepare the norm.
 
         Args:
-            node: The architecture node, with `eps` (None: the precision of the values), `over`, `axis`, `norm_groups` (segments of the
-                original channels) and `affine_axis` among its settings.
+            node: The architecture node, with `eps` (see `norm_eps`), `over`, `axis`, `norm_groups`
+                (segments of the original channels) and `affine_axis` among its settings.
             own: Original indices of the channels to normalise `[K]`.
             read: Original indices of the channels that may be read `[C]`, which include `own`.
         """
         super().__init__()
         settings = node["settings"]
         self.eps = settings["eps"]
-        self.centred = node["op"] != "rms_norm"
+        self.centred = is_centred(node["op"])
         self.axis = int(cast(int, settings["axis"]))
         self.over = tuple(cast("list[int]", settings["over"]))
         count, total = (

@@ -63,7 +63,9 @@ class ReadNorm(nn.Module):
     def forward(self, read):
         values = read - self.pooled(read) if self.centred else read
         variance = self.pooled(values.square()).index_select(self.axis, self.places)
-        eps = torch.finfo(read.dtype).eps if self.eps is None else self.eps
+        eps = self.eps
+        if eps is None:
+            eps = min(torch.finfo(read.dtype).eps, torch.finfo(torch.float).eps)
         y = values.index_select(self.axis, self.places) * (variance + eps).rsqrt()
         if self.weight is not None:
             y = y * (self.weight if self.view is None else self.weight.view(self.view))

@@ -9,7 +9,7 @@ from torch import nn
 from sfg_nas.architecture import Architecture, Node
 from sfg_nas.fixed.layers import make_bank, make_channel_norm
 from sfg_nas.fixed.source_text import literal
-from sfg_nas.operations import BANKS, Kind, vocabulary
+from sfg_nas.operations import BANKS, Kind, is_centred, vocabulary
 
 _OPTIONS = ("stride", "padding", "output_padding", "dilation", "groups")
 _DEFAULTS = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1, "groups": 1}
@@ -119,6 +119,6 @@ def read_norm(architecture: Architecture, name: str) -> str:
     if node["op"] == "group_norm" and node["params"]:
         after = len(node["shape"]) - cast(int, settings["axis"])
         given.append(f"view={literal([-1] + [1] * after)}")
-    if node["op"] == "rms_norm":
+    if not is_centred(node["op"]):
         given.append("centred=False")
     return f"ReadNorm({', '.join(given)})"

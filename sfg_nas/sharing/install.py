@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from sfg_nas.operations import BANKS, Kind
+from sfg_nas.operations import BANKS, Kind, default_eps, is_centred
 from sfg_nas.sharing.connections import ConnectionMask, TableSource
 from sfg_nas.sharing.copies import called_weights, located
 from sfg_nas.sharing.guard import read_carefully
@@ -139,11 +139,11 @@ class _NormCall:
     operation: str
 
     def __call__(self, _original: Callable[..., Tensor], *args: object, **kwargs: object) -> Tensor:
-        centred = self.operation != "rms_norm"
+        centred = is_centred(self.operation)
         names = ("input", "normalized_shape", "weight", *(("bias",) if centred else ()), "eps")
         given = dict(zip(names, args, strict=False)) | kwargs
         x, weight, bias = given["input"], given.get("weight"), given.get("bias")
-        eps = given.get("eps", 1e-5 if centred else None)
+        eps = given.get("eps", default_eps(self.operation))
         assert isinstance(x, Tensor)
         assert weight is None or isinstance(weight, Tensor)
         assert bias is None or isinstance(bias, Tensor)

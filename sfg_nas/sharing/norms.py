@@ -42,10 +42,13 @@ def read_norm(  # noqa: PLR0913 (a norm, who owns what, and who reads it)
     Returns:
         Normalised values, the shape of `x`, before any affine map.
     """
-    level = _mean(x, over)
-    spread = _mean((x - level).square(), over) if over else None
-    if not centred:
-        level, spread = torch.zeros_like(level), _mean(x.square(), over)
+    spread: Tensor | None = None
+    if centred:
+        level = _mean(x, over)
+        spread = _mean((x - level).square(), over) if over else None
+    else:
+        spread = _mean(x.square(), over)
+        level = torch.zeros_like(spread)
     per_channel = level.movedim(axis, -1)
     mean_c = torch.zeros_like(per_channel)
     scale_c = torch.zeros_like(per_channel)
@@ -92,11 +95,12 @@ def norm_eps(given: object, dtype: torch.dtype) -> float:
     """Return what a norm adds to the variance.
 
     Args:
-        given: A number, or None for the precision of `dtype`, as root mean square norms have it.
-        dtype: In which it is computed.
+        given: A number, or None for the precision of `dtype`, or that of 32 bits if this has fewer, as
+            root mean square norms have it.
+        dtype: Of the values.
     """
     if given is None:
-        return torch.finfo(dtype).eps
+        return min(torch.finfo(dtype).eps, torch.finfo(torch.float).eps)
     assert isinstance(given, float | int)
     return float(given)
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from sfg_nas.operations import BANKS, Kind, run_operation, vocabulary
+from sfg_nas.operations import BANKS, Kind, default_eps, is_centred, run_operation, vocabulary
 from sfg_nas.sharing.guard import times
 from sfg_nas.sharing.norms import affine, norm_axes, norm_eps, norm_segments
 from sfg_nas.sharing.traced import BATCH, BackboneWithHeads, TracedOp, is_kind
@@ -218,8 +218,7 @@ class StreamRunner(nn.Module):
         assert isinstance(own, Tensor)
         over = norm_axes(op, axis) if axis is not None else None
         affine_axis = axis if op.operation == "group_norm" else None
-        centred = op.operation != "rms_norm"
-        eps = norm_eps(op.settings.get("eps", 1e-5 if centred else None), own.dtype)
+        eps = norm_eps(op.settings.get("eps", default_eps(op.operation)), own.dtype)
         assert not isinstance(weight, list)
         assert not isinstance(bias, list)
         if axis is None or over is None:
@@ -241,8 +240,9 @@ class StreamRunner(nn.Module):
             return (per_segment @ segments.T).movedim(-1, axis)
 
         careful = self.careful
-        mean = pooled([times(stream, mask, careful=careful) for mask, stream in parts])
-        mean = mean if centred else torch.zeros_like(mean)
+        mean = own.new_zeros(())
+        if is_centred(op.operation):
+            mean = pooled([times(stream, mask, careful=careful) for mask, stream in parts])
         apart = [((stream - mean).square(), mask) for mask, stream in parts]
         variance = pooled([times(value, mask, careful=careful) for value, mask in apart])
         return affine((own - mean) * (variance + eps).rsqrt(), weight, bias, affine_axis)

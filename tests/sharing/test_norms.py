@@ -73,6 +73,13 @@ def test_without_a_number_the_precision_is_added() -> None:
         assert torch.allclose(by_hand, nn.functional.rms_norm(x, [4]))
 
 
+def test_half_precision_adds_that_of_32_bits() -> None:
+    x = torch.full((1, 4), 1e-3, dtype=torch.bfloat16)
+    assert norm_eps(None, x.dtype) == torch.finfo(torch.float).eps
+    by_hand = x * (x.square().mean(1, keepdim=True) + norm_eps(None, x.dtype)).rsqrt()
+    assert torch.allclose(by_hand, nn.functional.rms_norm(x, [4]), rtol=1e-2)
+
+
 def test_large_means_do_not_cancel() -> None:
     ones = torch.ones(1, 6)
     found = read_norm(
