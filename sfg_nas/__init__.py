@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         convert,
         objective,
         random_allocation,
+        scale_width,
     )
     from sfg_nas.study import Run, load_study, retrain, search
     from sfg_nas.tasks import Task
@@ -52,6 +53,7 @@ _HOME = {
     "objective": "sfg_nas.sharing",
     "random_allocation": "sfg_nas.sharing",
     "retrain": "sfg_nas.study",
+    "scale_width": "sfg_nas.sharing",
     "search": "sfg_nas.study",
 }
 
@@ -73,6 +75,7 @@ __all__ = [
     "objective",
     "random_allocation",
     "retrain",
+    "scale_width",
     "search",
 ]
 

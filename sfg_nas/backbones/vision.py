@@ -26,7 +26,7 @@ def vision_backbone(kind: str, *, in_channels: int, width: float, depth: int | N
     Args:
         kind: `torchvision/NAME`.
         in_channels: C of the images; for others than 3 the first convolution is made anew.
-        width: 1; these networks have one size.
+        width: 1; these networks are made at one size.
         depth: None; likewise.
 
     Raises:
@@ -39,9 +39,10 @@ def vision_backbone(kind: str, *, in_channels: int, width: float, depth: int | N
         found = repr(kind) if names else "no torchvision"
         raise ConfigError(explain(where="backbone: kind", rule=rule, found=found, do=do))
     if width != 1 or depth is not None:
-        rule = "a network of torchvision has one size: width 1 and no depth"
+        rule = "a network of torchvision is made at width 1 and without a depth"
         found = f"width={width}, depth={depth}"
-        raise ConfigError(explain(where="backbone", rule=rule, found=found, do="remove them"))
+        do = "remove them (`sfg_nas.scale_width` gives it another width)"
+        raise ConfigError(explain(where="backbone", rule=rule, found=found, do=do))
     from torchvision import models
 
     name = kind.removeprefix(FAMILY)

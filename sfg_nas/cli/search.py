@@ -185,7 +185,11 @@ def _no_control(rows: Sequence[Mapping[str, object]]) -> list[str]:
     if EQUAL_MACS in costs:
         return []
     same = any(abs(cost - 1) < 0.02 for name, cost in costs.items() if name.startswith("found"))
-    why = "the found network costs as much" if same else "no width of the network costs as much"
+    why = (
+        "the found network costs as much"
+        if same
+        else "no width of the network costs as much, or it runs at none but its own"
+    )
     return [f"no row of {EQUAL_MACS}: {why}"]
 
 

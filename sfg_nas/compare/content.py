@@ -34,8 +34,12 @@ _CONTENT: dict[str, dict[str, Check]] = {
         "key": lambda value: isinstance(value, dict),
         "factor": lambda value: value is None or (is_number(value) and value > 0),  # type: ignore[operator]
         "same": lambda value: isinstance(value, bool),
+        "reason": is_text,
     },
 }
+
+_LATER = {"metrics": (), "test": (), "failed": (), "width": ("reason",)}
+"""Keys that files of earlier versions lack."""
 
 
 def read_content(path: Path, name: str) -> dict[str, object]:
@@ -50,4 +54,6 @@ def read_content(path: Path, name: str) -> dict[str, object]:
     """
     if not path.exists():
         return {}
-    return read_object(path, what=f"the {name} of a training", keys=_CONTENT[name])
+    return read_object(
+        path, what=f"the {name} of a training", keys=_CONTENT[name], optional=_LATER[name]
+    )

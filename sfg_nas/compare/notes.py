@@ -72,7 +72,9 @@ def _reason(setting: Setting, job: Job, method: Entrant, reference: int) -> str:
     if job.entrant.startswith(HARD_SHARING_AT_A_WIDTH):
         return "it is hard sharing at another width"
     twin = twin_of(setting, method, job.seed, reference)
-    return "" if twin.factor is not None else f"no width comes within {NEAR:.0%} of hard sharing"
+    if twin.factor is not None:
+        return ""
+    return twin.reason or f"no width comes within {NEAR:.0%} of hard sharing"
 
 
 def _of(seeds: Sequence[int], every: set[int]) -> str:

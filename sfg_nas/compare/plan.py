@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import cast
 
 from sfg_nas.compare.content import read_content
@@ -12,6 +12,7 @@ from sfg_nas.compare.entrant import Entrant, Setting
 from sfg_nas.compare.job import EQUAL, OWN, TUNING, Job, quality, stored, trained
 from sfg_nas.compare.plain import HARD_SHARING, study_macs
 from sfg_nas.compare.width import CLOSE, fit_width
+from sfg_nas.errors import ConversionError
 from sfg_nas.study import locked
 from sfg_nas.training import write_json
 
@@ -82,10 +83,12 @@ class Twin:
     Attributes:
         factor: On its width, or None if no width does.
         same: Whether it costs as much at its own width already.
+        reason: Why no width does, if another reason than the costs.
     """
 
     factor: float | None
     same: bool = False
+    reason: str = ""
 
 
 def twin_of(setting: Setting, entrant: Entrant, seed: int, reference: int) -> Twin:
@@ -118,9 +121,10 @@ def twin_of(setting: Setting, entrant: Entrant, seed: int, reference: int) -> Tw
     with locked(setting.files.lock(f"compare-width-{entrant.name}-{place}")):
         content = read_content(path, "width")
         if content.get("key") == key:
-            return Twin(cast("float | None", content["factor"]), bool(content["same"]))
+            factor = cast("float | None", content["factor"])
+            return Twin(factor, bool(content["same"]), str(content.get("reason", "")))
         twin = _fitted(entrant, _cost(setting, entrant, own), reference)
-        write_json(path, {"key": key, "factor": twin.factor, "same": twin.same})
+        write_json(path, {"key": key, **asdict(twin)})
     return twin
 
 
@@ -137,7 +141,10 @@ def _cost(setting: Setting, entrant: Entrant, own: Job) -> Callable[[float], int
 def _fitted(entrant: Entrant, cost: Callable[[float], int], reference: int) -> Twin:
     if abs(cost(entrant.own_factor) / reference - 1) < CLOSE:
         return Twin(entrant.own_factor, same=True)
-    fit = fit_width(cost, reference)
+    try:
+        fit = fit_width(cost, reference)
+    except ConversionError as err:  # a network of one size that does not run at another
+        return Twin(None, reason=str(err))
     return Twin(None if fit is None else fit.factor)
 
 

@@ -101,11 +101,10 @@ def _backbone(raw: Mapping[str, Value], names: Names) -> Iterator[Finding]:
     family = kind.split("/")[0] if isinstance(kind, str) and "/" in kind else ""
     if names.backbones and family in names.families:
         yield from _family(str(kind), family, names.families[family]())
-        for key, only in (("width", 1), ("depth", None)):
-            value = _section(raw, "backbone").get(key, only)
-            if value != only:
-                rule = f"a network of {family} has one size"
-                yield ("backbone", key), rule, describe(value), "leave it out"
+        depth = _section(raw, "backbone").get("depth")
+        if depth is not None:
+            rule = f"a network of {family} has one depth"
+            yield ("backbone", "depth"), rule, describe(depth), "leave it out"
     elif isinstance(kind, str) and names.backbones and kind not in names.backbones:
         known = [*names.backbones, *(f"{family}/NAME" for family in names.families)]
         do = did_you_mean(kind, known, what="backbones")

@@ -10,6 +10,7 @@ from sfg_nas.sharing.start import STARTS, Start
 from sfg_nas.sharing.supernet import RELAXATIONS, Relaxation, Supernet
 from sfg_nas.sharing.trace import trace
 from sfg_nas.sharing.traced import BackboneWithHeads, TracedNetwork
+from sfg_nas.sharing.width import WidthPlan, scale_width
 
 __all__ = [
     "ESTIMATORS",
@@ -28,9 +29,11 @@ __all__ = [
     "Temperature",
     "TracedNetwork",
     "Tracer",
+    "WidthPlan",
     "activation_first",
     "convert",
     "objective",
     "random_allocation",
+    "scale_width",
     "trace",
 ]

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+from torch.utils import _pytree as pytree
 
 from sfg_nas.operations import BANKS, Kind
 from sfg_nas.sharing.traced import BackboneWithHeads, TracedNetwork, is_kind
@@ -24,12 +25,22 @@ def copied(network: BackboneWithHeads, *, parameters: bool = True) -> BackboneWi
         network: Backbone and heads.
         parameters: Whether parameters are copied too; else both networks have the same ones.
     """
-    memo: dict[int, object] = {} if parameters else {id(p): p for p in network.parameters()}
+    kept: dict[int, object] = {} if parameters else {id(p): p for p in network.parameters()}
+    return copy.deepcopy(network, kept | detached_memo(network))
+
+
+def detached_memo(network: nn.Module) -> dict[int, object]:
+    """Return the memo with which `copy.deepcopy` copies a network that keeps computed tensors.
+
+    Args:
+        network: Any module.
+    """
+    memo: dict[int, object] = {}
     for module in network.modules():
-        for value in vars(module).values():
+        for value in pytree.tree_leaves(dict(vars(module))):
             if isinstance(value, Tensor) and not value.is_leaf:
                 memo[id(value)] = value.detach().clone()
-    return copy.deepcopy(network, memo)
+    return memo
 
 
 def mixed_weights(network: TracedNetwork, state: Mapping[str, Tensor]) -> frozenset[str]:

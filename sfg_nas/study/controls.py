@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sfg_nas.baselines import hard_sharing
 from sfg_nas.config import BackboneConfig
+from sfg_nas.errors import ConversionError
 from sfg_nas.study.references import macs_of
 from sfg_nas.study.study import Study
 from sfg_nas.training import fenced_random_state
@@ -35,11 +36,15 @@ def equal_macs_backbone(study: Study, macs: int) -> BackboneConfig | None:
         return macs_of(network, study)
 
     own = study.config.backbone.width
-    if abs(cost(own) / macs - 1) < _CLOSE:
+    at_own = cost(own)
+    if abs(at_own / macs - 1) < _CLOSE:
         return None
     low, high = own / 16, own * 4
-    if cost(low) == cost(high):
-        return None  # a network of one size: nothing can be narrowed
+    try:
+        if cost(low) == at_own:
+            return None  # a network of one size: nothing can be narrowed
+    except ConversionError:
+        return None  # likewise
     for _ in range(14):
         middle = (low + high) / 2
         low, high = (middle, high) if cost(middle) < macs else (low, middle)

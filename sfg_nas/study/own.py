@@ -1,4 +1,4 @@
-"""Networks of one's own in place of the study's: a module, a class, or a function that makes one."""
+"""What makes a study's networks: the registry, or a module, a class or a function of one's own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import cast
 
 from torch import nn
 
+from sfg_nas.backbones import FAMILY, build_backbone
 from sfg_nas.config import BackboneConfig
 from sfg_nas.errors import ConfigError, explain
 
@@ -17,6 +18,26 @@ BackboneFactory = Callable[[BackboneConfig, Sequence[int]], nn.Module]
 """Makes a backbone from its section of the study and the image's shape (C, H, W)."""
 OwnBackbone = nn.Module | BackboneFactory | Callable[[], nn.Module]
 """A module; or what makes one, called with nothing or as a `BackboneFactory`."""
+
+
+def registered_backbone(config: BackboneConfig, image_shape: Sequence[int]) -> nn.Module:
+    """Return a new backbone out of the registry, one of torchvision at its own width.
+
+    Args:
+        config: Its kind, width and depth.
+        image_shape: C, H, W.
+
+    Raises:
+        ConfigError: If the kind is unknown or the depth does not fit the image.
+    """
+    return build_backbone(
+        config.kind,
+        in_channels=image_shape[0],
+        width=1.0 if config.kind.startswith(FAMILY) else config.width,
+        depth=config.depth,
+        image_size=min(image_shape[1:]),
+        dimensions=len(image_shape) - 1,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +55,7 @@ class Copies:
     module: nn.Module
 
     def __call__(self, config: BackboneConfig, image_shape: Sequence[int]) -> nn.Module:
-        """Return a new copy; its size is the module's own."""
+        """Return a new copy of the module's own size."""
         del config, image_shape
         made = deepcopy(self.module)
         for layer in made.modules():
@@ -55,7 +76,7 @@ class Made:
     make: Callable[[], nn.Module]
 
     def __call__(self, config: BackboneConfig, image_shape: Sequence[int]) -> nn.Module:
-        """Return a new module; its size is its own."""
+        """Return a new module of its own size."""
         del config, image_shape
         return self.make()
 
@@ -112,18 +133,29 @@ def name_of_backbone(make: BackboneFactory) -> str:
 
 
 def check_own_size(make: BackboneFactory, keys: Sequence[str]) -> None:
-    """Refuse a search over the size of a network that has one size only.
+    """Refuse a search over the depth of a network that has one depth only.
 
     Args:
         make: From `own_backbone`.
         keys: What the search space varies.
 
     Raises:
-        ConfigError: If a key of the backbone is among them.
+        ConfigError: If the backbone's depth is among them.
     """
-    varied = [key for key in keys if key.startswith("backbone.")]
-    if varied and isinstance(make, Copies | Made):
-        rule = "a module of your own has one size, so no size can be searched"
+    if isinstance(make, Copies | Made) and "backbone.depth" in keys:
+        rule = "a module of your own has one depth, so none can be searched"
         do = "take it out of the space, or pass a function (section, image shape) -> module"
-        found = ", ".join(varied)
+        found = "backbone.depth"
         raise ConfigError(explain(where="search.space", rule=rule, found=found, do=do))
+
+
+def one_size(make: BackboneFactory, kind: str) -> bool:
+    """Return whether what makes a backbone does not look at the width.
+
+    Args:
+        make: `registered_backbone`, or from `own_backbone`.
+        kind: Of the study's backbone.
+    """
+    if make is registered_backbone:
+        return kind.startswith(FAMILY)
+    return isinstance(make, Copies | Made)

@@ -14,8 +14,8 @@ from sfg_nas.config import StudyConfig, Value, dump_study, read_yaml
 from sfg_nas.errors import ConfigError, explain
 from sfg_nas.study.layout import RunFiles
 from sfg_nas.study.names import FOLDER, PROVENANCE
-from sfg_nas.study.own import name_of_backbone
-from sfg_nas.study.study import Study, registered_backbone
+from sfg_nas.study.own import name_of_backbone, registered_backbone
+from sfg_nas.study.study import Study
 from sfg_nas.training import write_text
 
 FREE = ("search.trials", "retrain.", "compare.", "expected.", "expected")

@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from sfg_nas.allocation import Allocation
-from sfg_nas.backbones import FAMILY, build_backbone
 from sfg_nas.baselines import make_heads
 from sfg_nas.config import (
     BackboneConfig,
@@ -25,32 +24,18 @@ from sfg_nas.data import DataBundle, Location, OwnData, bundle_from_dataset, loa
 from sfg_nas.search_space import Candidate, SearchSpace, check_whole_study, resolve_space
 from sfg_nas.sharing import PRESETS, Start, Supernet, Tracer, activation_first, convert, trace
 from sfg_nas.study.names import known_names, read_study
-from sfg_nas.study.own import BackboneFactory, OwnBackbone, check_own_size, own_backbone
+from sfg_nas.study.own import (
+    BackboneFactory,
+    OwnBackbone,
+    check_own_size,
+    one_size,
+    own_backbone,
+    registered_backbone,
+)
 from sfg_nas.study.traces import Traces
+from sfg_nas.study.widths import Widths
 from sfg_nas.tasks import Task
 from sfg_nas.training import derive_seed, fenced_random_state
-
-
-def registered_backbone(config: BackboneConfig, image_shape: Sequence[int]) -> nn.Module:
-    """Return a new backbone out of the registry.
-
-    Args:
-        config: Its kind, width and depth.
-        image_shape: C, H, W.
-
-    Raises:
-        ConfigError: If the kind is unknown or the depth does not fit the image.
-    """
-    # A study cannot ask for another size of these; where a control looks for a width, all of them cost the same.
-    one_size = config.kind.startswith(FAMILY)
-    return build_backbone(
-        config.kind,
-        in_channels=image_shape[0],
-        width=1.0 if one_size else config.width,
-        depth=None if one_size else config.depth,
-        image_size=min(image_shape[1:]),
-        dimensions=len(image_shape) - 1,
-    )
 
 
 @dataclass(frozen=True)
@@ -65,6 +50,7 @@ class Study:
         folder: What paths in the study are relative to; None if it came from no file.
         near: An allocation that supernets start near, or None.
         traces: Of networks that were made before.
+        widths: Of networks that have one size.
     """
 
     config: StudyConfig
@@ -74,6 +60,7 @@ class Study:
     folder: Path | None = None
     near: Allocation | None = None
     traces: Traces = field(init=False, default_factory=Traces, repr=False, compare=False)
+    widths: Widths = field(init=False, default_factory=Widths, repr=False, compare=False)
 
     def using(
         self,
@@ -121,8 +108,14 @@ class Study:
 
         Args:
             config: Its kind, width and depth.
+
+        Raises:
+            ConversionError: It has one size, and does not run at another width.
         """
-        backbone = self.backbone(config, self.data.image_shape)
+        shape = self.data.image_shape
+        backbone = self.backbone(config, shape)
+        if config.width != 1 and one_size(self.backbone, config.kind):
+            backbone = self.widths.scaled(backbone, config.width, shape)
         # also for the networks that a found one is compared with
         first = PRESETS[self.config.sharing.preset].activation_first
         return activation_first(backbone) if first else backbone

@@ -86,9 +86,9 @@ def test_search_and_retrain_with_a_module(tmp_path: Path) -> None:
         search(study, runs=tmp_path)
 
 
-def test_one_size_cannot_be_searched() -> None:
+def test_one_depth_cannot_be_searched() -> None:
     own = content()
-    own["search"]["space"] = {"backbone.width": {"type": "float", "low": 0.5, "high": 1.0}}
+    own["search"]["space"] = {"backbone.depth": {"type": "int", "low": 1, "high": 2}}
     load_study(own, backbone=two_layers, data=make_data())
-    with pytest.raises(ConfigError, match=r"search.space: .* one size.*found backbone.width"):
+    with pytest.raises(ConfigError, match=r"search.space: .* one depth.*found backbone.depth"):
         load_study(own, backbone=Net(), data=make_data())

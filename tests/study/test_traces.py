@@ -11,7 +11,7 @@ import torch
 
 from sfg_nas.sharing import BackboneWithHeads, TracedNetwork, trace
 from sfg_nas.study import Study, traces
-from sfg_nas.study.study import registered_backbone
+from sfg_nas.study.own import registered_backbone
 
 Make = Callable[..., Study]
 
