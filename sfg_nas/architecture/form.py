@@ -139,7 +139,7 @@ def _settings(value: object, place: str, depth: int = 0) -> Iterator[Found]:
 def _parameters(params: Mapping[object, object], place: str) -> Iterator[Found]:
     for name, value in params.items():
         where = f"{place}: params.{str(name)[:50]}"
-        if not isinstance(value, dict) or set(value) != _PARAMETER_KEYS:
+        if not isinstance(value, dict) or set(value) - {"spread"} != _PARAMETER_KEYS:
             yield where, f"{sorted(_PARAMETER_KEYS)} are expected", repr(value)[:100]
             return
         yield from _sizes(value["shape"], where)
@@ -149,10 +149,16 @@ def _parameters(params: Mapping[object, object], place: str) -> Iterator[Found]:
             and not isinstance(value["axis"], bool)
             and isinstance(value["trained"], bool)
             and isinstance(value["fill"], int | float)
+            and _is_spread(value.get("spread", 1.0))
             and _is_constant(value["values"], value["shape"])
         )
         if not good:
             yield where, "fields of the right types are expected", repr(value)[:100]
+
+
+def _is_spread(value: object) -> bool:
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    return known and 0 <= float(cast(float, value)) < math.inf
 
 
 def _is_constant(values: object, shape: list[int]) -> bool:

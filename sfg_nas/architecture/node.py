@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 
 class Parameter(TypedDict):
@@ -12,7 +12,8 @@ class Parameter(TypedDict):
     shape: list[int]
     axis: int | None  # the axis that follows the node's channels
     trained: bool
-    fill: float  # mean of the values before the search: where training from scratch starts
+    fill: float  # where training from scratch starts
+    spread: NotRequired[float]  # of a filter bank's start, as a multiple of PyTorch's own; else 1
     values: list[float] | list[bool] | None  # all values of a constant, which is not trained
 
 

@@ -6,6 +6,8 @@ import networkx as nx
 
 from sfg_nas.architecture.files import graph_to_json
 
+_START = ("fill", "spread")
+
 
 def structure_of(graph: nx.DiGraph[str]) -> str:
     """Return canonical JSON text of a graph, the same for all graphs that build the same network.
@@ -18,7 +20,7 @@ def structure_of(graph: nx.DiGraph[str]) -> str:
     for _, node in bare.nodes(data=True):
         node["group"] = sorted(node["group"], key=lambda task: place.get(task, len(place)))
         node["params"] = {
-            label: {k: v for k, v in record.items() if k != "fill" or not record["trained"]}
+            label: {k: v for k, v in record.items() if k not in _START or not record["trained"]}
             for label, record in node["params"].items()
         }
     for _, _, edge in bare.edges(data=True):

@@ -50,7 +50,7 @@ class _Divider:
         fixed = torch.arange(len(self.groups.extended))
         self.owner_of_row = torch.cat([hard, fixed])
         self.statics = supernet.static_values()
-        self.initial_means = supernet.initial_means
+        self.initial = supernet.initial
         self.graph: nx.DiGraph[str] = nx.DiGraph()
         self.parts: dict[str, dict[int, str]] = {}  # operation -> owner -> node
         self.layouts = {

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sfg_nas.architecture import Node, Parameter
-from sfg_nas.operations import Kind, Operation, is_centred
+from sfg_nas.operations import BANKS, Kind, Operation, is_centred, vocabulary
 from sfg_nas.sharing.norms import affine, norm_eps
 
 
@@ -191,6 +191,22 @@ def with_constants(bank: nn.Module, node: Node) -> nn.Module:
             delattr(bank, label)
             bank.register_buffer(label, constant(record))
     return bank
+
+
+@torch.no_grad()
+def started(layer: nn.Module, node: Node) -> nn.Module:
+    """Return a layer whose trained tensors start as the user's network did; drawn ones keep their draw.
+
+    Args:
+        layer: With PyTorch's initialisation.
+        node: The node it stands for.
+    """
+    drawn = node["op"] in vocabulary() and vocabulary()[node["op"]].kind in BANKS
+    for label, record in node["params"].items():
+        value = getattr(layer, label, None)
+        if isinstance(value, nn.Parameter) and record["trained"]:
+            value.mul_(record.get("spread", 1.0) if drawn else 0.0).add_(float(record["fill"]))
+    return layer
 
 
 def constant(parameter: Parameter) -> Tensor:

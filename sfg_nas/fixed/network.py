@@ -15,6 +15,7 @@ from sfg_nas.fixed.layers import (
     Select,
     make_bank,
     make_channel_norm,
+    started,
     with_constants,
 )
 from sfg_nas.fixed.lean import lean_steps, may_be_lean
@@ -36,7 +37,7 @@ class FixedNetwork(nn.Module):
     """
 
     def __init__(self, architecture: Architecture) -> None:
-        """Build all layers with PyTorch's default initialisation.
+        """Build all layers with PyTorch's initialisation, or the spread and start that the architecture notes.
 
         Raises:
             ArchitectureError: A node's settings do not make a layer.
@@ -177,7 +178,7 @@ class FixedNetwork(nn.Module):
             if module is not None:
                 self.layers[self._key(name)] = module
             return self._functional(node, module)
-        self.layers[self._key(name)] = module
+        self.layers[self._key(name)] = started(module, node)
         if isinstance(module, ReadNorm):
             return Layer(module, operand=1, axis=module.axis)
         joined = -1 if operation == "linear" else 1

@@ -15,6 +15,7 @@ from sfg_nas.errors import ConversionError, explain
 from sfg_nas.groups import Groups
 from sfg_nas.operations import BANKS, Kind
 from sfg_nas.sharing.cost import affine_axis
+from sfg_nas.sharing.initial import Initial
 from sfg_nas.sharing.traced import BATCH, TracedOp, is_kind
 from sfg_nas.sharing.units import Layout
 from sfg_nas.sharing.wiring import Wiring
@@ -29,7 +30,7 @@ class Divider(Protocol):
         graph: The graph being written.
         parts: Operation to owner (extended index) to node.
         statics: Values of parameters and constants by key.
-        initial_means: Their means before any training.
+        initial: Where they stood before any training.
         layouts: Layouts in which every position along the channel axis has its own label.
     """
 
@@ -38,7 +39,7 @@ class Divider(Protocol):
     graph: nx.DiGraph[str]
     parts: dict[str, dict[int, str]]
     statics: dict[str, Tensor]
-    initial_means: dict[str, float]
+    initial: Initial
     layouts: dict[str, Layout]
 
     def connect(self, source: str, target: str, operand: int, position: int) -> None:
@@ -170,8 +171,11 @@ class Part:
         trained = self.divider.is_trained(key)
         record = parameter(key=target or key, shape=shape, axis=axis, trained=trained)
         if trained or is_kind(self.op, Kind.CHANNEL_NORM):
-            if not is_kind(self.op, *BANKS):  # a bank starts as PyTorch starts it
-                record["fill"] = self.divider.initial_means.get(key, 0.0)
+            record["fill"] = self.divider.initial.fill(self.op, argument)
+            if is_kind(self.op, *BANKS):  # it starts as PyTorch starts it, or as the user did
+                spread = self.divider.initial.spread(self.op, argument, self.divider.statics)
+                if spread is not None:
+                    record["spread"] = spread
             return record
         kept = value
         if axis is not None and self.axis is not None:

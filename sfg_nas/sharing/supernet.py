@@ -15,6 +15,7 @@ from sfg_nas.sharing.assignments import Assignments
 from sfg_nas.sharing.cost import ExpectedCost, macs_of, params_of
 from sfg_nas.sharing.guard import Careful, all_finite, times
 from sfg_nas.sharing.holder import TableHolder, gate_of
+from sfg_nas.sharing.initial import Initial
 from sfg_nas.sharing.install import install_masks
 from sfg_nas.sharing.names import masked_targets, plain_name, plain_parameters, stored_name
 from sfg_nas.sharing.paths import most_probable
@@ -41,7 +42,7 @@ class Supernet(nn.Module):
         wiring: Which filters are tied and who reads whom.
         relaxation: `connections` or `streams`.
         preset: What differs between the paper's model and its published code.
-        initial_means: Mean of every value that `static_values` gives, before any training.
+        initial: Where every value that `static_values` gives stood before any training.
     """
 
     def __init__(
@@ -70,8 +71,7 @@ class Supernet(nn.Module):
         else:
             made = install_masks(network, wiring, self._holder)
             self._holder.connections = self._connections = made
-        initial = self.static_values().items()
-        self.initial_means = {k: float(v.detach().double().mean()) for k, v in initial if v.numel()}
+        self.initial = Initial.of(wiring.network, self.static_values())
 
     @property
     def groups(self) -> Groups:

@@ -1,0 +1,85 @@
+"""Where the values of a network stood before any training, so that a fixed network can start there from scratch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from sfg_nas.operations import BANKS, Kind
+from sfg_nas.sharing.traced import TracedNetwork, TracedOp, is_kind
+
+_NORMS = (Kind.CHANNEL_NORM, Kind.MIXING_NORM)
+_LEAST = 0.1
+"""A spread that is no further from PyTorch's own than this share, or than chance explains, is PyTorch's own."""
+
+
+@dataclass(frozen=True)
+class Initial:
+    """Means and standard deviations of what operations use, before the search.
+
+    Attributes:
+        means: By static key.
+        spreads: Likewise.
+        trained: Whether the network has been trained already, so that its values are no start.
+    """
+
+    means: Mapping[str, float]
+    spreads: Mapping[str, float]
+    trained: bool
+
+    @classmethod
+    def of(cls, network: TracedNetwork, values: Mapping[str, Tensor]) -> Initial:
+        """Return where the values of a network stand.
+
+        Args:
+            network: Its operations.
+            values: What they use, by static key.
+        """
+        numbers = {key: value.detach().double() for key, value in values.items() if value.numel()}
+        tracked = {op.statics["running_mean"] for op in network.ops if "running_mean" in op.statics}
+        return cls(
+            {key: float(value.mean()) for key, value in numbers.items()},
+            {key: float(value.std(correction=0)) for key, value in numbers.items()},
+            any(bool(numbers[key].any()) for key in tracked if key in numbers),
+        )
+
+    def fill(self, op: TracedOp, argument: str) -> float:
+        """Return the number that a tensor of an operation starts around.
+
+        Args:
+            op: The operation.
+            argument: As what it uses the tensor.
+        """
+        key = op.statics[argument]
+        mean, same = self.means.get(key, 0.0), self.spreads.get(key) == 0
+        if is_kind(op, *BANKS):
+            return mean if argument == "bias" and same and not self.trained else 0.0
+        if is_kind(op, *_NORMS) and argument in ("weight", "bias"):
+            return mean if same and not self.trained else float(argument == "weight")
+        return mean
+
+    def spread(self, op: TracedOp, argument: str, values: Mapping[str, Tensor]) -> float | None:
+        """Return how widely a filter bank's tensor is drawn, as a multiple of what PyTorch does.
+
+        PyTorch draws weights and biases evenly between -b and b, b = 1 / sqrt(fan-in) (He et al. 2015
+        with a = sqrt(5); `torch.nn.modules.conv`), a deviation of b / sqrt(3).
+
+        Args:
+            op: A convolution or linear layer.
+            argument: `weight` or `bias`.
+            values: What operations use, by static key, for the sizes.
+
+        Returns:
+            The multiple, or None where it is 1 or nothing can be told.
+        """
+        key, weight = op.statics[argument], values[op.statics["weight"]]
+        if self.trained or key not in self.spreads or not values[key].is_floating_point():
+            return None
+        own = 1 / math.sqrt(3 * max(math.prod(weight.shape[1:]), 1))
+        multiple = self.spreads[key] / own
+        chance = max(_LEAST, 3 / math.sqrt(values[key].numel()))
+        constant = multiple == 0 and values[key].numel() > 1
+        return None if abs(multiple - 1) < chance and not constant else float(f"{multiple:.2g}")
