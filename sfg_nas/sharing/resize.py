@@ -45,6 +45,8 @@ def resize(
     ops: Sequence[TracedOp],
     counts: Counts,
     repeats: Tensor,
+    *,
+    guess: bool,
 ) -> None:
     """Give every tensor and every note of a size its new number of channels, in place.
 
@@ -54,7 +56,19 @@ def resize(
         ops: The traced operations of the backbone.
         counts: Its units.
         repeats: How often each unit's root appears `[U]`.
+        guess: Whether any attribute that equals a size of its module's operation is taken for a note of it,
+            not only those of known names.
     """
+    _set_tensors(module, axes, repeats)
+    by_path: dict[str, list[Note]] = {}
+    for op in ops:
+        by_path.setdefault(op.path, []).extend(_notes(op, counts, repeats))
+    for path, notes in by_path.items():
+        part = module.get_submodule(path.removeprefix("backbone").removeprefix("."))
+        _set_notes(part, notes, guess=guess)
+
+
+def _set_tensors(module: nn.Module, axes: Sequence[Axis], repeats: Tensor) -> None:
     new: dict[int, Tensor] = {}
     for key in dict.fromkeys(axis.key for axis in axes):
         path, _, name = key.rpartition(".")
@@ -68,18 +82,17 @@ def resize(
     for part in module.modules():  # tied parameters have several holders
         for kept in (part._parameters, part._buffers):
             kept.update({name: new[id(old)] for name, old in kept.items() if id(old) in new})  # type: ignore[misc]
-    by_path: dict[str, list[Note]] = {}
-    for op in ops:
-        by_path.setdefault(op.path, []).extend(_notes(op, counts, repeats))
-    for path, notes in by_path.items():
-        part = module.get_submodule(path.removeprefix("backbone").removeprefix("."))
-        for name, value in [*vars(part).items()]:
-            for note, before, after in notes:
-                known = tuple(value) if isinstance(value, list) else value
-                if note in (name, "") and type(known) is type(before) and known == before:
-                    size = list(after) if isinstance(after, tuple) else after
-                    setattr(part, name, size if isinstance(value, list) else after)
-                    break
+
+
+def _set_notes(part: nn.Module, notes: Sequence[Note], *, guess: bool) -> None:
+    for name, value in [*vars(part).items()]:
+        known = tuple(value) if isinstance(value, list) else value
+        for note, before, after in notes:
+            named = note == name or (guess and not note)
+            if named and type(known) is type(before) and known == before:
+                size = list(after) if isinstance(after, tuple) else after
+                setattr(part, name, size if isinstance(value, list) else after)
+                break
 
 
 def shape_at(layout: Layout, repeats: Tensor) -> tuple[int, ...]:

@@ -31,7 +31,8 @@ def scale_width(backbone: nn.Module, width: float, example_input: Tensor) -> nn.
     The modules stay the user's own, with their `forward`; only sizes change. Layers whose number is
     given by something else (the image's channels, a map that is broadcast over channels, attention
     between channels) keep it. The weights of filter banks are drawn from the given ones, and scaled
-    to the fan-in; whatever else is trained (norms, biases) is taken over from the channels it stood for.
+    to the fan-in (torch's global random state draws them); whatever else is trained (norms, biases) is taken over
+    from the channels it stood for.
 
     Args:
         backbone: Any module whose operations are in the vocabulary; it is not changed.
@@ -156,9 +157,14 @@ class WidthPlan:
 
     def _tried(self, backbone: nn.Module, repeats: Tensor) -> tuple[nn.Module, str]:
         """Return the network of these sizes, and what is wrong with it."""
-        result = copy.deepcopy(backbone, detached_memo(backbone))
-        resize(result, self.axes, self.ops, self.counts, repeats)
-        return result, self._fault(result, repeats)
+        faults: list[str] = []
+        for guess in (False, True):  # a guess may be wrong without a fault, so it comes last
+            result = copy.deepcopy(backbone, detached_memo(backbone))
+            resize(result, self.axes, self.ops, self.counts, repeats, guess=guess)
+            faults.append(self._fault(result, repeats))
+            if not faults[-1]:
+                return result, ""
+        return result, faults[0]
 
     def _fault(self, backbone: nn.Module, repeats: Tensor) -> str:
         """Return the module that does not run with these sizes and why, empty if all do."""

@@ -109,6 +109,20 @@ def test_sizes_and_what_modules_note_of_them() -> None:
     assert "Conv2d(3, 12," in repr(made)
 
 
+def test_numbers_that_happen_to_be_those_of_a_size_are_left_alone() -> None:
+    def run(net: Net, x: Tensor) -> Tensor:
+        x = net.first(x) * net.gain
+        for _ in range(net.times):
+            x = net.second(x).relu()
+        return x
+
+    gain = nn.Parameter(torch.ones(4, 1, 1))
+    backbone = Net(run, first=conv(3, 4), second=conv(4, 4), gain=gain, times=4)
+    made = scale_width(backbone, 0.5, torch.zeros(1, 3, 8, 8))
+    assert filters(made) == {"first": 2, "second": 2}
+    assert made.times == 4
+
+
 @pytest.mark.parametrize("width", [0.25, 0.5, 1.3, 2.0])
 def test_filters_are_scaled_and_rounded(width: float) -> None:
     backbone = nn.Sequential(conv(3, 20), nn.ReLU(), conv(20, 1), nn.ReLU(), conv(1, 13))
