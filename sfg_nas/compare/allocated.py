@@ -34,10 +34,10 @@ class _Maker:
     config: StudyConfig
     choose: Choose
 
-    def supernet(self, factor: float) -> Supernet:
+    def supernet(self, factor: float, seed: int = 0) -> Supernet:
         backbone = at_width(self.config.backbone, factor)
         config = self.config.model_copy(update={"backbone": backbone})
-        return self.study.make_supernet(config, seed=0)
+        return self.study.make_supernet(config, seed=seed)
 
     def architecture(self, factor: float, seed: int) -> Architecture:
         supernet = self.supernet(factor)
@@ -73,7 +73,9 @@ def allocated(
         made = architecture(factor, seed)
         # The order of its filters is no part of a network, so weights drawn alike would make the same one again.
         words = ("weights", name) if varies else ("weights",)
-        network = build_network(made, seed=derive_seed(seed, *words))
+        drawn = derive_seed(seed, *words)
+        weights = maker.supernet(factor, drawn) if study.given_weights else None
+        network = build_network(made, weights=weights, seed=drawn)
         return Prepared(SupervisedMethod(network, study.tasks), architecture=made)
 
     return Entrant(

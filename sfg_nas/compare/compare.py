@@ -14,7 +14,7 @@ from sfg_nas.compare.entrant import Entrant, Setting
 from sfg_nas.compare.extras import EXTRA_REPORTS
 from sfg_nas.compare.job import Job, stored
 from sfg_nas.compare.methods import ALWAYS, chosen, expand, needs_search
-from sfg_nas.compare.notes import same_networks, without_equal_macs
+from sfg_nas.compare.notes import GIVEN_WEIGHTS, same_networks, without_equal_macs
 from sfg_nas.compare.plan import rates, seed_jobs, tuning_jobs
 from sfg_nas.compare.pool import Place, Team, Workers
 from sfg_nas.compare.results import comparisons, long, networks
@@ -190,6 +190,8 @@ def _conclude(team: Team, jobs: Sequence[Job], notes: Sequence[str]) -> Comparis
     study, folder = setting.study, setting.files.root
     frame = networks(setting, jobs, team.entrant)
     notes = [*notes, *same_networks(frame), *without_equal_macs(setting, jobs, team.entrant)]
+    if study.given_weights:
+        notes.append(GIVEN_WEIGHTS)
     paired = comparisons(frame, study.tasks)
     said = verdict(paired, tolerance=setting.section.tolerance)
     extra = EXTRA_REPORTS.get(study.config.data.kind)

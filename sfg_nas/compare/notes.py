@@ -12,6 +12,12 @@ from sfg_nas.compare.plain import study_macs
 from sfg_nas.compare.plan import HARD_SHARING_AT_A_WIDTH, twin_of
 from sfg_nas.compare.width import NEAR
 
+GIVEN_WEIGHTS = (
+    "the backbone comes with weights of its own: every network starts from them, one that is divided among groups "
+    "or narrower from a part of them, a wider one from some of them twice"
+)
+"""What a reader must know of a comparison of pretrained networks."""
+
 
 def same_networks(frame: pd.DataFrame) -> list[str]:
     """Return a note on methods that are one architecture under several names.

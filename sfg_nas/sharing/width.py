@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from sfg_nas.errors import ConfigError, ConversionError, explain
+from sfg_nas.sharing.axes import Axis, tensor_axes
 from sfg_nas.sharing.copies import detached_memo
 from sfg_nas.sharing.counts import Counts, count_units
-from sfg_nas.sharing.resize import Axis, resize, shape_at, tensor_axes
+from sfg_nas.sharing.resize import resize, shape_at
 from sfg_nas.sharing.trace import trace
 from sfg_nas.sharing.traced import BackboneWithHeads, TracedOp
 from sfg_nas.sharing.units import Layout
@@ -25,25 +26,30 @@ _NEAR = 0.4
 """Rounded to multiples, a network has this share more or fewer filters at most."""
 
 
-def scale_width(backbone: nn.Module, width: float, example_input: Tensor) -> nn.Module:
-    """Return a backbone with another number of filters in every layer, and new weights in them.
+def scale_width(
+    backbone: nn.Module, width: float, example_input: Tensor, *, keep_weights: bool = False
+) -> nn.Module:
+    """Return a backbone with another number of filters in every layer.
 
     The modules stay the user's own, with their `forward`; only sizes change. Layers whose number is
     given by something else (the image's channels, a map that is broadcast over channels, attention
-    between channels) keep it. The weights of filter banks are drawn from the given ones, and scaled
-    to the fan-in (torch's global random state draws them); whatever else is trained (norms, biases) is taken over
-    from the channels it stood for.
+    between channels) keep it. The weights of filter banks are new: drawn (by torch's global random state) from
+    the given ones, and scaled to the fan-in. Whatever else is trained (norms, biases) is taken over from the
+    channels it stood for.
 
     Args:
         backbone: Any module whose operations are in the vocabulary; it is not changed.
         width: Factor on the filters of each layer, above 0.
         example_input: `[N, C, H, W]` (one to three spatial dimensions); values do not matter.
+        keep_weights: Whether the weights of filter banks are taken over, too, as for a pretrained network: a narrower
+            one has some of its filters, a wider one has some twice, whose readers count each half (Chen et al.
+            2016, Net2WiderNet), with a little noise.
 
     Raises:
         ConversionError: It cannot be followed, or does not run with other sizes; names the module.
         ConfigError: The width is not above 0.
     """
-    return WidthPlan.of(backbone, example_input).made(backbone, width)
+    return WidthPlan.of(backbone, example_input).made(backbone, width, keep_weights=keep_weights)
 
 
 @dataclass(frozen=True)
@@ -93,12 +99,13 @@ class WidthPlan:
         outputs = tuple(counts.layouts[name] for name in traced.outputs)
         return cls(counts, axes, ops, outputs, example)
 
-    def made(self, backbone: nn.Module, width: float) -> nn.Module:
+    def made(self, backbone: nn.Module, width: float, *, keep_weights: bool = False) -> nn.Module:
         """Return the backbone, or one that is made like it, at a width.
 
         Args:
             backbone: Not changed.
             width: Factor on the filters of each layer, above 0.
+            keep_weights: As for `scale_width`.
 
         Raises:
             ConversionError: It does not run with other sizes.
@@ -109,7 +116,7 @@ class WidthPlan:
             raise ConfigError(explain(where="width", rule=rule, found=f"{width}", do=do))
         fault = ""
         for repeats in self._choices(backbone, width):
-            result, wrong = self._tried(backbone, repeats)
+            result, wrong = self._tried(backbone, repeats, keep=keep_weights)
             if not wrong:
                 return result
             fault = fault or wrong
@@ -155,12 +162,14 @@ class WidthPlan:
             for width in (0.5, 2.0)
         )
 
-    def _tried(self, backbone: nn.Module, repeats: Tensor) -> tuple[nn.Module, str]:
+    def _tried(
+        self, backbone: nn.Module, repeats: Tensor, *, keep: bool = False
+    ) -> tuple[nn.Module, str]:
         """Return the network of these sizes, and what is wrong with it."""
         faults: list[str] = []
         for guess in (False, True):  # a guess may be wrong without a fault, so it comes last
             result = copy.deepcopy(backbone, detached_memo(backbone))
-            resize(result, self.axes, self.ops, self.counts, repeats, guess=guess)
+            resize(result, self.axes, self.ops, self.counts, repeats, keep=keep, guess=guess)
             faults.append(self._fault(result, repeats))
             if not faults[-1]:
                 return result, ""

@@ -8,11 +8,13 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import cast
 
+import torch
 from torch import nn
 
 from sfg_nas.backbones import FAMILY, build_backbone
 from sfg_nas.config import BackboneConfig
 from sfg_nas.errors import ConfigError, explain
+from sfg_nas.training import fenced_random_state
 
 BackboneFactory = Callable[[BackboneConfig, Sequence[int]], nn.Module]
 """Makes a backbone from its section of the study and the image's shape (C, H, W)."""
@@ -117,6 +119,32 @@ def own_backbone(given: OwnBackbone) -> BackboneFactory:
             do="pass for example backbone=my_module, or backbone=lambda: MyNetwork()",
         )
     )
+
+
+def gives_weights(
+    make: BackboneFactory, config: BackboneConfig, image_shape: Sequence[int]
+) -> bool:
+    """Return whether a backbone is made with the same weights each time, such as those of a pretrained network.
+
+    Found by making it twice with other random numbers.
+
+    Args:
+        make: `registered_backbone`, or from `own_backbone`.
+        config: The study's section.
+        image_shape: C, H, W.
+    """
+    if make is registered_backbone or isinstance(make, Copies):
+        return False
+    states = []
+    for seed in (1, 2):
+        with fenced_random_state(seed):
+            parameters = dict(make(config, image_shape).named_parameters())
+        states.append({name: p.detach().clone() for name, p in parameters.items()})
+    one, two = states
+    # What is drawn are filter banks; norms start alike each time.
+    banks = [name for name, value in one.items() if value.dim() > 1 and bool(value.std() > 0)]
+    same = sum(one[name].numel() for name in banks if torch.equal(one[name], two[name]))
+    return 2 * same > sum(one[name].numel() for name in banks)
 
 
 def name_of_backbone(make: BackboneFactory) -> str:

@@ -99,17 +99,23 @@ def _found(
 ) -> Entry:
     warm = how.init == "warm"
     words = [word for word, on in (("warm", warm), ("teacher", how.teacher)) if on]
+    given = study.given_weights and not warm
+    config = study.at(architecture.candidate) if isinstance(architecture, Trial) else study.config
+
+    def scratch(seed: int) -> FixedNetwork:
+        weights = study.make_supernet(config, seed=seed) if given else None
+        return build_network(found, weights=weights, seed=seed)
+
     method = ", ".join([FOUND, *(f"with {word}" if word == "teacher" else word for word in words)])
     folder = "-".join([found.hash, *words])
     if not words:
-        return Entry(
-            method, folder, lambda seed: build_network(found, seed=seed), study.tasks, found
-        )
+        origin = "given" if given else "scratch"
+        return Entry(method, folder, scratch, study.tasks, found, origin=origin)
     trial = _trial(architecture, how)
     supernet = trained_supernet(study, trial)
 
     def make(seed: int) -> FixedNetwork:
-        return build_network(found, weights=supernet if warm else None, seed=seed)
+        return build_network(found, weights=supernet, seed=seed) if warm else scratch(seed)
 
     def make_teacher() -> FixedNetwork:
         # The hardened supernet without the filters' unread halves: the same outputs for less work.
@@ -121,7 +127,7 @@ def _found(
         make,
         study.tasks,
         found,
-        origin=how.init,
+        origin="given" if given else how.init,
         make_teacher=make_teacher if how.teacher else None,
         distillation=Distillation(how.teacher_weight, how.teacher_temperature)
         if how.teacher

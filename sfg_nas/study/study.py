@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -28,6 +29,7 @@ from sfg_nas.study.own import (
     BackboneFactory,
     OwnBackbone,
     check_own_size,
+    gives_weights,
     one_size,
     own_backbone,
     registered_backbone,
@@ -92,6 +94,11 @@ class Study:
         """Return the tasks, with their weights."""
         return self.data.tasks
 
+    @cached_property
+    def given_weights(self) -> bool:
+        """Whether the backbone comes with weights, as a pretrained one does, that every network then starts from."""
+        return gives_weights(self.backbone, self.config.backbone, self.data.image_shape)
+
     def at(self, candidate: Candidate) -> StudyConfig:
         """Return the study's configuration at one point of the search space.
 
@@ -115,7 +122,8 @@ class Study:
         shape = self.data.image_shape
         backbone = self.backbone(config, shape)
         if config.width != 1 and one_size(self.backbone, config.kind):
-            backbone = self.widths.scaled(backbone, config.width, shape)
+            kept = self.given_weights
+            backbone = self.widths.scaled(backbone, config.width, shape, keep_weights=kept)
         # also for the networks that a found one is compared with
         first = PRESETS[self.config.sharing.preset].activation_first
         return activation_first(backbone) if first else backbone

@@ -24,13 +24,21 @@ class Widths:
         """Return how to begin with none: graph nodes do not travel."""
         return Widths, ()
 
-    def scaled(self, backbone: nn.Module, width: float, image_shape: Sequence[int]) -> nn.Module:
+    def scaled(
+        self,
+        backbone: nn.Module,
+        width: float,
+        image_shape: Sequence[int],
+        *,
+        keep_weights: bool = False,
+    ) -> nn.Module:
         """Return a backbone with another number of filters in every layer, as `scale_width` does.
 
         Args:
             backbone: Not changed.
             width: Factor on the filters of each layer.
-            image_shape: C, H, W (or D, H, W).
+            image_shape: C, H, W (or C, D, H, W).
+            keep_weights: As for `scale_width`.
 
         Raises:
             ConversionError: It does not run with other sizes.
@@ -42,4 +50,4 @@ class Widths:
             while len(self._known) >= MOST:
                 self._known.pop(next(iter(self._known)))
             self._known[key] = found
-        return self._known[key].made(backbone, width)
+        return self._known[key].made(backbone, width, keep_weights=keep_weights)

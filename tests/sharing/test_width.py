@@ -148,6 +148,45 @@ def test_new_weights_have_the_spread_of_the_old_and_their_own_values() -> None:
         )
 
 
+def trained() -> nn.Sequential:
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        conv(3, 8),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        conv(8, 6),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(6 * 64, 5),
+    )
+    for _ in range(3):
+        network(torch.randn(8, 3, 8, 8))
+    return network.eval()
+
+
+def test_kept_weights_of_a_wider_network_compute_the_same() -> None:
+    network, x = trained(), torch.randn(4, 3, 8, 8)
+    made = scale_width(network, 2, x, keep_weights=True).eval()
+    with torch.no_grad():
+        wide, expected = made(x), network(x).repeat_interleave(2, 1)
+    assert (
+        float((wide - expected).std() / expected.std()) < 0.03
+    )  # the noise that parts doubled filters
+    assert not torch.equal(wide[:, ::2], wide[:, 1::2])
+
+
+def test_kept_weights_of_a_narrower_network_are_a_part_of_the_old() -> None:
+    network, x = trained(), torch.zeros(4, 3, 8, 8)
+    made = scale_width(network, 0.5, x, keep_weights=True)
+    assert isinstance(made, nn.Sequential)
+    first = [f.tolist() for f in network[0].weight.detach()]
+    assert all(f.tolist() in first for f in made[0].weight.detach())
+    numbers = set(network[3].weight.detach().reshape(-1).tolist())
+    assert set(made[3].weight.detach().reshape(-1).tolist()) <= numbers
+    assert made[3].weight.shape == (3, 4, 3, 3)
+    assert set(made[1].running_mean.tolist()) <= set(network[1].running_mean.tolist())
+
+
 def test_kernels_that_are_not_trained_are_taken_over() -> None:
     class Blur(nn.Module):
         def __init__(self, channels: int) -> None:

@@ -11,10 +11,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sfg_nas.compare import compare
+from sfg_nas.compare.allocated import thirds
+from sfg_nas.compare.entrant import Setting
+from sfg_nas.compare.notes import GIVEN_WEIGHTS
 from sfg_nas.config import BackboneConfig
 from sfg_nas.errors import ConfigError
-from sfg_nas.study import load_study, retrain, search
-from sfg_nas.study.own import own_backbone
+from sfg_nas.study import RunFiles, load_study, retrain, search
+from sfg_nas.study.own import gives_weights, own_backbone, registered_backbone
+from sfg_nas.study.retrain_entries import make_entries
 from tests.study.conftest import CONTENT, make_data, two_layers
 
 SECTION = BackboneConfig(kind="mine")
@@ -72,6 +77,62 @@ def test_classes_and_functions(given: Callable[..., nn.Module]) -> None:
 def test_what_makes_no_network(given: Any) -> None:  # noqa: ANN401
     with pytest.raises(ConfigError, match="backbone: a module, or a function"):
         own_backbone(given)
+
+
+PRETRAINED = Net()
+
+
+def pretrained() -> nn.Module:
+    """Return a network that begins with the same weights each time, but for a part of them."""
+    made = deepcopy(PRETRAINED)
+    made.extra = nn.Conv2d(8, 2, 1)  # drawn anew: a part that is not pretrained
+    return made
+
+
+@pytest.mark.parametrize(
+    ("given", "known"),
+    [(Net, False), (PRETRAINED, False), (pretrained, True), (lambda *_: pretrained(), True)],
+)
+def test_weights_that_come_with_a_backbone(
+    given: nn.Module | Callable[..., nn.Module], known: bool
+) -> None:
+    assert gives_weights(own_backbone(given), SECTION, (1, 6, 6)) is known
+
+
+def test_registered_networks_come_without_weights() -> None:
+    assert not gives_weights(registered_backbone, BackboneConfig(kind="vgg11"), (1, 6, 6))
+
+
+def test_all_networks_start_from_given_weights(tmp_path: Path) -> None:
+    """The found one cut to its groups, a narrower one cut to its filters; else hard sharing alone would have them."""
+    study = load_study(content(), backbone=pretrained, data=make_data())
+    run = search(study, runs=tmp_path)
+    entries = make_entries(study, run.best, ("hard-sharing",), study.config.retrain)
+    shared, found = (entry.make(3) for entry in entries)
+    assert entries[-1].origin == "given"
+    with_weights = dict(shared.named_parameters())
+    assert torch.equal(with_weights["backbone.one.weight"], PRETRAINED.one.weight)
+    numbers = set(PRETRAINED.two.weight.detach().reshape(-1).tolist())
+    cut = [v for n, v in found.named_parameters() if ".two__" in n and v.dim() == 4]
+    assert cut
+    assert all(set(v.detach().reshape(-1).tolist()) <= numbers for v in cut)
+    narrow = study.make_backbone(study.config.backbone.model_copy(update={"width": 0.5}))
+    assert isinstance(narrow, Net)
+    assert set(narrow.two.weight.detach().reshape(-1).tolist()) <= numbers
+    table = retrain(study, run.best, runs=tmp_path)
+    assert "found" in table.index
+
+
+def test_a_comparison_says_that_weights_were_given(tmp_path: Path) -> None:
+    own = content() | {"compare": {"methods": ["hard-sharing", "thirds"], "seeds": 2}}
+    study = load_study(own, backbone=pretrained, data=make_data())
+    assert GIVEN_WEIGHTS in compare(study, runs=tmp_path).notes
+    setting = Setting(study, RunFiles(tmp_path / "other"))
+    network = thirds(setting).prepare(1.0, seed=0, learning_rate=0.1).method.module
+    numbers = set(PRETRAINED.two.weight.detach().reshape(-1).tolist())
+    cut = [v for n, v in network.named_parameters() if ".two__" in n and v.dim() == 4]
+    assert cut
+    assert all(set(v.detach().reshape(-1).tolist()) <= numbers for v in cut)
 
 
 def test_search_and_retrain_with_a_module(tmp_path: Path) -> None:
