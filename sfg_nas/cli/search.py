@@ -153,6 +153,7 @@ def retrain(
         warn_if_slow(ready, common, device)
         how = _how(ready, common, init, teacher=teacher)
         from sfg_nas.study import retrain as run_retrain
+        from sfg_nas.study import training_only
 
         with watching(common) as progress:
             frame = run_retrain(
@@ -172,8 +173,9 @@ def retrain(
     table(_with_spread(rows), title=f"{ready.config.name}: on the test part, mean over seeds")
     if any(row["seeds"] == 1 for row in rows):
         note("single seed: a difference may be chance", common)
-    for line in _no_control(rows):
-        note(line, common)
+    for line in [*_no_control(rows), training_only(ready)]:
+        if line:
+            note(line, common)
     note(f"networks and tables: {folder}", common)
 
 

@@ -30,6 +30,7 @@ from sfg_nas.study import (
     Study,
     Trial,
     locked,
+    training_only,
 )
 from sfg_nas.study.progress import silent
 from sfg_nas.study.provenance import begin_run, stored_study
@@ -190,8 +191,8 @@ def _conclude(team: Team, jobs: Sequence[Job], notes: Sequence[str]) -> Comparis
     study, folder = setting.study, setting.files.root
     frame = networks(setting, jobs, team.entrant)
     notes = [*notes, *same_networks(frame), *without_equal_macs(setting, jobs, team.entrant)]
-    if study.given_weights:
-        notes.append(GIVEN_WEIGHTS)
+    notes += [GIVEN_WEIGHTS] if study.given_weights else []
+    notes += [note for note in (training_only(study),) if note]
     paired = comparisons(frame, study.tasks)
     said = verdict(paired, tolerance=setting.section.tolerance)
     extra = EXTRA_REPORTS.get(study.config.data.kind)

@@ -2,6 +2,7 @@
 
 from sfg_nas.sharing.assignments import ESTIMATORS, Estimator
 from sfg_nas.sharing.convert import Tracer, convert, random_allocation
+from sfg_nas.sharing.draws import unseen_draws
 from sfg_nas.sharing.objective import Objective, objective
 from sfg_nas.sharing.prediction import Predictions
 from sfg_nas.sharing.presets import PRESETS, Preset, activation_first
@@ -36,4 +37,5 @@ __all__ = [
     "random_allocation",
     "scale_width",
     "trace",
+    "unseen_draws",
 ]

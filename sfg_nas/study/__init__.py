@@ -15,6 +15,7 @@ from sfg_nas.study.search import search
 from sfg_nas.study.slices import SliceView, slice_views
 from sfg_nas.study.study import Study, as_study, load_study
 from sfg_nas.study.table import paired_differences, summarise
+from sfg_nas.study.training_only import training_only
 from sfg_nas.study.trial import Ledger
 
 __all__ = [
@@ -46,4 +47,5 @@ __all__ = [
     "search",
     "slice_views",
     "summarise",
+    "training_only",
 ]

@@ -1,0 +1,96 @@
+"""Random numbers that a network draws in training and that its trace, taken in evaluation mode, does not show."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode, resolve_name
+
+from sfg_nas.sharing.copies import detached_memo
+
+_DRAWS = {
+    *(
+        "bernoulli",
+        "bernoulli_",
+        "rand",
+        "rand_like",
+        "randn",
+        "randn_like",
+        "randint",
+        "randint_like",
+    ),
+    *(
+        "randperm",
+        "normal",
+        "normal_",
+        "uniform_",
+        "random_",
+        "exponential_",
+        "geometric_",
+        "log_normal_",
+    ),
+    *("cauchy_", "multinomial", "poisson", "gumbel_softmax"),
+}
+"""Functions by which random numbers are drawn; dropout is none of them, as it stands in the trace."""
+
+
+class _Listener(TorchFunctionMode):
+    """Notes which module draws random numbers by which function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside: list[str] = []
+        self.found: dict[str, None] = {}
+
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: Sequence[type],
+        args: Sequence[object] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
+        """Note a draw, and go on."""
+        name = (resolve_name(func) or getattr(func, "__name__", "")).rpartition(".")[2]
+        if name in _DRAWS:
+            self.found[f"{self.inside[-1] or 'forward'} ({name})"] = None
+        return func(*args, **(kwargs or {}))
+
+
+def unseen_draws(backbone: nn.Module, example_input: Tensor) -> tuple[str, ...]:
+    """Return the modules that draw random numbers in training other than for dropout, such as stochastic depth.
+
+    A fixed network is built from a trace in evaluation mode, so that it trains without them.
+
+    Args:
+        backbone: Any module; it is not changed.
+        example_input: `[N, C, H, W]`; values do not matter.
+
+    Returns:
+        Paths of modules, each with the function that draws; none if the network does not run in training mode.
+    """
+    network = copy.deepcopy(backbone, detached_memo(backbone)).train()
+    listener = _Listener()
+    handles = []
+
+    def entering(path: str) -> Callable[..., None]:
+        return lambda *_: listener.inside.append(path)
+
+    def leaving(*_: object) -> None:
+        listener.inside.pop()
+
+    for path, module in network.named_modules():
+        handles.append(module.register_forward_pre_hook(entering(path)))
+        handles.append(module.register_forward_hook(leaving))
+    example = torch.zeros(2, *example_input.shape[1:]).to(example_input)
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]), listener:
+            network(example)
+    except (RuntimeError, ValueError):  # batch norms refuse two examples of one place each, say
+        pass
+    finally:
+        for handle in handles:
+            handle.remove()
+    return tuple(listener.found)

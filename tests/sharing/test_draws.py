@@ -1,0 +1,63 @@
+"""What a network draws in training and its fixed form does not is found and named; dropout is in both."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sfg_nas.sharing import unseen_draws
+from tests.networks import Net, conv
+
+
+class DropPath(nn.Module):
+    """Stochastic depth (Huang et al. 2016) as most libraries write it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        return x * x.new_empty(len(x), 1, 1, 1).bernoulli_(0.8) / 0.8
+
+
+def residual(net: Net, x: Tensor) -> Tensor:
+    x = net.first(x)
+    return x + net.path(net.second(x).relu())
+
+
+def test_stochastic_depth_is_named() -> None:
+    backbone = Net(residual, first=conv(3, 8), second=conv(8, 8), path=DropPath())
+    before = {key: value.clone() for key, value in backbone.state_dict().items()}
+    state = torch.get_rng_state()
+    assert unseen_draws(backbone.eval(), torch.zeros(1, 3, 8, 8)) == ("path (bernoulli_)",)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not backbone.training
+    assert all(torch.equal(backbone.state_dict()[k], value) for k, value in before.items())
+
+
+@pytest.mark.parametrize(
+    ("draw", "name"),
+    [
+        (lambda x: x + torch.randn_like(x), "randn_like"),
+        (lambda x: x * torch.rand(len(x), 1, 1, 1), "rand"),
+        (lambda x: x[torch.randperm(len(x))], "randperm"),
+        (lambda x: x + torch.empty_like(x).normal_(), "normal_"),
+    ],
+)
+def test_functions_by_which_forward_draws(draw: object, name: str) -> None:
+    def run(net: Net, x: Tensor) -> Tensor:
+        x = net.first(x)
+        return draw(x) if net.training else x  # type: ignore[operator,no-any-return]
+
+    assert unseen_draws(Net(run, first=conv(3, 8)), torch.zeros(1, 3, 8, 8)) == (
+        f"forward ({name})",
+    )
+
+
+def test_dropout_stands_in_the_trace() -> None:
+    def run(net: Net, x: Tensor) -> Tensor:
+        x = functional.dropout(net.first(x), 0.2, net.training)
+        return functional.rrelu(net.noise(net.drop(x)), training=net.training)
+
+    backbone = Net(run, first=conv(3, 8), drop=nn.Dropout2d(0.5), noise=nn.FeatureAlphaDropout(0.1))
+    assert unseen_draws(backbone, torch.zeros(1, 3, 8, 8)) == ()

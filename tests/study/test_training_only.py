@@ -1,0 +1,44 @@
+"""Hard sharing trained with stochastic depth beside fixed networks without is said where they are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from sfg_nas.compare import compare
+from sfg_nas.study import Study, load_study, training_only
+from tests.study.conftest import CONTENT, make_data
+from tests.study.test_widths import Small
+
+
+class Deep(Small):
+    """Leaves its residual branch out, now and then."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x).relu()
+        inner = self.inner(x).relu()
+        if self.training:
+            inner = inner * inner.new_empty(len(inner), 1, 1, 1).bernoulli_(0.9)
+        return self.last(x + inner).relu()
+
+
+def study(backbone: nn.Module) -> Study:
+    own = {
+        **CONTENT,
+        "training": {"epochs": 1, "batch_size": 32},
+        "compare": {"methods": ["hard-sharing", "thirds"], "seeds": 2, "equal_macs": False},
+    }
+    return load_study(own, backbone=backbone, data=make_data())
+
+
+def test_what_is_drawn_in_training_alone_is_said(tmp_path: Path) -> None:
+    text = training_only(study(Deep()))
+    assert "(forward (bernoulli_); stochastic depth, say)" in text
+    assert text in compare(study(Deep()), runs=tmp_path).notes
+
+
+def test_other_networks_have_no_such_note(make_study: Callable[..., Study], tmp_path: Path) -> None:
+    assert training_only(make_study()) == training_only(study(Small())) == ""
+    assert not any("in training" in note for note in compare(study(Small()), runs=tmp_path).notes)
