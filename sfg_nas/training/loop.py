@@ -251,11 +251,14 @@ def _share_of_device(
 def _not_finite(epoch: int, step: int, parts: Mapping[str, Tensor]) -> TrainingError:
     bad = [name for name, value in parts.items() if not bool(torch.isfinite(value))]
     tasks = ", ".join(name.removeprefix("loss/") for name in bad) or "their sum"
+    do = "lower the learning rate, set training.clip, or check this task's targets"
+    if "cost" in parts:  # a supernet: layers of few filters may leave a group none of them
+        do += "; a search over layers of few filters may need `sharing.start: {kind: near-shared}`"
     return TrainingError(
         explain(
             where=f"training: epoch {epoch + 1}, step {step}",
             rule="every loss must be finite",
             found=f"a loss that is not, of {tasks}",
-            do="lower the learning rate, set training.clip, or check this task's targets",
+            do=do,
         )
     )
