@@ -43,12 +43,12 @@ def equal_macs_backbone(study: Study, macs: int) -> BackboneConfig | None:
     try:
         if cost(low) == at_own:
             return None  # a network of one size: nothing can be narrowed
-    except ConversionError:
-        return None  # likewise
-    for _ in range(14):
-        middle = (low + high) / 2
-        low, high = (middle, high) if cost(middle) < macs else (low, middle)
-    best = min((low, high), key=lambda width: abs(cost(width) - macs))
-    if abs(cost(best) / macs - 1) > 5 * _CLOSE:
+        for _ in range(14):
+            middle = (low + high) / 2
+            low, high = (middle, high) if cost(middle) < macs else (low, middle)
+        best = min((low, high), key=lambda width: abs(cost(width) - macs))
+        if abs(cost(best) / macs - 1) > 5 * _CLOSE:
+            return None
+    except ConversionError:  # it does not run at one of these widths
         return None
     return study.config.backbone.model_copy(update={"width": round(best, 4)})

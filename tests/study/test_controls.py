@@ -1,11 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
+from torch import nn
 
 from sfg_nas.baselines import hard_sharing
+from sfg_nas.config import BackboneConfig
+from sfg_nas.errors import ConversionError
 from sfg_nas.study import Study
 from sfg_nas.study.controls import equal_macs_backbone
 from sfg_nas.study.references import macs_of
@@ -30,3 +33,16 @@ def test_a_network_of_one_size_has_no_control_at_equal_macs(make_study: Make) ->
     study = replace(study, backbone=lambda _, shape: make(fixed, shape))
     own = macs_of(hard_sharing(lambda: study.make_backbone(fixed), study.tasks, (1, 6, 6)), study)
     assert equal_macs_backbone(study, round(own * 0.93)) is None
+
+
+def test_a_network_that_runs_at_some_widths_only_has_none_either(make_study: Make) -> None:
+    study = make_study()
+    make = study.backbone
+
+    def sometimes(section: BackboneConfig, shape: Sequence[int]) -> nn.Module:
+        if section.width > 1.5:
+            raise ConversionError("scale_width: too wide")
+        return make(section, shape)
+
+    study = replace(study, backbone=sometimes)
+    assert equal_macs_backbone(study, 10) is None
