@@ -38,13 +38,18 @@ class Initial:
             network: Its operations.
             values: What they use, by static key.
         """
-        numbers = {key: value.detach().double() for key, value in values.items() if value.numel()}
+        means: dict[str, float] = {}
+        spreads: dict[str, float] = {}
+        for (
+            key,
+            value,
+        ) in values.items():  # one at a time: in double precision all would be twice the network
+            if value.numel():
+                numbers = value.detach().double()
+                means[key] = float(numbers.mean())
+                spreads[key] = float(numbers.std(correction=0))
         tracked = {op.statics["running_mean"] for op in network.ops if "running_mean" in op.statics}
-        return cls(
-            {key: float(value.mean()) for key, value in numbers.items()},
-            {key: float(value.std(correction=0)) for key, value in numbers.items()},
-            any(bool(numbers[key].any()) for key in tracked if key in numbers),
-        )
+        return cls(means, spreads, any(bool(values[key].any()) for key in tracked))
 
     def fill(self, op: TracedOp, argument: str) -> float:
         """Return the number that a tensor of an operation starts around.
