@@ -4,11 +4,29 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module into evaluation mode for a while; each part gets its own mode back.
+
+    Args:
+        module: Any module.
+    """
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
 
 
 def count_macs(module: nn.Module, example_input: Tensor) -> int:
@@ -21,15 +39,9 @@ def count_macs(module: nn.Module, example_input: Tensor) -> int:
         module: Any network; its mode and its statistics are left as they were.
         example_input: `[N, ...]`; the first example is used.
     """
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        # with gradients on: the counter's module hooks trip over views made without them
-        with torch.enable_grad(), FlopCounterMode(display=False) as counter:
-            module(example_input[:1])
-    finally:
-        for part, training in modes:
-            part.training = training
+    # with gradients on: the counter's module hooks trip over views made without them
+    with evaluating(module), torch.enable_grad(), FlopCounterMode(display=False) as counter:
+        module(example_input[:1])
     return int(counter.get_total_flops()) // 2
 
 
@@ -70,22 +82,16 @@ def measure_latency(
         repeats: Passes to time, at least 2.
         warmup: Passes before them that are not timed.
     """
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
     seconds: list[float] = []
-    try:
-        with torch.no_grad():
-            for _ in range(warmup):
-                module(example_input)
-            for _ in range(max(repeats, 2)):
-                _wait(example_input.device)
-                start = time.perf_counter()
-                module(example_input)
-                _wait(example_input.device)
-                seconds.append(time.perf_counter() - start)
-    finally:
-        for part, training in modes:
-            part.training = training
+    with evaluating(module), torch.no_grad():
+        for _ in range(warmup):
+            module(example_input)
+        for _ in range(max(repeats, 2)):
+            _wait(example_input.device)
+            start = time.perf_counter()
+            module(example_input)
+            _wait(example_input.device)
+            seconds.append(time.perf_counter() - start)
     low, middle, high = statistics.quantiles(seconds, n=4)
     return Latency(
         median_seconds=middle,

@@ -11,15 +11,14 @@ from sfg_nas.architecture import Parameter
 from sfg_nas.fixed.part import Part
 from sfg_nas.operations import Kind, default_eps
 from sfg_nas.sharing.norms import norm_axes
-from sfg_nas.sharing.traced import is_kind
+from sfg_nas.sharing.traced import conv_groups, is_kind
 
 
 def write_bank(part: Part) -> str:
     """Write the filters of one owner, over the channels they may read."""
     op = part.op
     source = next(iter(op.operands.values()))[0]
-    groups = op.settings.get("groups", 1)
-    assert isinstance(groups, int)
+    groups = conv_groups(op)
     transposed = is_kind(op, Kind.CONV_TRANSPOSE)
     readable = part.divider.readable
     sources = [part.own(source)] if groups > 1 else readable(source, part.owner)

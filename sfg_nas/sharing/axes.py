@@ -11,7 +11,7 @@ from torch import Tensor
 from sfg_nas.operations import BANKS, Kind
 from sfg_nas.sharing.cost import affine_axis
 from sfg_nas.sharing.counts import Counts, keeps_groups
-from sfg_nas.sharing.traced import TracedNetwork, TracedOp, is_kind
+from sfg_nas.sharing.traced import TracedNetwork, TracedOp, conv_groups, is_kind
 from sfg_nas.sharing.units import Layout
 
 _PREFIX = "backbone."
@@ -68,8 +68,7 @@ def _bank_axes(
     transposed = is_kind(op, Kind.CONV_TRANSPOSE)
     read, filters = channels_read(op, counts), filters_made(op, counts)
     found: dict[int, Tensor] = {0: read, 1: filters} if transposed else {0: filters, 1: read}
-    parts = op.settings.get("groups", 1)
-    assert isinstance(parts, int)
+    parts = conv_groups(op)
     if parts > 1:
         found[1] = found[1][: weight.shape[1]]
         if counted(op, len(read)):  # conv-groups come and go as they are
@@ -87,8 +86,7 @@ def _bank_axes(
 
 def counted(op: TracedOp, channels: int) -> bool:
     """Return whether it is the number of conv-groups that changes, not what each of them reads."""
-    parts = op.settings.get("groups", 1)
-    assert isinstance(parts, int)
+    parts = conv_groups(op)
     return parts > 1 and not keeps_groups(parts, channels)
 
 

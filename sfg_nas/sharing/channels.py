@@ -10,7 +10,7 @@ was seen early, so the walk is repeated until nothing changes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -114,24 +114,33 @@ def _insert_reads(network: TracedNetwork, gated: set[int]) -> TracedNetwork:
 
 
 def _settle(network: TracedNetwork, groups: Groups, limits: Limits) -> ChannelMap:
-    """Label the network again and again until no new tie is found."""
     labeller = Labeller(network, groups, limits)
-    units = labeller.units
+    settle(labeller, _check_outputs)
+    return ChannelMap(
+        network,
+        dict(labeller.layouts),
+        labeller.layers,
+        labeller.weights,
+        labeller.units.roots(),
+        torch.tensor(labeller.units.owners),
+        frozenset(),
+    )
+
+
+def settle(labeller: Labeller, check: Callable[[Labeller], None] = lambda _: None) -> None:
+    """Label a network again and again until no new tie is found.
+
+    Args:
+        labeller: Of the network; it holds the layouts afterwards.
+        check: Called after each walk.
+    """
     for _ in range(_LIMIT):
-        units.changed = False
-        for op in network.ops:
+        labeller.units.changed = False
+        for op in labeller.network.ops:
             labeller.layouts[op.name] = labeller.label(op)
-        _check_outputs(labeller)
-        if not units.changed:
-            return ChannelMap(
-                network,
-                dict(labeller.layouts),
-                labeller.layers,
-                labeller.weights,
-                units.roots(),
-                torch.tensor(units.owners),
-                frozenset(),
-            )
+        check(labeller)
+        if not labeller.units.changed:
+            return
     raise AssertionError("ties did not settle")
 
 

@@ -12,7 +12,7 @@ from torch.nn.utils import parametrize
 from torch.utils import _pytree as pytree
 
 from sfg_nas.operations import BANKS, Kind
-from sfg_nas.sharing.traced import BackboneWithHeads, TracedNetwork, is_kind
+from sfg_nas.sharing.traced import BackboneWithHeads, TracedNetwork, conv_groups, is_kind
 
 
 def copied(network: BackboneWithHeads, *, parameters: bool = True) -> BackboneWithHeads:
@@ -58,7 +58,7 @@ def mixed_weights(network: TracedNetwork, state: Mapping[str, Tensor]) -> frozen
     for op in network.ops:
         key = op.statics.get("weight")
         if key is not None and network.static_target(key) is None and is_kind(op, *BANKS):
-            alone = op.settings.get("groups", 1) == 1
+            alone = conv_groups(op) == 1
             axes[key] = 1 if is_kind(op, Kind.CONV_TRANSPOSE) and alone else 0
     return frozenset(key for key, axis in axes.items() if _mixes(network, state, key, axis))
 

@@ -15,15 +15,14 @@ import torch
 from torch import Tensor
 
 from sfg_nas.groups import Groups
-from sfg_nas.operations import Kind, vocabulary
+from sfg_nas.sharing.channels import settle
 from sfg_nas.sharing.labelling import Labeller
 from sfg_nas.sharing.movement import reduced_dims
-from sfg_nas.sharing.traced import TracedNetwork, TracedOp
+from sfg_nas.sharing.traced import TracedNetwork, TracedOp, conv_groups
 from sfg_nas.sharing.units import SEARCHABLE, Layout
 
 _FEW = 8
 """A convolution of fewer conv-groups than this keeps their number, and each of them grows."""
-_LIMIT = 50  # walks until ties settle, as in `channels`
 
 
 @dataclass(frozen=True)
@@ -86,13 +85,8 @@ def count_units(network: TracedNetwork) -> Counts:
         network: The traced backbone; its heads pass features on.
     """
     labeller = _CountLabeller(network, Groups.parse(network.tasks, [list(network.tasks)]))
+    settle(labeller)
     units = labeller.units
-    for _ in range(_LIMIT):
-        units.changed = False
-        for op in network.ops:
-            labeller.layouts[op.name] = labeller.label(op)
-        if not units.changed:
-            break
     roots = units.roots()
     layers = {name: roots[filters] for name, filters in labeller.layers.items()}
     free = torch.tensor(units.owners) == SEARCHABLE
@@ -143,8 +137,7 @@ class _CountLabeller(Labeller):
         self.multiples: list[tuple[Tensor, int]] = []
 
     def _conv(self, op: TracedOp) -> Layout:
-        parts = op.settings.get("groups", 1)
-        assert isinstance(parts, int)
+        parts = conv_groups(op)
         channels = self._keep(self._operand(op), 1).units_along(1)
         if not keeps_groups(parts, len(channels)):
             return super()._conv(op)
@@ -187,8 +180,7 @@ class _CountLabeller(Labeller):
 
     def _along(self, op: TracedOp) -> Layout:
         layout = self._operand(op)
-        moves = op.operation.startswith(("sort", "topk"))
-        if moves or vocabulary()[op.operation].kind is not Kind.ALONG or layout.shape != op.shape:
+        if op.operation.startswith(("sort", "topk")) or layout.shape != op.shape:
             return super()._along(op)
         return self._single(Layout(layout.labels, op.shape))
 

@@ -12,28 +12,10 @@ from torch.overrides import TorchFunctionMode, resolve_name
 from sfg_nas.sharing.copies import detached_memo
 
 _DRAWS = {
-    *(
-        "bernoulli",
-        "bernoulli_",
-        "rand",
-        "rand_like",
-        "randn",
-        "randn_like",
-        "randint",
-        "randint_like",
-    ),
-    *(
-        "randperm",
-        "normal",
-        "normal_",
-        "uniform_",
-        "random_",
-        "exponential_",
-        "geometric_",
-        "log_normal_",
-    ),
-    *("cauchy_", "multinomial", "poisson", "gumbel_softmax"),
-}
+    "bernoulli", "bernoulli_", "cauchy_", "exponential_", "geometric_", "gumbel_softmax", "log_normal_",
+    "multinomial", "normal", "normal_", "poisson", "rand", "rand_like", "randint", "randint_like", "randn",
+    "randn_like", "random_", "randperm", "uniform_",
+}  # fmt: skip
 """Functions by which random numbers are drawn; dropout is none of them, as it stands in the trace."""
 
 

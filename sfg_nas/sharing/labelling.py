@@ -10,7 +10,7 @@ from sfg_nas.operations import Kind, vocabulary
 from sfg_nas.sharing.exported import refusal
 from sfg_nas.sharing.limits import NO_LIMITS, Limits
 from sfg_nas.sharing.movement import gathered, move, padding_of, reduced_dims
-from sfg_nas.sharing.traced import TracedNetwork, TracedOp, public_path
+from sfg_nas.sharing.traced import TracedNetwork, TracedOp, conv_groups, public_path
 from sfg_nas.sharing.units import (
     SEARCHABLE,
     HeadNeedsGateError,
@@ -143,8 +143,7 @@ class Labeller:
         layout = self._keep(self._operand(op), 1)
         filters = self._layer(op, op.shape[1])
         channels = layout.units_along(1)
-        parts = op.settings.get("groups", 1)
-        assert isinstance(parts, int)
+        parts = conv_groups(op)
         if parts > 1:
             per_in, per_out = len(channels) // parts, len(filters) // parts
             own = channels.view(parts, per_in)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sfg_nas.operations import BANKS, Kind
 from sfg_nas.sharing.axes import Axis, channels_read, counted, filters_made
 from sfg_nas.sharing.counts import Counts
-from sfg_nas.sharing.traced import TracedOp, is_kind
+from sfg_nas.sharing.traced import TracedOp, conv_groups, is_kind
 from sfg_nas.sharing.units import Layout
 
 _NOISE = 0.01
@@ -150,8 +150,7 @@ def _bank_notes(op: TracedOp, counts: Counts, repeats: Tensor) -> Iterator[Note]
     names = ("in_features", "out_features")
     if not is_kind(op, Kind.LINEAR):
         names = ("in_channels", "out_channels")
-        parts = op.settings.get("groups", 1)
-        assert isinstance(parts, int)
+        parts = conv_groups(op)
         if counted(op, len(read)):
             now = _many(read[:: len(read) // parts], repeats)
             yield from (("groups", parts, now), ("channels", parts, now))

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from sfg_nas.operations import BANKS, Kind, default_eps, is_centred, run_operation, vocabulary
 from sfg_nas.sharing.guard import times
 from sfg_nas.sharing.norms import affine, norm_axes, norm_eps, norm_segments
-from sfg_nas.sharing.traced import BATCH, BackboneWithHeads, TracedOp, is_kind
+from sfg_nas.sharing.traced import BATCH, BackboneWithHeads, TracedOp, conv_groups, is_kind
 from sfg_nas.sharing.wiring import Wiring
 
 Streams = dict[int, Tensor]  # extended owner -> all channels as if they belonged to it
@@ -130,7 +130,7 @@ class StreamRunner(nn.Module):
         traced = self.wiring.network
         operation = vocabulary()[op.operation]
         reading = is_kind(op, *BANKS)
-        reading = reading and op.settings.get("groups", 1) == 1
+        reading = reading and conv_groups(op) == 1
         result: Streams = {}
         for owner in self._owners(op, streams):
             tensors: dict[str, Tensor | list[Tensor]] = {}

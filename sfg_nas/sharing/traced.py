@@ -172,6 +172,13 @@ def public_path(path: str, tasks: Sequence[str]) -> str:
     return f"heads.{tasks[int(match.group(1))]}{match.group(2)}" if match else path
 
 
+def conv_groups(op: TracedOp) -> int:
+    """Return into how many groups a filter bank divides its channels."""
+    groups = op.settings.get("groups", 1)
+    assert isinstance(groups, int)
+    return groups
+
+
 def is_kind(op: TracedOp, *kinds: Kind) -> bool:
     """Return whether an operation is of one of the kinds (never for `input` and `read`)."""
     known = vocabulary().get(op.operation)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from sfg_nas.cost import evaluating
 from sfg_nas.errors import ConfigError, ConversionError, explain
 from sfg_nas.sharing.axes import Axis, tensor_axes
 from sfg_nas.sharing.copies import detached_memo
@@ -217,15 +218,9 @@ def _leaves(features: object) -> list[Tensor]:
 
 
 def _run(module: nn.Module, example: Tensor) -> object:
-    """Return what a module makes of an example in evaluation mode; its modes are left as they were."""
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        with torch.no_grad():
-            return module(example)
-    finally:
-        for part, training in modes:
-            part.training = training
+    """Return what a module makes of an example in evaluation mode."""
+    with evaluating(module), torch.no_grad():
+        return module(example)
 
 
 def _first_line(err: Exception) -> str:

@@ -15,7 +15,7 @@ from sfg_nas.groups import Groups
 from sfg_nas.operations import BANKS, Kind, vocabulary
 from sfg_nas.operations_shapes import product_macs
 from sfg_nas.sharing.channels import ChannelMap
-from sfg_nas.sharing.traced import BATCH, TracedNetwork, TracedOp, is_kind
+from sfg_nas.sharing.traced import BATCH, TracedNetwork, TracedOp, conv_groups, is_kind
 from sfg_nas.sharing.units import SEARCHABLE, Layout
 
 
@@ -190,8 +190,7 @@ def _reading_layer(channels: ChannelMap, key: str, weight: Tensor, row_of: Tenso
     inputs = row_of[source.units_along(axis)]
     output = channels.layouts[first.name]
     filters = row_of[output.units_along(len(output.shape) - 1 if linear else 1)]
-    parts = first.settings.get("groups", 1)
-    assert isinstance(parts, int)
+    parts = conv_groups(first)
     kernel = math.prod(weight.shape[2:])
     places = sum(_positions(channels, op, transposed, linear) for op in ops)
     repeat = _run_length(inputs) if linear else 1

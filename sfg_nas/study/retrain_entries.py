@@ -100,11 +100,14 @@ def _found(
     warm = how.init == "warm"
     words = [word for word, on in (("warm", warm), ("teacher", how.teacher)) if on]
     given = study.given_weights and not warm
-    config = study.at(architecture.candidate) if isinstance(architecture, Trial) else study.config
 
     def scratch(seed: int) -> FixedNetwork:
-        weights = study.make_supernet(config, seed=seed) if given else None
-        return build_network(found, weights=weights, seed=seed)
+        if not given:
+            return build_network(found, seed=seed)
+        config = study.config
+        if isinstance(architecture, Trial):
+            config = study.at(architecture.candidate)
+        return build_network(found, weights=study.make_supernet(config, seed=seed), seed=seed)
 
     method = ", ".join([FOUND, *(f"with {word}" if word == "teacher" else word for word in words)])
     folder = "-".join([found.hash, *words])

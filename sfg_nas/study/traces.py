@@ -7,21 +7,11 @@ from collections.abc import Hashable
 from torch import Tensor
 
 from sfg_nas.sharing import BackboneWithHeads, TracedNetwork, Tracer, trace
-
-MOST = 16
-"""Traces that are kept."""
+from sfg_nas.study.remembered import Remembered
 
 
-class Traces:
-    """Traces by what the network was made from. Another process begins with none."""
-
-    def __init__(self) -> None:
-        """Begin with none."""
-        self._known: dict[Hashable, TracedNetwork] = {}
-
-    def __reduce__(self) -> tuple[type[Traces], tuple[()]]:
-        """Return how to begin with none: graph nodes do not travel."""
-        return Traces, ()
+class Traces(Remembered[TracedNetwork]):
+    """Traces by what the network was made from."""
 
     def tracer(self, key: Hashable) -> Tracer:
         """Return what traces a network unless one of this key was traced before.
@@ -31,11 +21,6 @@ class Traces:
         """
 
         def traced(network: BackboneWithHeads, example: Tensor) -> TracedNetwork:
-            if key not in self._known:
-                found = trace(network, example)
-                while len(self._known) >= MOST:
-                    self._known.pop(next(iter(self._known)))
-                self._known[key] = found
-            return self._known[key]
+            return self.once(key, lambda: trace(network, example))
 
         return traced

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import nn
 
 from sfg_nas.sharing import WidthPlan
-
-MOST = 16
-"""Networks that are remembered."""
+from sfg_nas.study.remembered import Remembered
 
 
-class Widths:
-    """Plans by what a network is made of. Another process begins with none."""
-
-    def __init__(self) -> None:
-        """Begin with none."""
-        self._known: dict[Hashable, WidthPlan] = {}
-
-    def __reduce__(self) -> tuple[type[Widths], tuple[()]]:
-        """Return how to begin with none: graph nodes do not travel."""
-        return Widths, ()
+class Widths(Remembered[WidthPlan]):
+    """Plans by what a network is made of."""
 
     def scaled(
         self,
@@ -45,9 +35,5 @@ class Widths:
         """
         shapes = tuple((name, value.shape) for name, value in backbone.state_dict().items())
         key = (repr(backbone), shapes, tuple(image_shape))
-        if key not in self._known:
-            found = WidthPlan.of(backbone, torch.zeros(2, *image_shape))
-            while len(self._known) >= MOST:
-                self._known.pop(next(iter(self._known)))
-            self._known[key] = found
-        return self._known[key].made(backbone, width, keep_weights=keep_weights)
+        plan = self.once(key, lambda: WidthPlan.of(backbone, torch.zeros(2, *image_shape)))
+        return plan.made(backbone, width, keep_weights=keep_weights)

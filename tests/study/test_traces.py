@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sfg_nas.sharing import BackboneWithHeads, TracedNetwork, trace
-from sfg_nas.study import Study, traces
+from sfg_nas.study import Study, remembered, traces
 from sfg_nas.study.own import registered_backbone
 
 Make = Callable[..., Study]
@@ -72,7 +72,7 @@ def test_another_size_or_preset_is_traced_anew(study: Study, counted: list[int])
 
 
 def test_no_more_are_kept_than_said(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(traces, "MOST", 1)
+    monkeypatch.setattr(remembered, "MOST", 1)
     for depth in (2, 3):
         study.make_supernet(sized(study, depth=depth).config, seed=0)
     assert len(study.traces._known) == 1
