@@ -43,6 +43,8 @@ class Kind(Enum):
 
 BANKS = (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR)
 """What has a bank of filters, each of which reads channels."""
+NORMS = (Kind.CHANNEL_NORM, Kind.MIXING_NORM)
+"""What divides by the spread of its input."""
 
 _POINTWISE = """
 relu relu6 leaky_relu prelu elu selu celu gelu silu mish hardswish hardsigmoid hardtanh sigmoid tanh

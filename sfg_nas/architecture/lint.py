@@ -12,7 +12,7 @@ import networkx as nx
 from sfg_nas.architecture.banks import bank_faults, norm_faults, sources_of
 from sfg_nas.architecture.shapes import shape_faults
 from sfg_nas.architecture.text import fault
-from sfg_nas.operations import BANKS, Kind, vocabulary
+from sfg_nas.operations import BANKS, NORMS, Kind, vocabulary
 
 SPECIAL = ("input", "output", "select", "constant")
 MAX_FEATURES = 2**31  # values of one example at one node
@@ -179,7 +179,7 @@ def _weight_faults(graph: nx.DiGraph[str]) -> Iterator[str]:
         kind = known[node["op"]].kind if node["op"] in known else None
         if kind in BANKS:
             yield from bank_faults(graph, name, kind)
-        elif kind in (Kind.CHANNEL_NORM, Kind.MIXING_NORM):
+        elif kind in NORMS:
             yield from norm_faults(graph, name, kind)
         if node["op"] == "select":
             yield from _select_faults(graph, name)

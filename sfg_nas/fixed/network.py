@@ -19,10 +19,10 @@ from sfg_nas.fixed.layers import (
     with_constants,
 )
 from sfg_nas.fixed.lean import lean_steps, may_be_lean
-from sfg_nas.fixed.runners import Function, Layer, Values, first
+from sfg_nas.fixed.runners import Function, Layer, Unreached, Values, first
 from sfg_nas.fixed.sizes import Sizes, counted, is_sized, unfit
 from sfg_nas.fixed.steps import Run, Step, with_lifetimes
-from sfg_nas.operations import BANKS, Kind, Setting, vocabulary
+from sfg_nas.operations import BANKS, NORMS, Kind, Setting, vocabulary
 
 _IMAGE = -1  # place of the network's input
 _LISTS = ("cat", "concat", "stack", "hstack")
@@ -116,13 +116,14 @@ class FixedNetwork(nn.Module):
 
     def _resized(self, step: Step, inputs: list[list[Tensor]], sizes: Sizes) -> Run:
         """Return what computes a step with sizes as they are in this pass."""
-        run = step.run
+        run = step.run.run if isinstance(step.run, Unreached) else step.run
         if step.node not in self._sized or not isinstance(run, Function):
-            return run
+            return step.run
         source = self.architecture.node(self._order[step.sources[0][0]])
         now = tuple(inputs[0][0].shape[1:])
         settings = sizes.settings(run.operation.name, run.settings, tuple(source["shape"]), now)
-        return replace(run, settings=settings)
+        resized = replace(run, settings=settings)
+        return Unreached(resized) if isinstance(step.run, Unreached) else resized
 
     def only(self, tasks: str | Iterable[str]) -> FixedNetwork:
         """Return the smaller network that computes some of the tasks, with the same weights.
@@ -165,7 +166,10 @@ class FixedNetwork(nn.Module):
         kept = set(self._outputs.values())
         modules = {name: self.layers[key] for name, key in self.module_of.items()}
         operations = {name: architecture.node(name)["op"] for name in order}
-        self._steps = with_lifetimes(steps, kept)
+        unreached = _constants_before_norms(architecture)
+        runs = [Unreached(s.run) if s.node in unreached else s.run for s in steps]
+        trained = [replace(s, run=run) for s, run in zip(steps, runs, strict=True)]
+        self._steps = with_lifetimes(trained, kept)
         self._lean = lean_steps(steps, modules, operations, kept)
 
     def _runner(self, name: str, node: Node) -> Run:
@@ -225,6 +229,20 @@ class FixedNetwork(nn.Module):
             key += "_"
         self.module_of[name] = key
         return key
+
+
+def _constants_before_norms(architecture: Architecture) -> set[str]:
+    """Return the nodes that the image does not reach, and that a norm that it does not reach either takes."""
+    reached: set[str] = set()
+    found: set[str] = set()
+    for name in architecture.in_order():
+        node = architecture.node(name)
+        sources = {s for operand in architecture.sources(name) for s in operand}
+        if node["op"] == "input" or sources & reached:
+            reached.add(name)
+        elif (known := vocabulary().get(node["op"])) is not None and known.kind in NORMS:
+            found |= sources
+    return found
 
 
 def _joined_positions(value: object) -> list[int]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from sfg_nas.architecture import Node
 from sfg_nas.fixed.layers import constant
 from sfg_nas.fixed.pooling import POOLS, compared
+from sfg_nas.fixed.steps import Run
 from sfg_nas.operations import Operation, Setting, run_operation
 
 
@@ -57,6 +58,23 @@ class Function:
         result = run_operation(self.operation, tensors, self.settings, training=training)
         value = result if self.item is None else result[self.item]
         assert isinstance(value, Tensor)
+        return value
+
+
+@dataclass
+class Unreached:
+    """Runs what the image does not reach, without a gradient in training (see `sharing.unreached`).
+
+    Its parameters have gradients of zero, so that several devices agree on which have any.
+    """
+
+    run: Run
+
+    def __call__(self, inputs: list[list[Tensor]], training: bool) -> Tensor:
+        """Return the value of what it runs."""
+        value = self.run(inputs, training)
+        if training and value.requires_grad:
+            value.register_hook(torch.zeros_like)  # type: ignore[no-untyped-call]
         return value
 
 

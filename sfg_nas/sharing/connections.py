@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import torch
@@ -11,6 +11,7 @@ from torch.autograd.function import FunctionCtx
 
 from sfg_nas.sharing.guard import mark
 from sfg_nas.sharing.rows import TableRows
+from sfg_nas.sharing.unreached import mark_unreached
 from sfg_nas.sharing.wiring import ReadingLayer
 
 
@@ -19,6 +20,8 @@ class TableSource(Protocol):
 
     careful: bool
     """Whether masked values may be anything but finite (see `guard`)."""
+    unreached: Mapping[str, Tensor]
+    """Which filters `[F]` have no gradient in this pass, by the key of a weight (see `unreached`)."""
 
     @property
     def allowed(self) -> Sequence[Tensor]:
@@ -47,7 +50,7 @@ class ConnectionMask(nn.Module):
             index: Of this mask among those of the network.
         """
         super().__init__()
-        self.index = index
+        self.index, self.key = index, layer.weight
         self.filters = TableRows(layer.filters)
         self.channels = TableRows(layer.channels)
         self.transposed = layer.transposed
@@ -76,6 +79,8 @@ class ConnectionMask(nn.Module):
             result = masked(weight, allowed)
         if self.table.careful:
             mark(result, allowed.T if self.transposed else allowed, self.repeat)
+        if self.key in self.table.unreached:
+            mark_unreached(result, self.table.unreached[self.key])
         return result
 
     def right_inverse(self, weight: Tensor) -> Tensor:

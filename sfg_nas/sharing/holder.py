@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from sfg_nas.groups import Groups
 from sfg_nas.sharing.assignments import Assignments
+from sfg_nas.sharing.guard import times
 from sfg_nas.sharing.intercept import in_backward
 from sfg_nas.sharing.rows import AllConnections
+from sfg_nas.sharing.wiring import Wiring
 
 
 class TableHolder:
@@ -18,6 +21,7 @@ class TableHolder:
 
     Attributes:
         careful: Whether masked values may be anything but finite (see `guard`).
+        unreached: Which filters `[F]` have no gradient in this pass, by the key of a weight (see `unreached`).
         connections: What computes them.
     """
 
@@ -28,6 +32,7 @@ class TableHolder:
         self._last: tuple[Tensor, Tensor] | None = None
         self.passes = 0
         self.careful = False
+        self.unreached: Mapping[str, Tensor] = {}
         self._allowed: Sequence[Tensor] = ()
         self.connections: AllConnections | None = None
 
@@ -51,7 +56,13 @@ class TableHolder:
 
     def __getstate__(self) -> dict[str, object]:
         """Return what a copy takes over: no masks of a pass."""
-        return {**self.__dict__, "tables": None, "_last": None, "_allowed": ()}
+        passing: dict[str, object] = {
+            "tables": None,
+            "_last": None,
+            "_allowed": (),
+            "unreached": {},
+        }
+        return {**self.__dict__, **passing}
 
     def __call__(self) -> tuple[Tensor, Tensor]:
         """Return the masks in use and the same times the reading rule, `[V + E, E]` each."""
@@ -61,6 +72,31 @@ class TableHolder:
             return self._last
         table = self.assignments.current(sample=False)
         return table, table @ self.reads.to(table)
+
+
+def gated(features: object, task: int, table: Tensor, wiring: Wiring, *, careful: bool) -> object:
+    """Return features in which the channels that a task may not read are zero.
+
+    Args:
+        features: What the backbone returned.
+        task: Its index.
+        table: Masks `[V + E, E]`.
+        wiring: Which rows the features take.
+        careful: Whether values may be anything but finite.
+    """
+    leaves, spec = tree_flatten(features)
+    found = []
+    for leaf, name in zip(leaves, wiring.network.features, strict=True):
+        if name is None or not isinstance(leaf, Tensor):
+            found.append(leaf)
+            continue
+        axis, rows = wiring.rows[name]
+        gate = gate_of(task, table[rows.to(table.device)], wiring.groups)
+        view = [1] * leaf.dim()
+        if axis is not None:
+            view[axis] = len(gate)
+        found.append(times(leaf, gate.to(leaf.dtype).view(view), careful=careful))
+    return tree_unflatten(found, spec)
 
 
 def gate_of(task: int, rows: Tensor, groups: Groups) -> Tensor:

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from sfg_nas.operations import BANKS, Kind
+from sfg_nas.operations import BANKS, NORMS
 from sfg_nas.sharing.traced import TracedNetwork, TracedOp, is_kind
 
-_NORMS = (Kind.CHANNEL_NORM, Kind.MIXING_NORM)
 _LEAST = 0.1
 """A spread that is no further from PyTorch's own than this share, or than chance explains, is PyTorch's own."""
 
@@ -62,7 +61,7 @@ class Initial:
         mean, same = self.means.get(key, 0.0), self.spreads.get(key) == 0
         if is_kind(op, *BANKS):
             return mean if argument == "bias" and same and not self.trained else 0.0
-        if is_kind(op, *_NORMS) and argument in ("weight", "bias"):
+        if is_kind(op, *NORMS) and argument in ("weight", "bias"):
             return mean if same and not self.trained else float(argument == "weight")
         return mean
 

@@ -19,7 +19,8 @@ from sfg_nas.sharing.intercept import Passes, Replacement, intercept
 from sfg_nas.sharing.norms import affine, norm_axes, norm_eps, norm_segments, read_norm
 from sfg_nas.sharing.rows import AllConnections
 from sfg_nas.sharing.traced import BackboneWithHeads, TracedOp, is_kind
-from sfg_nas.sharing.wiring import ReadingLayer, Wiring
+from sfg_nas.sharing.unreached import stopped
+from sfg_nas.sharing.wiring import Wiring
 
 
 class Tables(TableSource, Passes, Protocol):
@@ -38,7 +39,7 @@ def install_masks(
     computed: dict[str, Replacement] = {}
     masked: list[tuple[Tensor, Tensor]] = []
     for layer in wiring.reading:
-        if layer.grouped or _of_one_variable(layer):
+        if not layer.masked:
             continue
         mask = ConnectionMask(layer, table, len(masked))
         masked.append((layer.filters, layer.channels))
@@ -58,11 +59,6 @@ def install_masks(
         _intercept_all(network, wiring, "norm", norms, table)
     size = wiring.variables + len(wiring.groups.extended)
     return AllConnections(masked, size) if masked else None
-
-
-def _of_one_variable(layer: ReadingLayer) -> bool:
-    """Return whether filters and channels are all tied, so that every connection exists."""
-    return len(set(layer.filters.tolist()) | set(layer.channels.tolist())) == 1
 
 
 def _intercept_all(
@@ -94,9 +90,12 @@ class _MaskedCall:
         x = given.pop("input")
         assert isinstance(x, Tensor)
         masked = self.mask(weight)
-        if self.mask.table.careful:
-            return read_carefully(original, x, masked, *args[2:], **given)
-        return original(x, masked, *args[2:], **given)
+        call = read_carefully if self.mask.table.careful else _plainly
+        return stopped(original, call(original, x, masked, *args[2:], **given), masked)
+
+
+def _plainly(function: Callable[..., Tensor], *args: object, **kwargs: object) -> Tensor:
+    return function(*args, **kwargs)
 
 
 def _mixes(op: TracedOp, wiring: Wiring) -> bool:

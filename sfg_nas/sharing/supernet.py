@@ -6,15 +6,14 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from sfg_nas.allocation import Allocation
 from sfg_nas.errors import ConfigError, explain
 from sfg_nas.groups import Groups
 from sfg_nas.sharing.assignments import Assignments
 from sfg_nas.sharing.cost import ExpectedCost, macs_of, params_of
-from sfg_nas.sharing.guard import Careful, all_finite, times
-from sfg_nas.sharing.holder import TableHolder, gate_of
+from sfg_nas.sharing.guard import Careful, all_finite
+from sfg_nas.sharing.holder import TableHolder, gated
 from sfg_nas.sharing.initial import Initial
 from sfg_nas.sharing.install import install_masks
 from sfg_nas.sharing.names import masked_targets, plain_name, plain_parameters, stored_name
@@ -23,6 +22,7 @@ from sfg_nas.sharing.prediction import Predictions, passes
 from sfg_nas.sharing.presets import PRESETS, Preset
 from sfg_nas.sharing.streams import StreamRunner
 from sfg_nas.sharing.traced import BackboneWithHeads
+from sfg_nas.sharing.unreached import Reach, StopGradients
 from sfg_nas.sharing.wiring import Wiring
 
 Relaxation = Literal["connections", "streams"]
@@ -62,6 +62,7 @@ class Supernet(nn.Module):
         self.relaxation = relaxation
         self.preset = preset
         self._holder = TableHolder(assignments, wiring.groups)
+        self._reach = Reach.of(wiring)
         self._cost = ExpectedCost(macs_of(wiring), wiring.groups)
         self._params: ExpectedCost | None = None
         self._filters = wiring.filters_of(means=preset.mean_terms)
@@ -119,38 +120,37 @@ class Supernet(nn.Module):
             form.careful = False
 
     def _pass(self, x: Tensor, table: Tensor) -> dict[str, Tensor]:
+        """Return all outputs; in training no gradient goes into filters that the image does not reach."""
+        drawn = self.training and not self.hardened and not self.preset.mask_first
+        if not (drawn and torch.is_grad_enabled() and (found := self._reach.unreached(table))):
+            return self._outputs(x, table)
+        form = self._holder if self._streams is None else self._streams
+        form.unreached = found
+        try:
+            with StopGradients(self._reach.unmasked(self.network, found)):
+                return self._outputs(x, table)
+        finally:
+            form.unreached = {}
+
+    def _outputs(self, x: Tensor, table: Tensor) -> dict[str, Tensor]:
         if self._streams is not None:
-            early = self.preset.mask_first and not self.hardened
-            outputs: dict[str, Tensor] = self._streams(
-                x, table, training=self.training, mask_first=early
-            )
-            return outputs
+            early, training = self.preset.mask_first and not self.hardened, self.training
+            found: dict[str, Tensor] = self._streams(x, table, training=training, mask_first=early)
+            return found
         self._holder.hold(table)
         try:
             features = self.network.backbone(x)
+            careful = self._holder.careful
             return {
-                task: head(self._read(features, t, table) if t in self.wiring.gated else features)
+                task: head(
+                    gated(features, t, table, self.wiring, careful=careful)
+                    if t in self.wiring.gated
+                    else features
+                )
                 for t, (task, head) in enumerate(zip(self.tasks, self.network.heads, strict=True))
             }
         finally:
             self._holder.release()
-
-    def _read(self, features: object, task: int, table: Tensor) -> object:
-        """Return the features in which channels that a task may not read are zero."""
-        leaves, spec = tree_flatten(features)
-        gated = []
-        for leaf, name in zip(leaves, self.wiring.network.features, strict=True):
-            if name is None or not isinstance(leaf, Tensor):
-                gated.append(leaf)
-                continue
-            axis, rows = self.wiring.rows[name]
-            gate = gate_of(task, table[rows.to(table.device)], self.groups)
-            view = [1] * leaf.dim()
-            if axis is not None:
-                view[axis] = len(gate)
-            mask = gate.to(leaf.dtype).view(view)
-            gated.append(times(leaf, mask, careful=self._holder.careful))
-        return tree_unflatten(gated, spec)
 
     def predict(
         self,

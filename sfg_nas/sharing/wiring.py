@@ -48,6 +48,12 @@ class ReadingLayer:
     macs_per_connection: int
     fixed_macs: int
 
+    @property
+    def masked(self) -> bool:
+        """Whether its weight needs a mask: not where filters and channels are all tied."""
+        tied = len(set(self.filters.tolist()) | set(self.channels.tolist())) == 1
+        return not (self.grouped or tied)
+
 
 @dataclass(frozen=True)
 class Wiring:

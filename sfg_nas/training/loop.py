@@ -252,8 +252,6 @@ def _not_finite(epoch: int, step: int, parts: Mapping[str, Tensor]) -> TrainingE
     bad = [name for name, value in parts.items() if not bool(torch.isfinite(value))]
     tasks = ", ".join(name.removeprefix("loss/") for name in bad) or "their sum"
     do = "lower the learning rate, set training.clip, or check this task's targets"
-    if "cost" in parts:  # a supernet: layers of few filters may leave a group none of them
-        do += "; a search over layers of few filters may need `sharing.start: {kind: near-shared}`"
     return TrainingError(
         explain(
             where=f"training: epoch {epoch + 1}, step {step}",

@@ -7,8 +7,10 @@ from copy import deepcopy
 import torch
 from torch import nn
 
+from sfg_nas import build_network, convert, distill
 from sfg_nas.fixed.runners import Function, Layer, first
 from sfg_nas.operations import vocabulary
+from tests.sharing.test_unreached import LOST, chain
 
 
 def test_a_layer_reads_the_parts_of_its_operand_side_by_side() -> None:
@@ -42,3 +44,36 @@ def test_a_copy_runs_its_own_module() -> None:
     x = torch.ones(1, 1)
     assert not torch.equal(layer([[x]], False), copy([[x]], False))
     assert first([[x]], False) is x
+
+
+def test_what_the_image_does_not_reach_is_trained_by_nobody() -> None:
+    supernet = chain()
+    supernet.harden(supernet.wiring.allocation(torch.tensor(LOST)))
+    network = build_network(distill(supernet)).train()
+    for value in network(torch.randn(4, 2, 6, 6)).values():
+        value.logsumexp(1).mean().backward(retain_graph=True)
+    found = {name: p.grad for name, p in network.named_parameters()}
+    for name in ("3__a+b.bias", "6__a+b.weight", "6__a+b.bias"):
+        gradient = found[f"layers.{name}"]
+        assert gradient is not None  # several devices wait for it
+        assert not gradient.any()
+    for name in ("3__a.weight", "6__a.weight", "6__b.weight", "7__a+b.bias"):
+        gradient = found[f"layers.{name}"]
+        assert gradient is not None
+        assert gradient.any()
+
+
+def test_a_deep_narrow_branch_of_constants_keeps_gradients_small() -> None:
+    torch.manual_seed(0)
+    parts: list[nn.Module] = []
+    for channels in (2, *[4] * 9):
+        parts += [nn.Conv2d(channels, 4, 3, padding=1), nn.BatchNorm2d(4), nn.SiLU()]
+    heads = {t: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)) for t in "ab"}
+    supernet = convert(nn.Sequential(*parts), heads, torch.zeros(2, 2, 8, 8))
+    # no shared filter in the first layer, one in each of the others
+    supernet.harden(supernet.wiring.allocation(torch.tensor([0, 0, 1, 1, *[0, 0, 1, 2] * 9])))
+    network = build_network(distill(supernet)).train()
+    for value in network(torch.randn(4, 2, 8, 8)).values():
+        value.logsumexp(1).mean().backward(retain_graph=True)
+    largest = max(float(p.grad.abs().max()) for p in network.parameters() if p.grad is not None)
+    assert largest < 30

@@ -286,20 +286,6 @@ def test_a_loss_that_is_not_finite_names_epoch_step_and_task(data: DataBundle) -
         fit(method, data.train, Settings(epochs=1, batch_size=16), fabric=make_fabric(), seed=0)
 
 
-def test_a_supernet_is_told_of_another_start(data: DataBundle) -> None:
-    class WithCost(Exploding):
-        def loss(self, network: nn.Module, images: Tensor, targets: Mapping[str, Tensor]):  # noqa: ANN202
-            value = super().loss(network, images, targets)
-            return replace(value, parts={**value.parts, "cost": value.total.detach()})
-
-    settings = Settings(epochs=1, batch_size=16)
-    for kind, told in ((WithCost, True), (Exploding, False)):
-        method = kind(tiny(), data.tasks)
-        with pytest.raises(TrainingError) as caught:
-            fit(method, data.train, settings, fabric=make_fabric(), seed=0)
-        assert ("near-shared" in str(caught.value)) is told
-
-
 def test_a_checkpoint_of_other_settings_is_refused(data: DataBundle, tmp_path: Path) -> None:
     def run(rate: float) -> None:
         fit(
