@@ -21,7 +21,7 @@ class TableSource(Protocol):
     careful: bool
     """Whether masked values may be anything but finite (see `guard`)."""
     unreached: Mapping[str, Tensor]
-    """Which filters `[F]` have no gradient in this pass, by the key of a weight (see `unreached`)."""
+    """Indices of filters without gradient in this pass, by the key of a weight (see `unreached`)."""
 
     @property
     def allowed(self) -> Sequence[Tensor]:

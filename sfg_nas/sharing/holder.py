@@ -21,7 +21,7 @@ class TableHolder:
 
     Attributes:
         careful: Whether masked values may be anything but finite (see `guard`).
-        unreached: Which filters `[F]` have no gradient in this pass, by the key of a weight (see `unreached`).
+        unreached: Indices of filters without gradient in this pass, by the key of a weight (see `unreached`).
         connections: What computes them.
     """
 

@@ -189,7 +189,9 @@ def test_the_filters_are_those_that_another_image_does_not_change(
             pairs = [*zip(outputs[:half], outputs[half:], strict=True)]
             changed = [(a != b).transpose(0, 1).flatten(1).any(1) for a, b in pairs]
             expected = ~torch.stack(changed).any(0) & torch.from_numpy(bank.normed)
-            found = unreached.get(bank.key, torch.zeros(len(bank.filters), dtype=torch.bool))
+            found = torch.zeros(len(bank.filters), dtype=torch.bool)
+            if bank.key in unreached:
+                found[unreached[bank.key]] = True
             assert torch.equal(found, expected), f"{bank.key}: {found} {expected}"
             lost += int(found.sum())
             outputs.clear()
