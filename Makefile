@@ -51,9 +51,9 @@ demo: $(PLAIN)
 test: $(STAMP)
 	OMP_NUM_THREADS=1 "$(BIN)/python" -m pytest -q -n 2 -m "not ci"
 
-# Those that start a Ray cluster follow each other.
+# Three processes, as much of it waits; those that start a Ray cluster follow each other.
 test-ci: $(STAMP)
-	OMP_NUM_THREADS=1 "$(BIN)/python" -m pytest -q -n 2 --dist loadgroup --durations=10 -m ci
+	OMP_NUM_THREADS=1 "$(BIN)/python" -m pytest -q -n 3 --dist loadgroup --durations=10 -m ci
 
 lint: $(STAMP)
 	"$(BIN)/ruff" check .

@@ -147,6 +147,7 @@ def _simplified(program: ExportedProgram, known: Callable[[str], bool]) -> Expor
         first = first or strange
         table = default_decompositions() if strange else {}  # slow to make
         chosen = {node.target: table[node.target] for node in strange if node.target in table}
+        chosen |= {n.target: _IN_PARTS[n.target] for n in strange if n.target in _IN_PARTS}
         if functional and not chosen:
             break
         program = program.run_decompositions(chosen)
@@ -157,6 +158,31 @@ def _simplified(program: ExportedProgram, known: Callable[[str], bool]) -> Expor
             same = [n for n in first if path_of(n) == path_of(node)] or [node]
             raise refusal(path_of(node), str(same[0].target))
     return program
+
+
+def _spread_and_mean(
+    spread: Callable[..., Tensor],
+) -> Callable[..., tuple[Tensor, Tensor]]:
+    """Return `var_mean` or `std_mean` in two operations."""
+
+    def both(
+        x: Tensor,
+        dim: list[int] | None = None,
+        *,
+        correction: float | None = None,
+        keepdim: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        over = dim or [*range(x.dim())]
+        return spread(x, over, correction=correction, keepdim=keepdim), x.mean(over, keepdim)
+
+    return both
+
+
+_IN_PARTS = {
+    torch.ops.aten.var_mean.correction: _spread_and_mean(torch.var),
+    torch.ops.aten.std_mean.correction: _spread_and_mean(torch.std),
+}
+"""Operators that PyTorch takes apart only into what is below its own."""
 
 
 def _strange(program: ExportedProgram, known: Callable[[str], bool]) -> list[fx.Node]:

@@ -14,8 +14,9 @@ from torch.utils import _pytree as pytree
 from sfg_nas.cost import evaluating
 from sfg_nas.errors import ConfigError, ConversionError, explain
 from sfg_nas.sharing.axes import Axis, tensor_axes
-from sfg_nas.sharing.copies import detached_memo
+from sfg_nas.sharing.copies import copied, detached_memo
 from sfg_nas.sharing.counts import Counts, count_units
+from sfg_nas.sharing.handmade import recognise_norms
 from sfg_nas.sharing.resize import resize, shape_at
 from sfg_nas.sharing.trace import trace
 from sfg_nas.sharing.traced import BackboneWithHeads, TracedOp
@@ -87,7 +88,8 @@ class WidthPlan:
         example = torch.zeros(2, *example_input.shape[1:]).to(example_input)
         leaves = _leaves(_run(backbone, example))
         heads = {f"output {i}": _Leaf(i) for i in range(len(leaves))}
-        network = BackboneWithHeads(backbone, heads)
+        network = copied(BackboneWithHeads(backbone, heads), parameters=False)
+        recognise_norms(network, example)
         traced = trace(network, example)
         counts = count_units(traced)
         state = {

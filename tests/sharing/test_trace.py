@@ -13,8 +13,8 @@ from torch.nn.utils import parametrizations
 
 from sfg_nas.errors import ConversionError
 from sfg_nas.sharing import BackboneWithHeads, convert, random_allocation
-from tests.conversions import Pair, as_streams, layer_by_layer
-from tests.networks import Net, conv, pooled
+from tests.conversions import Pair, allocations, as_streams, layer_by_layer, pair_of
+from tests.networks import Net, Sample, conv, pooled
 from tests.properties import reading_rule_holds, shared_is_original, three_ways_equal
 
 
@@ -214,3 +214,21 @@ def test_a_backbone_may_be_a_single_layer() -> None:
     }
     supernet = convert(nn.Conv2d(3, 6, 3), heads, torch.zeros(2, 3, 8, 8))
     assert [len(rows) for rows in supernet.wiring.layers.values()] == [6]
+
+
+@pytest.mark.parametrize("function", [torch.var_mean, torch.std_mean])
+def test_two_statistics_at_once_are_followed_as_two(
+    function: Callable[..., tuple[Tensor, Tensor]],
+) -> None:
+    def standardised(net: Net, x: Tensor) -> Tensor:
+        y = net.first(x)
+        spread, mean = function(y, (2, 3), keepdim=True, correction=0)
+        return net.second((y - mean) / (spread + 0.1))
+
+    backbone = Net(standardised, first=nn.Conv2d(3, 8, 3), second=nn.Conv2d(8, 8, 3))
+    both = pair_of(
+        Sample(backbone, {t: pooled(8)(1) for t in "ab"}, torch.randn(3, 3, 8, 8), "lattice")
+    )
+    assert both.connections.wiring.variables == 16
+    for allocation in allocations(both.connections).values():
+        three_ways_equal(both, allocation)

@@ -1,0 +1,220 @@
+"""Norms over channels that a module computes by hand, found by trying, and run as the norm of torch that they are.
+
+Layer norms over the channels of a map are often written out (`x.mean(1)`, `(x - u).pow(2).mean(1)`, ...). As single
+operations these mix all channels, which would tie every filter before them to one group. As a layer norm (Ba et al.
+2016) or a root mean square norm (Zhang and Sennrich 2019) each channel takes its statistics over what its group may read.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from sfg_nas.sharing.copies import detached_memo
+from sfg_nas.sharing.intercept import FUNCTIONS
+
+_TOLERANCE = 1e-5
+_MOST_EPS = 1e-2
+_LEAST_EPS = 1e-12
+_CROP = 6
+_SCALES = (1.0, 1e-3)
+"""Of the inputs that are tried; at the smaller one eps decides, and is measured."""
+
+
+@dataclass
+class ChannelNorm:
+    """The forward pass of a module that is a norm over one axis; an object, so that copies use their own module.
+
+    Attributes:
+        module: Has the parameters.
+        weight: Name of the scale, None without one.
+        bias: Name of the offset, None without one.
+        axis: 1, or -1.
+        centred: Whether the mean is taken away.
+        eps: Added to the variance.
+    """
+
+    module: nn.Module
+    weight: str | None
+    bias: str | None
+    axis: int
+    centred: bool
+    eps: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the normalised input, of the same shape."""
+        y, sizes = x.movedim(self.axis, -1), (x.shape[self.axis],)
+        weight, bias = self._flat(self.weight), self._flat(self.bias)
+        if self.centred:
+            y = functional.layer_norm(y, sizes, weight, bias, self.eps)
+        else:
+            y = functional.rms_norm(y, sizes, weight, self.eps)
+        return y.movedim(-1, self.axis)
+
+    def _flat(self, name: str | None) -> Tensor | None:
+        if name is None:
+            return None
+        value: Tensor = getattr(self.module, name)
+        return value if value.dim() == 1 else value.reshape(-1)
+
+
+def recognise_norms(network: nn.Module, example: Tensor) -> list[str]:
+    """Let modules that are norms over channels, written by hand, run the function of torch that is the same.
+
+    Args:
+        network: Is changed: such modules get another `forward`.
+        example: An input of the network.
+
+    Returns:
+        Paths of these modules.
+    """
+    candidates = {path: m for path, m in network.named_modules() if _may_be_norm(m)}
+    found: list[str] = []
+    for path, shapes in _inputs(network, candidates, example).items():
+        norm = _norm_of(candidates[path], shapes)
+        if norm is not None:
+            candidates[path].forward = norm
+            found.append(path)
+    return found
+
+
+def _may_be_norm(module: nn.Module) -> bool:
+    """Return whether a module is a user's own, without parts, and has at most a scale and an offset."""
+    own = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
+    return (
+        not type(module).__module__.startswith("torch.")
+        and not any(True for _ in module.children())
+        and not module._forward_hooks
+        and not module._forward_pre_hooks
+        and len(own) <= 2
+        and len({value.numel() for value in own}) <= 1
+        and all(isinstance(v, nn.Parameter) and v.is_floating_point() for v in own)
+        and not any(value.is_meta for value in own)
+    )
+
+
+def _inputs(
+    network: nn.Module, candidates: Mapping[str, nn.Module], example: Tensor
+) -> dict[str, list[torch.Size]]:
+    """Return the shapes of what candidates are called with, those that are called with one tensor alone."""
+    if not candidates or example.is_meta:
+        return {}
+    twin = copy.deepcopy(network, detached_memo(network)).eval()
+    shapes: dict[str, list[torch.Size]] = {path: [] for path in candidates}
+    odd: set[str] = set()
+
+    def note(path: str) -> Callable[..., None]:
+        def hook(_module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+            if len(args) == 1 and not kwargs and isinstance(args[0], Tensor):
+                shapes[path].append(args[0].shape)
+            else:
+                odd.add(path)
+
+        return hook
+
+    for path in candidates:
+        twin.get_submodule(path).register_forward_pre_hook(note(path), with_kwargs=True)
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            twin(example)
+    except Exception:  # noqa: BLE001 - whatever is wrong with the network, its trace says it
+        return {}
+    return {path: found for path, found in shapes.items() if found and path not in odd}
+
+
+class _NormCalls(TorchFunctionMode):
+    """Notes whether a norm of torch is called, which needs no recognition."""
+
+    seen = False
+
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: Sequence[type],
+        args: Sequence[object] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
+        """Answer one call of torch."""
+        self.seen = self.seen or FUNCTIONS.get(func) == "norm"
+        return func(*args, **(kwargs or {}))
+
+
+@torch.no_grad()
+def _norm_of(module: nn.Module, shapes: Sequence[torch.Size]) -> ChannelNorm | None:
+    """Return the norm that a module is for inputs of some shapes, None if it is none."""
+    twin = copy.deepcopy(module, detached_memo(module)).cpu().double()
+    generator = torch.Generator().manual_seed(0)
+    for value in twin.parameters():
+        value.copy_(torch.rand(value.shape, generator=generator, dtype=value.dtype) + 0.5)
+    for axis in (1, -1):
+        samples = [s for shape in shapes for s in _samples(twin, shape, axis, generator)]
+        if len(samples) < 2 * len(_SCALES) * len(shapes):
+            continue  # for some of the inputs it is none
+        for weight, bias, centred in _forms(twin):
+            norm = _fitted(ChannelNorm(twin, weight, bias, axis, centred, 0.0), samples[-1])
+            if norm is not None and all(_same(norm(x), y) for x, y in samples):
+                return ChannelNorm(module, weight, bias, axis, centred, norm.eps)
+    return None
+
+
+def _samples(
+    twin: nn.Module, shape: torch.Size, axis: int, generator: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Give inputs and what the module makes of them, in both modes; nothing if it is no norm over the axis."""
+    sizes = [min(size, _CROP) for size in shape]
+    channels = shape[axis] if len(sizes) > 1 else 0
+    if channels < 2 or any(p.numel() != channels for p in twin.parameters()):
+        return
+    sizes[axis] = channels
+    view = [1] * len(sizes)
+    view[axis] = channels
+    for scale in _SCALES:
+        offset = torch.randn(view, generator=generator, dtype=torch.double)
+        x = scale * (torch.randn(sizes, generator=generator, dtype=torch.double) + offset)
+        for training in (True, False):
+            calls = _NormCalls()
+            try:
+                with calls, torch.random.fork_rng(devices=[]):
+                    y = twin.train(training)(x.clone())
+            except Exception:  # noqa: BLE001 - a norm over this axis would run
+                return
+            if calls.seen or not isinstance(y, Tensor) or y.shape != x.shape:
+                return
+            yield x, y.double()
+
+
+def _forms(twin: nn.Module) -> Iterator[tuple[str | None, str | None, bool]]:
+    """Give the ways in which a module's parameters may be scale and offset, and whether it is centred."""
+    names: list[str | None] = [name for name, _ in twin.named_parameters()]
+    pairs = permutations(names) if len(names) > 1 else [(*names, None), (None, *names)]
+    for pair in pairs:
+        weight, bias = (*pair, None)[:2]
+        yield weight, bias, True
+        if bias is None:
+            yield weight, bias, False
+
+
+def _fitted(norm: ChannelNorm, sample: tuple[Tensor, Tensor]) -> ChannelNorm | None:
+    """Return a norm with the eps that its output shows, None if there is no such eps."""
+    x, y = (value.movedim(norm.axis, -1) for value in sample)
+    weight, bias = norm._flat(norm.weight), norm._flat(norm.bias)
+    plain = (y - (0.0 if bias is None else bias)) / (1.0 if weight is None else weight)
+    apart = x - x.mean(-1, keepdim=True) if norm.centred else x
+    variance = apart.square().mean(-1, keepdim=True)
+    large = apart.square() > variance  # where rounding counts least
+    eps = float(((apart / plain).square() - variance)[large].median())
+    if not eps < _MOST_EPS:
+        return None
+    norm.eps = max(float(f"{eps:.3g}"), _LEAST_EPS)
+    return norm
+
+
+def _same(found: Tensor, expected: Tensor) -> bool:
+    return bool((found - expected).abs().max() <= _TOLERANCE * expected.abs().max())
