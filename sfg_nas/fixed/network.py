@@ -23,6 +23,7 @@ from sfg_nas.fixed.runners import Function, Layer, Unreached, Values, first
 from sfg_nas.fixed.sizes import Sizes, counted, is_sized, unfit
 from sfg_nas.fixed.steps import Run, Step, with_lifetimes
 from sfg_nas.operations import BANKS, NORMS, Kind, Setting, vocabulary
+from sfg_nas.sharing.unreached import damping_of
 
 _IMAGE = -1  # place of the network's input
 _LISTS = ("cat", "concat", "stack", "hstack")
@@ -123,7 +124,7 @@ class FixedNetwork(nn.Module):
         now = tuple(inputs[0][0].shape[1:])
         settings = sizes.settings(run.operation.name, run.settings, tuple(source["shape"]), now)
         resized = replace(run, settings=settings)
-        return Unreached(resized) if isinstance(step.run, Unreached) else resized
+        return replace(step.run, run=resized) if isinstance(step.run, Unreached) else resized
 
     def only(self, tasks: str | Iterable[str]) -> FixedNetwork:
         """Return the smaller network that computes some of the tasks, with the same weights.
@@ -166,8 +167,8 @@ class FixedNetwork(nn.Module):
         kept = set(self._outputs.values())
         modules = {name: self.layers[key] for name, key in self.module_of.items()}
         operations = {name: architecture.node(name)["op"] for name in order}
-        unreached = _constants_before_norms(architecture)
-        runs = [Unreached(s.run) if s.node in unreached else s.run for s in steps]
+        damping = _damping(architecture)
+        runs = [Unreached(s.run, damping[s.node]) if s.node in damping else s.run for s in steps]
         trained = [replace(s, run=run) for s, run in zip(steps, runs, strict=True)]
         self._steps = with_lifetimes(trained, kept)
         self._lean = lean_steps(steps, modules, operations, kept)
@@ -231,17 +232,18 @@ class FixedNetwork(nn.Module):
         return key
 
 
-def _constants_before_norms(architecture: Architecture) -> set[str]:
-    """Return the nodes that the image does not reach, and that a norm that it does not reach either takes."""
+def _damping(architecture: Architecture) -> dict[str, float]:
+    """Return nodes that the image does not reach and a norm takes, with what their gradients are multiplied with."""
     reached: set[str] = set()
-    found: set[str] = set()
+    found: dict[str, float] = {}
     for name in architecture.in_order():
         node = architecture.node(name)
         sources = {s for operand in architecture.sources(name) for s in operand}
         if node["op"] == "input" or sources & reached:
             reached.add(name)
         elif (known := vocabulary().get(node["op"])) is not None and known.kind in NORMS:
-            found |= sources
+            factor = damping_of(node["op"], node["settings"])
+            found.update((s, min(factor, found.get(s, 1.0))) for s in sources)
     return found
 
 

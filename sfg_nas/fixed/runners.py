@@ -15,6 +15,7 @@ from sfg_nas.fixed.layers import constant
 from sfg_nas.fixed.pooling import POOLS, compared
 from sfg_nas.fixed.steps import Run
 from sfg_nas.operations import Operation, Setting, run_operation
+from sfg_nas.sharing.unreached import damped
 
 
 @dataclass
@@ -63,19 +64,15 @@ class Function:
 
 @dataclass
 class Unreached:
-    """Runs what the image does not reach, without a gradient in training (see `sharing.unreached`).
-
-    Its parameters have gradients of zero, so that several devices agree on which have any.
-    """
+    """Runs what the image does not reach, with damped gradients in training (see `sharing.unreached`)."""
 
     run: Run
+    damping: float
 
     def __call__(self, inputs: list[list[Tensor]], training: bool) -> Tensor:
         """Return the value of what it runs."""
         value = self.run(inputs, training)
-        if training and value.requires_grad:
-            value.register_hook(torch.zeros_like)  # type: ignore[no-untyped-call]
-        return value
+        return damped(value, torch.tensor(self.damping)) if training else value
 
 
 class Values(nn.Module):

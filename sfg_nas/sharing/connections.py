@@ -21,7 +21,7 @@ class TableSource(Protocol):
     careful: bool
     """Whether masked values may be anything but finite (see `guard`)."""
     unreached: Mapping[str, Tensor]
-    """Indices of filters without gradient in this pass, by the key of a weight (see `unreached`)."""
+    """Factors of the gradients of unreached filters, `[F]` by the key of a weight (see that module)."""
 
     @property
     def allowed(self) -> Sequence[Tensor]:

@@ -21,7 +21,7 @@ class TableHolder:
 
     Attributes:
         careful: Whether masked values may be anything but finite (see `guard`).
-        unreached: Indices of filters without gradient in this pass, by the key of a weight (see `unreached`).
+        unreached: Factors of the gradients of unreached filters, `[F]` by the key of a weight (see that module).
         connections: What computes them.
     """
 

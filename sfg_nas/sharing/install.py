@@ -19,7 +19,7 @@ from sfg_nas.sharing.intercept import Passes, Replacement, intercept
 from sfg_nas.sharing.norms import affine, norm_axes, norm_eps, norm_segments, read_norm
 from sfg_nas.sharing.rows import AllConnections
 from sfg_nas.sharing.traced import BackboneWithHeads, TracedOp, is_kind
-from sfg_nas.sharing.unreached import stopped
+from sfg_nas.sharing.unreached import damped_bank
 from sfg_nas.sharing.wiring import Wiring
 
 
@@ -91,7 +91,7 @@ class _MaskedCall:
         assert isinstance(x, Tensor)
         masked = self.mask(weight)
         call = read_carefully if self.mask.table.careful else _plainly
-        return stopped(original, call(original, x, masked, *args[2:], **given), masked)
+        return damped_bank(original, call(original, x, masked, *args[2:], **given), masked)
 
 
 def _plainly(function: Callable[..., Tensor], *args: object, **kwargs: object) -> Tensor:

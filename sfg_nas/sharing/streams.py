@@ -18,7 +18,7 @@ from sfg_nas.operations import BANKS, Kind, default_eps, is_centred, run_operati
 from sfg_nas.sharing.guard import times
 from sfg_nas.sharing.norms import affine, norm_axes, norm_eps, norm_segments
 from sfg_nas.sharing.traced import BATCH, BackboneWithHeads, TracedOp, conv_groups, is_kind
-from sfg_nas.sharing.unreached import stop_gradient
+from sfg_nas.sharing.unreached import damped
 from sfg_nas.sharing.wiring import Wiring
 
 Streams = dict[int, Tensor]  # extended owner -> all channels as if they belonged to it
@@ -158,7 +158,7 @@ class StreamRunner(nn.Module):
             assert isinstance(value, Tensor)
             if (key := op.statics.get("weight", "")) in self.unreached and is_kind(op, *BANKS):
                 axis = value.dim() - 1 if is_kind(op, Kind.LINEAR) else 1
-                value = stop_gradient(value, self.unreached[key], axis)
+                value = damped(value, self.unreached[key], axis)
             if reading and self.mask_first and op.name in self.wiring.rows:
                 value = value * self._mask(op.name, owner, table, value)
             result[owner] = value

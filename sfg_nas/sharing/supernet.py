@@ -22,7 +22,7 @@ from sfg_nas.sharing.prediction import Predictions, passes
 from sfg_nas.sharing.presets import PRESETS, Preset
 from sfg_nas.sharing.streams import StreamRunner
 from sfg_nas.sharing.traced import BackboneWithHeads
-from sfg_nas.sharing.unreached import Reach, StopGradients
+from sfg_nas.sharing.unreached import DampedGradients, Reach
 from sfg_nas.sharing.wiring import Wiring
 
 Relaxation = Literal["connections", "streams"]
@@ -120,14 +120,14 @@ class Supernet(nn.Module):
             form.careful = False
 
     def _pass(self, x: Tensor, table: Tensor) -> dict[str, Tensor]:
-        """Return all outputs; in training no gradient goes into filters that the image does not reach."""
+        """Return all outputs; gradients into filters that the image does not reach are damped."""
         drawn = self.training and not self.hardened and not self.preset.mask_first
         if not (drawn and torch.is_grad_enabled() and (found := self._reach.unreached(table))):
             return self._outputs(x, table)
         form = self._holder if self._streams is None else self._streams
         form.unreached = found
         try:
-            with StopGradients(self._reach.unmasked(self.network, found)):
+            with DampedGradients(self._reach.unmasked(self.network, found)):
                 return self._outputs(x, table)
         finally:
             form.unreached = {}

@@ -1,14 +1,16 @@
-"""Filters that the image does not reach under the masks of a pass: no gradient goes into what they read.
+"""Filters that the image does not reach under the masks of a pass: their gradients are taken as of unit variance.
 
 A filter whose group may read none of the channels that depend on the image is a constant: a shared filter where the
 layer before has none that is shared, say, and whatever reads such filters alone. A norm divides its zero variance
-away, and multiplies gradients by up to 1 / sqrt(eps), 316 for a batch norm, in every layer of such a path. They are
-of no use: values are bounded however the constant is read, and the step they ask for is right for no length of it.
-So they end at the filter, before its norm. Its group still has the gradient of those who read the constant.
+away, and multiplies gradients by 1 / sqrt(eps), 316 for a batch norm, in every layer of such a path. This slope holds
+for no step that could be taken: once the filter reads anything, its variance is about one, and so is the slope. So
+gradients into such filters are multiplied by sqrt(eps). Without any, a search could not leave a state in which a
+task's path is lost.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,9 +21,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from sfg_nas.operations import NORMS
+from sfg_nas.operations import NORMS, default_eps
 from sfg_nas.sharing.copies import located
 from sfg_nas.sharing.intercept import FUNCTIONS
+from sfg_nas.sharing.norms import norm_eps
 from sfg_nas.sharing.traced import is_kind
 from sfg_nas.sharing.wiring import Wiring
 
@@ -37,13 +40,13 @@ class _Bank:
         key: Static key of its weight.
         filters: Table row of each filter, `[F]`.
         channels: Table rows that it reads, each once.
-        normed: Whether a norm takes statistics over a filter, `[F]`.
+        damping: sqrt(eps) of the norm that takes statistics over a filter, 1 without one, `[F]`.
     """
 
     key: str
     filters: NDArray[np.int64]
     channels: NDArray[np.int64]
-    normed: NDArray[np.bool_]
+    damping: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -79,12 +82,12 @@ class Reach:
         """
         groups, traced = wiring.groups, wiring.network
         image = wiring.variables + groups.owner_of_image()
-        normed = _normed(wiring)
+        damping = _damping(wiring)
         searched = [layer for layer in wiring.reading if layer.name in wiring.layers]
         banks = []
         for layer in searched:
             filters, channels = layer.filters.numpy(), np.unique(layer.channels.numpy())
-            banks.append(_Bank(layer.weight, filters, channels, normed[filters]))
+            banks.append(_Bank(layer.weight, filters, channels, damping[filters]))
         inner = [bank.channels for bank in banks if image not in bank.channels]
         sizes = [0, *(len(channels) for channels in inner)]
         plain = {la.weight: traced.static_target(la.weight) for la in searched if not la.masked}
@@ -101,25 +104,26 @@ class Reach:
         )
 
     def unreached(self, table: Tensor) -> dict[str, Tensor]:
-        """Return the indices of the filters before a norm that the image does not reach, by the key of a weight.
+        """Return what the gradients of each filter are multiplied with, `[F]` by the key of a weight.
 
         Args:
             table: The masks of the pass `[V + E, E]`.
 
         Returns:
-            Banks that have some, on the device of `table`; none while there are no values to tell by.
+            Banks with filters before a norm that the image does not reach, on the device of `table`; none while there
+            are no values to tell by.
         """
         valueless = table.is_meta or torch.compiler.is_compiling()
-        if valueless or not any(bank.normed.any() for bank in self.banks):
+        if valueless or all((bank.damping == 1).all() for bank in self.banks):
             return {}
         masks = table.detach().float().cpu().numpy() > _TRACE
         if self._surely_reached(masks):
             return {}
         found = {}
         for bank, reached in zip(self.banks, self._reached(masks), strict=True):
-            lost = ~reached & bank.normed
-            if lost.any():
-                found[bank.key] = torch.from_numpy(lost.nonzero()[0]).to(table.device)
+            factors = np.where(reached, np.float32(1), bank.damping)
+            if (factors < 1).any():
+                found[bank.key] = torch.from_numpy(factors).to(table.device)
         return found
 
     def unmasked(self, network: nn.Module, unreached: Mapping[str, Tensor]) -> dict[int, Tensor]:
@@ -163,61 +167,74 @@ class Reach:
         return found
 
 
-def _normed(wiring: Wiring) -> NDArray[np.bool_]:
-    """Return whether a norm takes statistics over the channels of a row, `[V + E]`."""
-    found = np.zeros(wiring.variables + len(wiring.groups.extended), dtype=bool)
+def _damping(wiring: Wiring) -> NDArray[np.float32]:
+    """Return sqrt(eps) of the norms that take statistics over the channels of a row, else 1, `[V + E]`."""
+    found = np.ones(wiring.variables + len(wiring.groups.extended), dtype=np.float32)
     for op in wiring.network.ops:
         source = op.operands.get("input", ("",))[0]
         if is_kind(op, *NORMS) and source in wiring.rows:
-            found[wiring.rows[source][1].numpy()] = True
+            rows = np.unique(wiring.rows[source][1].numpy())
+            found[rows] = np.minimum(found[rows], damping_of(op.operation, op.settings))
     return found
 
 
-def mark_unreached(weight: Tensor, unreached: Tensor) -> None:
-    """Let a masked weight remember which of its filters the image does not reach, by their indices."""
-    setattr(weight, _MARK, unreached)
+def damping_of(operation: str, settings: Mapping[str, object]) -> float:
+    """Return sqrt(eps) of a norm, which takes back what it multiplies gradients with where its input is constant.
+
+    Args:
+        operation: Of a kind in `NORMS`.
+        settings: Of the operation.
+    """
+    return math.sqrt(norm_eps(settings.get("eps", default_eps(operation)), torch.float))
 
 
-def stop_gradient(y: Tensor, unreached: Tensor, axis: int) -> Tensor:
-    """Return a layer's output, with no gradient into channels that the image does not reach.
+def mark_unreached(weight: Tensor, damping: Tensor) -> None:
+    """Let a masked weight remember what the gradients of its filters are multiplied with, `[F]`."""
+    setattr(weight, _MARK, damping)
+
+
+def damped(y: Tensor, damping: Tensor, axis: int = 0) -> Tensor:
+    """Return a layer's output, whose gradients are multiplied by a factor for each channel.
 
     Args:
         y: The output; values stay as they are.
-        unreached: Their indices.
+        damping: The factors, `[C]`; or one for all.
         axis: The dimension of the channels.
     """
-    if (
-        y.requires_grad
-    ):  # filled by index: a quarter of the time of a mask, and it takes infinity too
-        y.register_hook(lambda gradient: gradient.index_fill(axis, unreached, 0.0))  # type: ignore[no-untyped-call]
+    if y.requires_grad:
+        view = [1] * y.dim()
+        if damping.dim():
+            view[axis] = len(damping)
+        factors = damping.view(view)
+        y.register_hook(lambda gradient: gradient * factors.to(gradient))  # type: ignore[no-untyped-call]
     return y
 
 
-def stopped(
-    function: Callable[..., object], y: Tensor, weight: object, unreached: Tensor | None = None
+def damped_bank(
+    function: Callable[..., object], y: Tensor, weight: object, damping: Tensor | None = None
 ) -> Tensor:
-    """Return what a filter bank gives, with no gradient into filters that its weight says are unreached.
+    """Return what a filter bank gives, with gradients multiplied as its weight says.
 
     Args:
         function: Of torch: `conv2d`, `linear`, ...
         y: Its output, `[N, F, ...]` (`[..., F]` for `linear`).
         weight: Its weight, marked by `mark_unreached` or not.
-        unreached: Indices of filters, used where it is not marked.
+        damping: Used where it is not marked, `[F]`.
     """
-    found: Tensor | None = getattr(weight, _MARK, unreached)
+    found: Tensor | None = getattr(weight, _MARK, damping)
     if found is None:
         return y
-    return stop_gradient(y, found, y.dim() - 1 if function is functional.linear else 1)
+    return damped(y, found, y.dim() - 1 if function is functional.linear else 1)
 
 
-class StopGradients(TorchFunctionMode):
-    """While it is active, calls of filter banks have no gradient into what the image does not reach."""
+class DampedGradients(TorchFunctionMode):
+    """While it is active, gradients into filters that the image does not reach are damped."""
 
     def __init__(self, unmasked: Mapping[int, Tensor]) -> None:
         """Take note of the weights without masks.
 
         Args:
-            unmasked: Indices of unreached filters by the `id` of a weight that no mask marks.
+            unmasked: Factors `[F]` by the `id` of a weight that no mask marks.
         """
         super().__init__()
         self.unmasked = unmasked
@@ -235,4 +252,4 @@ class StopGradients(TorchFunctionMode):
         if FUNCTIONS.get(func) != "conv" or not isinstance(y, Tensor):
             return y
         weight = keywords.get("weight", args[1] if len(args) > 1 else None)
-        return stopped(func, y, weight, self.unmasked.get(id(weight)))
+        return damped_bank(func, y, weight, self.unmasked.get(id(weight)))
