@@ -40,11 +40,11 @@ BANKS = {
     "lattice": Bank(
         {"groups": "lattice", "start": StartConfig(kind="thirds")},
         {"tasks": 3, "factors": 8, "relatedness": 0.5, "pairs": True},
-        times=2,
+        times=3,
     ),
 }
 """In the last there are factors that two of three tasks need, and groups for them: seven groups, which it begins with
-alike and takes twice the epochs to tell apart (`docs/defaults.md`)."""
+alike and takes three times the epochs to tell apart (`docs/defaults.md`)."""
 DECIDING = {"data", "tasks", "backbone", "sharing", "training", "retrain"}
 """Sections that the scores depend on."""
 TARGETS = {"auroc": 0.95, "spearman": 0.9, "position": 0.5, "forms": 0.02}

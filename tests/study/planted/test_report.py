@@ -61,7 +61,7 @@ def test_words_follow_from_the_scores(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert calls[:3] == [
         "bank connections specialists 2 0, 1 epochs from near-shared",
         "bank streams specialists 2 0, 1 epochs from near-shared",
-        "bank connections lattice 3 0, 2 epochs from thirds",
+        "bank connections lattice 3 0, 3 epochs from thirds",
     ]
     assert "0.965 ± 0.007 over 2 searches" in good.words[0]
     assert "rank correlation of 1.00" in " ".join(good.words)
