@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Mapping
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,15 +15,17 @@ from torch.utils import _pytree as pytree
 from sfg_nas.operations import BANKS, Kind
 from sfg_nas.sharing.traced import BackboneWithHeads, TracedNetwork, conv_groups, is_kind
 
+M = TypeVar("M", bound=nn.Module)
 
-def copied(network: BackboneWithHeads, *, parameters: bool = True) -> BackboneWithHeads:
+
+def copied(network: M, *, parameters: bool = True) -> M:
     """Return a deep copy of a network, also where a module keeps a computed tensor.
 
     Hooks such as `torch.nn.utils.weight_norm` leave the weight they computed last among a module's
     attributes; it is no leaf of the graph, and `copy.deepcopy` alone refuses it.
 
     Args:
-        network: Backbone and heads.
+        network: Any module.
         parameters: Whether parameters are copied too; else both networks have the same ones.
     """
     kept: dict[int, object] = {} if parameters else {id(p): p for p in network.parameters()}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode, resolve_name
 
-from sfg_nas.sharing.copies import detached_memo
+from sfg_nas.sharing.copies import copied
 
 _DRAWS = {
     "bernoulli", "bernoulli_", "cauchy_", "exponential_", "geometric_", "gumbel_softmax", "log_normal_",
@@ -53,7 +52,7 @@ def unseen_draws(backbone: nn.Module, example_input: Tensor) -> tuple[str, ...]:
     Returns:
         Paths of modules, each with the function that draws; none if the network does not run in training mode.
     """
-    network = copy.deepcopy(backbone, detached_memo(backbone)).train()
+    network = copied(backbone, parameters=False).train()
     listener = _Listener()
     handles = []
 

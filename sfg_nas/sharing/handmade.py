@@ -7,7 +7,6 @@ operations these mix all channels, which would tie every filter before them to o
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from sfg_nas.sharing.copies import detached_memo
+from sfg_nas.sharing.copies import copied
 from sfg_nas.sharing.intercept import FUNCTIONS
 
 _TOLERANCE = 1e-5
@@ -106,7 +105,7 @@ def _inputs(
     """Return the shapes of what candidates are called with, those that are called with one tensor alone."""
     if not candidates or example.is_meta:
         return {}
-    twin = copy.deepcopy(network, detached_memo(network)).eval()
+    twin = copied(network, parameters=False).eval()
     shapes: dict[str, list[torch.Size]] = {path: [] for path in candidates}
     odd: set[str] = set()
 
@@ -149,7 +148,7 @@ class _NormCalls(TorchFunctionMode):
 @torch.no_grad()
 def _norm_of(module: nn.Module, shapes: Sequence[torch.Size]) -> ChannelNorm | None:
     """Return the norm that a module is for inputs of some shapes, None if it is none."""
-    twin = copy.deepcopy(module, detached_memo(module)).cpu().double()
+    twin = copied(module).cpu().double()
     generator = torch.Generator().manual_seed(0)
     for value in twin.parameters():
         value.copy_(torch.rand(value.shape, generator=generator, dtype=value.dtype) + 0.5)

@@ -39,10 +39,8 @@ class Initial:
         """
         means: dict[str, float] = {}
         spreads: dict[str, float] = {}
-        for (
-            key,
-            value,
-        ) in values.items():  # one at a time: in double precision all would be twice the network
+        # one at a time: in double precision all would be twice the network
+        for key, value in values.items():
             if value.numel():
                 numbers = value.detach().double()
                 means[key] = float(numbers.mean())
