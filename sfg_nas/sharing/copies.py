@@ -29,10 +29,10 @@ def copied(network: M, *, parameters: bool = True) -> M:
         parameters: Whether parameters are copied too; else both networks have the same ones.
     """
     kept: dict[int, object] = {} if parameters else {id(p): p for p in network.parameters()}
-    return copy.deepcopy(network, kept | detached_memo(network))
+    return copy.deepcopy(network, kept | _detached_memo(network))
 
 
-def detached_memo(network: nn.Module) -> dict[int, object]:
+def _detached_memo(network: nn.Module) -> dict[int, object]:
     """Return the memo with which `copy.deepcopy` copies a network that keeps computed tensors.
 
     Args:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode, resolve_name
+from torch.overrides import resolve_name
 
 from sfg_nas.sharing.copies import copied
+from sfg_nas.sharing.intercept import Calls
 
 _DRAWS = {
     "bernoulli", "bernoulli_", "cauchy_", "exponential_", "geometric_", "gumbel_softmax", "log_normal_",
@@ -18,7 +19,7 @@ _DRAWS = {
 """Functions by which random numbers are drawn; dropout is none of them, as it stands in the trace."""
 
 
-class _Listener(TorchFunctionMode):
+class _Listener(Calls):
     """Notes which module draws random numbers by which function."""
 
     def __init__(self) -> None:
@@ -26,18 +27,13 @@ class _Listener(TorchFunctionMode):
         self.inside: list[str] = []
         self.found: dict[str, None] = {}
 
-    def __torch_function__(
-        self,
-        func: Callable[..., object],
-        types: Sequence[type],
-        args: Sequence[object] = (),
-        kwargs: dict[str, object] | None = None,
+    def answer(
+        self, function: Callable[..., object], args: Sequence[object], keywords: dict[str, object]
     ) -> object:
-        """Note a draw, and go on."""
-        name = (resolve_name(func) or getattr(func, "__name__", "")).rpartition(".")[2]
+        name = (resolve_name(function) or getattr(function, "__name__", "")).rpartition(".")[2]
         if name in _DRAWS:
             self.found[f"{self.inside[-1] or 'forward'} ({name})"] = None
-        return func(*args, **(kwargs or {}))
+        return function(*args, **keywords)
 
 
 def unseen_draws(backbone: nn.Module, example_input: Tensor) -> tuple[str, ...]:

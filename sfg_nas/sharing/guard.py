@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
-from sfg_nas.sharing.intercept import FUNCTIONS
+from sfg_nas.sharing.intercept import FUNCTIONS, Calls
 
 _MARK = "_sfg_nas_reach"
 
@@ -62,25 +61,20 @@ def read_carefully(
     return y.masked_fill(poisoned, float("nan"))
 
 
-class Careful(TorchFunctionMode):
+class Careful(Calls):
     """While it is active, marked weights are read carefully."""
 
-    def __torch_function__(
-        self,
-        func: Callable[..., object],
-        types: Sequence[type],
-        args: Sequence[object] = (),
-        kwargs: Mapping[str, object] | None = None,
+    def answer(
+        self, function: Callable[..., object], args: Sequence[object], keywords: dict[str, object]
     ) -> object:
-        """Answer one call of torch."""
-        keywords = dict(kwargs or {})
-        if FUNCTIONS.get(func) != "conv":
-            return func(*args, **keywords)
+        """Return what a call gives."""
+        if FUNCTIONS.get(function) != "conv":
+            return function(*args, **keywords)
         given = dict(zip(("input", "weight"), args, strict=False)) | keywords
         x, weight = given.pop("input"), given.pop("weight")
         assert isinstance(x, Tensor)
         assert isinstance(weight, Tensor)
-        return read_carefully(func, x, weight, *args[2:], **given)  # type: ignore[arg-type]
+        return read_carefully(function, x, weight, *args[2:], **given)  # type: ignore[arg-type]
 
 
 def all_finite(outputs: Mapping[str, Tensor]) -> bool:

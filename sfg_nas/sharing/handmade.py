@@ -14,10 +14,9 @@ from itertools import permutations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
 from sfg_nas.sharing.copies import copied
-from sfg_nas.sharing.intercept import FUNCTIONS
+from sfg_nas.sharing.intercept import FUNCTIONS, Calls
 
 _TOLERANCE = 1e-5
 _MOST_EPS = 1e-2
@@ -128,21 +127,16 @@ def _inputs(
     return {path: found for path, found in shapes.items() if found and path not in odd}
 
 
-class _NormCalls(TorchFunctionMode):
+class _NormCalls(Calls):
     """Notes whether a norm of torch is called, which needs no recognition."""
 
     seen = False
 
-    def __torch_function__(
-        self,
-        func: Callable[..., object],
-        types: Sequence[type],
-        args: Sequence[object] = (),
-        kwargs: Mapping[str, object] | None = None,
+    def answer(
+        self, function: Callable[..., object], args: Sequence[object], keywords: dict[str, object]
     ) -> object:
-        """Answer one call of torch."""
-        self.seen = self.seen or FUNCTIONS.get(func) == "norm"
-        return func(*args, **(kwargs or {}))
+        self.seen = self.seen or FUNCTIONS.get(function) == "norm"
+        return function(*args, **keywords)
 
 
 @torch.no_grad()

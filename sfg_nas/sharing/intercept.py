@@ -35,6 +35,32 @@ FUNCTIONS: Mapping[object, str] = {
 }
 
 
+class Calls(TorchFunctionMode):
+    """Answers every call of torch while it is active, but for those that an answer makes in turn."""
+
+    def answer(
+        self, function: Callable[..., object], args: Sequence[object], keywords: dict[str, object]
+    ) -> object:
+        """Return what a call gives.
+
+        Args:
+            function: Of torch, which is called.
+            args: By place.
+            keywords: By name.
+        """
+        raise NotImplementedError
+
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: Sequence[type],
+        args: Sequence[object] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
+        """Hand a call on."""
+        return self.answer(func, args, dict(kwargs or {}))
+
+
 class Passes(Protocol):
     """What knows which forward pass of the whole network is under way.
 
@@ -63,7 +89,7 @@ class _Step:
         self.inside.depth += self.by
 
 
-class _Interception(TorchFunctionMode):
+class _Interception(Calls):
     """Hands the n-th own call of a family of functions to the n-th replacement."""
 
     def __init__(
@@ -81,22 +107,17 @@ class _Interception(TorchFunctionMode):
         items = self.replacements[family]
         return items[place] if place < len(items) else None
 
-    def __torch_function__(
-        self,
-        func: Callable[..., object],
-        types: Sequence[type],
-        args: Sequence[object] = (),
-        kwargs: Mapping[str, object] | None = None,
+    def answer(
+        self, function: Callable[..., object], args: Sequence[object], keywords: dict[str, object]
     ) -> object:
-        family = FUNCTIONS.get(func)
-        keywords = dict(kwargs or {})
+        family = FUNCTIONS.get(function)
         if family is None or family not in self.replacements or self.inside.depth:
-            return func(*args, **keywords)
+            return function(*args, **keywords)
         replacement = self._next(family)
         if replacement is None:
-            return func(*args, **keywords)
+            return function(*args, **keywords)
         with torch._C.DisableTorchFunction():
-            return replacement(func, *args, **keywords)
+            return replacement(function, *args, **keywords)
 
 
 @dataclass

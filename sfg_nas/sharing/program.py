@@ -6,7 +6,7 @@ import linecache
 import logging
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from io import StringIO
 from pathlib import Path
@@ -16,13 +16,13 @@ import torch
 from torch import Tensor, fx, nn
 from torch._ops import OpOverload
 from torch.export import Dim, ExportedProgram, default_decompositions, export
-from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from sfg_nas.errors import ConversionError, explain
 from sfg_nas.operations import canonical_name, vocabulary
 from sfg_nas.sharing.copies import copied
 from sfg_nas.sharing.exported import free_axis, integer, path_of, refusal
+from sfg_nas.sharing.intercept import Calls
 from sfg_nas.sharing.traced import BATCH, BackboneWithHeads
 
 _DATA_OF = Tensor.data.__get__  # type: ignore[attr-defined]
@@ -44,7 +44,7 @@ class _WithFeatures(nn.Module):
         return tree_leaves(features), [head(features) for head in self.heads]
 
 
-class _Followed(TorchFunctionMode):
+class _Followed(Calls):
     """Lets an export follow what it takes for a constant: `x.data`, and `len(x)` of a batch.
 
     `len` has to give a plain number. It gives one that stands for the batch, and where that number
@@ -55,25 +55,21 @@ class _Followed(TorchFunctionMode):
         super().__init__()
         self.batch: object = None
 
-    def __torch_function__(
-        self,
-        func: Callable[..., object],
-        types: object,
-        args: tuple[object, ...] = (),
-        kwargs: Mapping[str, object] | None = None,
+    def answer(
+        self, function: Callable[..., object], args: Sequence[object], keywords: dict[str, object]
     ) -> object:
         first = args[0] if args else None
-        if func == _DATA_OF:  # made anew at each access
+        if function == _DATA_OF:  # made anew at each access
             return Tensor.detach(first)  # type: ignore[arg-type]
-        if func is Tensor.__len__ and isinstance(first, Tensor) and first.dim():
+        if function is Tensor.__len__ and isinstance(first, Tensor) and first.dim():
             size = first.shape[0]
             if isinstance(size, torch.SymInt):
                 share = integer(size) // BATCH
                 self.batch = size // share
                 return _MANY * share
         if self.batch is not None:
-            args, kwargs = tree_map(self._with_batch, (args, kwargs))
-        return func(*args, **(kwargs or {}))
+            args, keywords = tree_map(self._with_batch, (args, keywords))
+        return function(*args, **keywords)
 
     def _with_batch(self, value: object) -> object:
         counts = type(value) is int and value and value % _MANY == 0

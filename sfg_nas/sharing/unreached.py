@@ -19,11 +19,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
 from sfg_nas.operations import NORMS, default_eps
 from sfg_nas.sharing.copies import located
-from sfg_nas.sharing.intercept import FUNCTIONS
+from sfg_nas.sharing.intercept import FUNCTIONS, Calls
 from sfg_nas.sharing.norms import norm_eps
 from sfg_nas.sharing.traced import is_kind
 from sfg_nas.sharing.wiring import Wiring
@@ -227,7 +226,7 @@ def damped_bank(
     return damped(y, found, y.dim() - 1 if function is functional.linear else 1)
 
 
-class DampedGradients(TorchFunctionMode):
+class DampedGradients(Calls):
     """While it is active, gradients into filters that the image does not reach are damped."""
 
     def __init__(self, unmasked: Mapping[int, Tensor]) -> None:
@@ -239,17 +238,12 @@ class DampedGradients(TorchFunctionMode):
         super().__init__()
         self.unmasked = unmasked
 
-    def __torch_function__(
-        self,
-        func: Callable[..., object],
-        types: Sequence[type],
-        args: Sequence[object] = (),
-        kwargs: Mapping[str, object] | None = None,
+    def answer(
+        self, function: Callable[..., object], args: Sequence[object], keywords: dict[str, object]
     ) -> object:
-        """Answer one call of torch."""
-        keywords = dict(kwargs or {})
-        y = func(*args, **keywords)
-        if FUNCTIONS.get(func) != "conv" or not isinstance(y, Tensor):
+        """Return what a call gives."""
+        y = function(*args, **keywords)
+        if FUNCTIONS.get(function) != "conv" or not isinstance(y, Tensor):
             return y
         weight = keywords.get("weight", args[1] if len(args) > 1 else None)
-        return damped_bank(func, y, weight, self.unmasked.get(id(weight)))
+        return damped_bank(function, y, weight, self.unmasked.get(id(weight)))

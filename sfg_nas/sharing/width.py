@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from torch.utils import _pytree as pytree
 from sfg_nas.cost import evaluating
 from sfg_nas.errors import ConfigError, ConversionError, explain
 from sfg_nas.sharing.axes import Axis, tensor_axes
-from sfg_nas.sharing.copies import copied, detached_memo
+from sfg_nas.sharing.copies import copied
 from sfg_nas.sharing.counts import Counts, count_units
 from sfg_nas.sharing.handmade import recognise_norms
 from sfg_nas.sharing.resize import resize, shape_at
@@ -171,7 +170,7 @@ class WidthPlan:
         """Return the network of these sizes, and what is wrong with it."""
         faults: list[str] = []
         for guess in (False, True):  # a guess may be wrong without a fault, so it comes last
-            result = copy.deepcopy(backbone, detached_memo(backbone))
+            result = copied(backbone)
             resize(result, self.axes, self.ops, self.counts, repeats, keep=keep, guess=guess)
             faults.append(self._fault(result, repeats))
             if not faults[-1]:
