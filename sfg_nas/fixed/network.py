@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
+import torch
 from torch import Tensor, nn
 
 from sfg_nas.architecture import Architecture, Node
@@ -19,11 +20,11 @@ from sfg_nas.fixed.layers import (
     with_constants,
 )
 from sfg_nas.fixed.lean import lean_steps, may_be_lean
-from sfg_nas.fixed.runners import Function, Layer, Unreached, Values, first
+from sfg_nas.fixed.runners import Function, Layer, Values, first
 from sfg_nas.fixed.sizes import Sizes, counted, is_sized, unfit
 from sfg_nas.fixed.steps import Run, Step, with_lifetimes
 from sfg_nas.operations import BANKS, NORMS, Kind, Setting, vocabulary
-from sfg_nas.sharing.unreached import damping_of
+from sfg_nas.sharing.unreached import damped, damping_of
 
 _IMAGE = -1  # place of the network's input
 _LISTS = ("cat", "concat", "stack", "hstack")
@@ -106,6 +107,8 @@ class FixedNetwork(nn.Module):
             inputs = [[values[i] for i in places] for places in step.sources]
             run = step.run if sizes is None else self._resized(step, inputs, sizes)
             value = run(inputs, self.training)
+            if self.training and step.damping < 1:
+                value = damped(value, torch.tensor(step.damping))
             if sizes is not None:
                 value = sizes.note(self.architecture.node(step.node), value)
             values[step.target] = value
@@ -117,14 +120,13 @@ class FixedNetwork(nn.Module):
 
     def _resized(self, step: Step, inputs: list[list[Tensor]], sizes: Sizes) -> Run:
         """Return what computes a step with sizes as they are in this pass."""
-        run = step.run.run if isinstance(step.run, Unreached) else step.run
+        run = step.run
         if step.node not in self._sized or not isinstance(run, Function):
-            return step.run
+            return run
         source = self.architecture.node(self._order[step.sources[0][0]])
         now = tuple(inputs[0][0].shape[1:])
         settings = sizes.settings(run.operation.name, run.settings, tuple(source["shape"]), now)
-        resized = replace(run, settings=settings)
-        return replace(step.run, run=resized) if isinstance(step.run, Unreached) else resized
+        return replace(run, settings=settings)
 
     def only(self, tasks: str | Iterable[str]) -> FixedNetwork:
         """Return the smaller network that computes some of the tasks, with the same weights.
@@ -146,6 +148,7 @@ class FixedNetwork(nn.Module):
         place = {name: i for i, name in enumerate(order)}
         sources = {name: architecture.sources(name) for name in order}
         self._outputs = {task: place[name] for task, name in architecture.outputs().items()}
+        damping = _damping(architecture)
         steps: list[Step] = []
         for i, name in enumerate(order):
             node = architecture.node(name)
@@ -163,14 +166,11 @@ class FixedNetwork(nn.Module):
                         do="correct the node",
                     )
                 ) from err
-            steps.append(Step(name, taken, i, run))
+            steps.append(Step(name, taken, i, run, damping=damping.get(name, 1.0)))
         kept = set(self._outputs.values())
         modules = {name: self.layers[key] for name, key in self.module_of.items()}
         operations = {name: architecture.node(name)["op"] for name in order}
-        damping = _damping(architecture)
-        runs = [Unreached(s.run, damping[s.node]) if s.node in damping else s.run for s in steps]
-        trained = [replace(s, run=run) for s, run in zip(steps, runs, strict=True)]
-        self._steps = with_lifetimes(trained, kept)
+        self._steps = with_lifetimes(steps, kept)
         self._lean = lean_steps(steps, modules, operations, kept)
 
     def _runner(self, name: str, node: Node) -> Run:

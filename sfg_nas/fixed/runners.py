@@ -13,9 +13,7 @@ from torch import Tensor, nn
 from sfg_nas.architecture import Node
 from sfg_nas.fixed.layers import constant
 from sfg_nas.fixed.pooling import POOLS, compared
-from sfg_nas.fixed.steps import Run
 from sfg_nas.operations import Operation, Setting, run_operation
-from sfg_nas.sharing.unreached import damped
 
 
 @dataclass
@@ -60,19 +58,6 @@ class Function:
         value = result if self.item is None else result[self.item]
         assert isinstance(value, Tensor)
         return value
-
-
-@dataclass
-class Unreached:
-    """Runs what the image does not reach, with damped gradients in training (see `sharing.unreached`)."""
-
-    run: Run
-    damping: float
-
-    def __call__(self, inputs: list[list[Tensor]], training: bool) -> Tensor:
-        """Return the value of what it runs."""
-        value = self.run(inputs, training)
-        return damped(value, torch.tensor(self.damping)) if training else value
 
 
 class Values(nn.Module):

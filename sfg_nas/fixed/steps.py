@@ -20,6 +20,7 @@ class Step:
         target: Place of its own value.
         run: Computes it.
         free: Places of values that no later step needs.
+        damping: What gradients of its value are multiplied with in training (see `sharing.unreached`).
     """
 
     node: str
@@ -27,6 +28,7 @@ class Step:
     target: int
     run: Run
     free: tuple[int, ...] = ()
+    damping: float = 1.0
 
 
 def with_lifetimes(steps: Sequence[Step], kept: Collection[int]) -> list[Step]:

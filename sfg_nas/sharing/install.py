@@ -90,12 +90,11 @@ class _MaskedCall:
         x = given.pop("input")
         assert isinstance(x, Tensor)
         masked = self.mask(weight)
-        call = read_carefully if self.mask.table.careful else _plainly
-        return damped_bank(original, call(original, x, masked, *args[2:], **given), masked)
-
-
-def _plainly(function: Callable[..., Tensor], *args: object, **kwargs: object) -> Tensor:
-    return function(*args, **kwargs)
+        if self.mask.table.careful:
+            y = read_carefully(original, x, masked, *args[2:], **given)
+        else:
+            y = original(x, masked, *args[2:], **given)
+        return damped_bank(original, y, masked)
 
 
 def _mixes(op: TracedOp, wiring: Wiring) -> bool:

@@ -62,7 +62,7 @@ def test_gradients_into_what_the_image_does_not_reach_are_damped(
         return {name: p.grad.clone() for name, p in network.named_parameters()}
 
     found = gradients()
-    monkeypatch.setattr("sfg_nas.fixed.runners.damped", lambda value, _damping: value)
+    monkeypatch.setattr("sfg_nas.fixed.network.damped", lambda value, _damping: value)
     without = gradients()
     dead = "layers.6__a+b.weight"
     assert without[dead].any()
