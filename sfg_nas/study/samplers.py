@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
-from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from sfg_nas.config import SearchConfig
@@ -22,6 +22,19 @@ def _tpe(search: SearchConfig, seed: int) -> BaseSampler:
 def _random(search: SearchConfig, seed: int) -> BaseSampler:
     del search
     return RandomSampler(seed=seed)
+
+
+class NSGAIISampler(optuna.samplers.NSGAIISampler):
+    """Optuna's, with the parents of a generation in the same order when chosen as when remembered.
+
+    Optuna gives the trial that chooses them the order of their crowding distance, every later one that of their
+    numbers. A trial killed after that choice would draw other parents from the same random numbers. The class bears
+    Optuna's name because generations stand in the storage under it: studies that were begun with Optuna's go on.
+    """
+
+    def select_parent(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
+        """Return the parents of a generation, by number."""
+        return sorted(super().select_parent(study, generation), key=lambda trial: trial.number)
 
 
 def _nsga2(search: SearchConfig, seed: int) -> BaseSampler:

@@ -10,8 +10,8 @@ from sfg_nas.study.opened import quiet_optuna
 from sfg_nas.study.samplers import SAMPLERS, ResumableSampler
 
 
-def optuna_study(kind: str, seed: int = 0) -> optuna.Study:
-    config = SearchConfig(sampler={"kind": kind, "startup": 2})
+def optuna_study(kind: str, seed: int = 0, startup: int = 2) -> optuna.Study:
+    config = SearchConfig(sampler={"kind": kind, "startup": startup})
     sampler = ResumableSampler(lambda s: SAMPLERS[kind](config, s), seed)
     with quiet_optuna():
         return optuna.create_study(sampler=sampler, direction="maximize")
@@ -43,6 +43,24 @@ def test_a_new_process_proposes_the_same(kind: str) -> None:
             trial = optuna.Trial(parts, trial._trial_id)
             assert propose(trial) == wanted
             parts.tell(trial, trial.params["x"])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_parents_of_a_generation_are_the_same_whether_chosen_or_remembered(seed: int) -> None:
+    whole, parts = (optuna_study("nsga2", seed, startup=4) for _ in range(2))
+    with quiet_optuna():
+        for number in range(24):
+            trial = whole.ask()
+            wanted = propose(trial)
+            whole.tell(trial, (number * 7 % 11) / 11)
+
+            trial = parts.ask()
+            assert (
+                trial.relative_params is not None
+            )  # chooses the parents of its generation; killed
+            trial = optuna.Trial(parts, trial._trial_id)
+            assert propose(trial) == wanted, number
+            parts.tell(trial, (number * 7 % 11) / 11)
 
 
 def test_seeds_and_trials_differ() -> None:
