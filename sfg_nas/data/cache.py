@@ -39,7 +39,7 @@ class DecodedPhotos:
         groups: `[N]`: near-duplicates have the same number.
         failed: Why a file could not be decoded, by its name.
         key: SHA-256 of the names, the sizes and all bytes of the files, and of the settings.
-        wide: How far grey values of more than eight bits go: whole numbers, fractions, or neither.
+        wide: How far values of more than eight bits go: whole numbers, fractions, of several channels, or none.
     """
 
     images: NDArray[np.uint8]
@@ -188,7 +188,7 @@ def _decode_all(
     window: Window | None,
     progress: Progress | None,
 ) -> tuple[NDArray[np.int64], dict[str, str], tuple[Reach, ...]]:
-    """Return the groups of near-duplicates, why files could not be decoded, and how far wide grey values go."""
+    """Return the groups of near-duplicates, why files could not be decoded, and how far wide values go."""
     names, paths = list(files), list(files.values())
     thumbnails = np.zeros((len(paths), THUMBNAIL, THUMBNAIL), dtype=np.uint8)
     wide: list[Reach | None] = [None] * len(paths)
@@ -216,9 +216,10 @@ def _decode_all(
 def _decode(
     path: Path, shape: tuple[int, ...], window: Window | None
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], Reach | None]:
-    """Return one photo, `[C, H, W]`, its grey thumbnail, and how far its grey values go."""
+    """Return one photo, `[C, H, W]`, its grey thumbnail, and how far its values go."""
     with Image.open(path) as file:
-        image, reach = upright(file, shape[0], window), reach_of(file)
+        reach = reach_of(file)
+        image = upright(file, shape[0], window)
     # From the full photo, so that groups do not depend on the size chosen.
     grey = ImageOps.fit(image.convert("L"), (THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
     return fit_photo(image, shape[1:]), np.asarray(grey), reach

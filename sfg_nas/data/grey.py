@@ -1,9 +1,9 @@
-"""Grey values of more than eight bits: how they become bytes, and what that would lose."""
+"""Pixel values of more than eight bits: how they become bytes, and what that would lose."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +17,15 @@ Window = tuple[float, float]
 
 _WORD = 65535
 _BYTE = 255
+_SIXTEEN = ";16"
+"""In what Pillow tells of the pixels of a file, of sixteen bits."""
 _FEW = 1 << 14
 """Whole numbers that all stay below this fill less than a quarter of 16 bits: at most 64 of 256 levels would be left."""
 
 
 @dataclass(frozen=True)
 class Reach:
-    """From where to where the grey values of some wide images go.
+    """From where to where the values of some wide images go.
 
     Attributes:
         images: How many they are.
@@ -31,6 +33,8 @@ class Reach:
         least: Of all values.
         most: Of all values.
         dimmest: The least of the images' own greatest values.
+        colour: Whether they have several channels, of which Pillow reads the upper eight of sixteen bits: there is no
+            window for them, and the values are known to the next 257th only.
     """
 
     images: int
@@ -38,13 +42,18 @@ class Reach:
     least: float
     most: float
     dimmest: float
+    colour: bool = False
 
     def lost(self) -> str:
         """Return what is lost of these values without a window, in a few words; empty if nothing is."""
         if self.least == self.most:  # no window has both ends at one value
             return ""
         kind = "fractions" if self.floating else "whole numbers"
-        found = f"{self.images} images hold {kind} from {self.least:g} to {self.most:g}"
+        images = "images of several channels" if self.colour else "images"
+        about = "about " if self.colour else ""
+        found = (
+            f"{self.images} {images} hold {kind} from {about}{self.least:g} to {about}{self.most:g}"
+        )
         most = _BYTE if self.floating else _WORD
         if self.least < 0 or self.most > most:
             return f"{found}, of which those outside 0 to {most} are cut off"
@@ -52,8 +61,14 @@ class Reach:
             return f"{found}, some images only up to {self.dimmest:g}: those are taken as 0 to 1, the others as 0 to 255"
         if not self.floating and self.most < _FEW:
             levels = round(self.most / (_WORD / _BYTE)) + 1
-            return f"{found}, of which 256 grey levels keep {levels}"
+            return f"{found}, of which 256 {'' if self.colour else 'grey '}levels keep {levels}"
         return ""
+
+    def advice(self) -> str:
+        """Return what to do about what is lost."""
+        if self.colour:
+            return "write them with eight bits per channel first"
+        return f"`window: {shown_window(self)}` keeps all"
 
     def window(self) -> Window:
         """Return a window that keeps all of it: up to a power of two for whole numbers."""
@@ -85,53 +100,62 @@ def to_bytes(image: Image.Image, window: Window | None = None) -> Image.Image:
 
 
 def reach_of(image: Image.Image) -> Reach | None:
-    """Return how far an image's grey values go, None if it has eight bits.
+    """Return how far an image's values go, None if it has eight bits.
 
     Args:
-        image: As opened.
+        image: As opened, and not read yet: afterwards Pillow does not tell that a colour image had sixteen bits.
 
     Raises:
         ValueError: If it holds something that is no number.
         OSError: If it cannot be decoded; Pillow's decoders raise other errors, too.
     """
     if image.mode not in WIDE:
-        return None
+        return _reach_of_colour(image) if _SIXTEEN in str(getattr(image, "tile", "")) else None
     values = _values(image)
     most = float(values.max())
     return Reach(1, image.mode == "F", float(values.min()), most, most)
 
 
+def _reach_of_colour(image: Image.Image) -> Reach:
+    values = np.asarray(image.convert("RGB")) * float(_WORD // _BYTE)
+    most = float(values.max())
+    return Reach(1, floating=False, least=float(values.min()), most=most, dimmest=most, colour=True)
+
+
 def all_together(reaches: Iterable[Reach | None]) -> tuple[Reach, ...]:
-    """Return one reach of all whole numbers and one of all fractions, of those that there are.
+    """Return one reach of all whole numbers, one of all fractions and one of all colours, of those that there are.
 
     Args:
         reaches: Of single images, or of some together; None counts for nothing.
     """
-    found: dict[bool, Reach] = {}
+    found: dict[tuple[bool, bool], Reach] = {}
     for own in reaches:
         if own is not None:
-            before = found.get(own.floating, own)
-            count = own.images + (before.images if own.floating in found else 0)
-            found[own.floating] = Reach(
-                count,
-                own.floating,
-                min(before.least, own.least),
-                max(before.most, own.most),
-                min(before.dimmest, own.dimmest),
+            kind = (own.colour, own.floating)
+            before = found.get(kind, own)
+            found[kind] = replace(
+                own,
+                images=own.images + (before.images if kind in found else 0),
+                least=min(before.least, own.least),
+                most=max(before.most, own.most),
+                dimmest=min(before.dimmest, own.dimmest),
             )
     return tuple(found[key] for key in sorted(found))
 
 
 def advice(wide: Sequence[Reach], window: Window | None) -> list[str]:
-    """Return warnings about grey values that would be lost, or a window that does nothing.
+    """Return warnings about values that would be lost, or a window that does nothing.
 
     Args:
         wide: From `all_together`.
         window: As the study gives it.
     """
-    if window is not None:
-        return [] if wide else ["`window` changes nothing: no image has more than eight bits"]
-    return [f"{own.lost()}; `window: {shown_window(own)}` keeps all" for own in wide if own.lost()]
+    grey = [own for own in wide if not own.colour]
+    said = []
+    if window is not None and not grey:
+        said = ["`window` changes nothing: no grey image has more than eight bits"]
+    unseen = [own for own in wide if window is None or own.colour]
+    return said + [f"{own.lost()}; {own.advice()}" for own in unseen if own.lost()]
 
 
 def usual_window(paths: Iterable[Path]) -> Reach | None:
@@ -147,7 +171,7 @@ def usual_window(paths: Iterable[Path]) -> Reach | None:
                 found.append(reach_of(file))
         except (OSError, ValueError, Image.DecompressionBombError):
             continue
-    return next((own for own in all_together(found) if own.lost()), None)
+    return next((own for own in all_together(found) if own.lost() and not own.colour), None)
 
 
 def shown_window(reach: Reach) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from sfg_nas.data import DataBundle, Preparation, decode_batches, load_data
@@ -151,6 +154,47 @@ def test_a_window_for_eight_bits_is_no_secret(tmp_path: Path) -> None:
 def test_wrong_windows(scans: Path, window: object) -> None:
     with pytest.raises(ConfigError, match=r"data\.window.*low below high"):
         load(scans, window=window)
+
+
+def deep_png(path: Path, pixels: NDArray[np.int64]) -> None:
+    """Write `[H, W, C]` as sixteen bits per channel, which Pillow cannot."""
+    height, width, channels = pixels.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    head = struct.pack(">IIBBBBB", width, height, 16, {2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n")
+    with path.open("ab") as file:
+        for name, content in ((b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")):
+            file.write(struct.pack(">I", len(content)) + name + content)
+            file.write(struct.pack(">I", zlib.crc32(name + content)))
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+@pytest.mark.parametrize("window", [None, [0, 4095]])
+def test_twelve_bits_in_colour_are_nearly_black_and_said(
+    tmp_path: Path, channels: int, window: list[int] | None
+) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(9):
+        pixels = rng.integers(0, 4000, (9, 9, channels))
+        pixels[0, 0] = 4095
+        deep_png(tmp_path / f"{number}.png", pixels)
+    Image.new("RGB", (9, 9)).save(tmp_path / "9.png")
+    lines = ["file,x", *(f"{number}.png,{number}" for number in range(10))]
+    (tmp_path / "t.csv").write_text("\n".join(lines), encoding="utf-8")
+    given = {"size": 9, "colour": "rgb"} | ({} if window is None else {"window": window})
+    for _ in range(2):  # the second time from the cache
+        said = "\n".join(load(tmp_path, **given).warnings)
+        assert "9 images of several channels hold whole numbers from about 0 to about 3855" in said
+        assert "256 levels keep 16; write them with eight bits per channel first" in said
+        assert ("`window` changes nothing" in said) == (window is not None)
+    assert usual_window(sorted(tmp_path.glob("*.png"))) is None
+
+
+def test_all_sixteen_bits_in_colour_are_no_matter(tmp_path: Path) -> None:
+    deep_png(tmp_path / "a.png", np.arange(0, 60000, 1000).reshape(5, 4, 3))
+    reach = reach_in(tmp_path / "a.png")
+    assert reach is not None
+    assert (reach.colour, reach.lost(), advice([reach], None)) == (True, "", [])
 
 
 def test_a_first_study_has_the_window(scans: Path) -> None:
