@@ -219,22 +219,22 @@ def restructured(content: bytes, rng: np.random.Generator) -> bytes:
 
 @contextlib.contextmanager
 def limited() -> Iterator[None]:
-    """Allow little more memory than is in use now, and little time."""
+    """Allow little more memory than is in use now, and little time of the processor, which others may share."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limits = resource.getrlimit(resource.RLIMIT_AS)
     most = pages * resource.getpagesize() + MORE_MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (most, limits[1]))
-    signal.signal(signal.SIGALRM, _too_long)
-    signal.alarm(SECONDS)
+    signal.signal(signal.SIGPROF, _too_long)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
         yield
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         resource.setrlimit(resource.RLIMIT_AS, limits)
 
 
 def _too_long(*_: object) -> None:
-    raise TimeoutError(f"more than {SECONDS} seconds")
+    raise TimeoutError(f"more than {SECONDS} seconds of the processor")
 
 
 def outcome(path: Path, read: Callable[[Path], object]) -> str:
@@ -263,7 +263,7 @@ def main() -> None:
         good, rng = path.read_bytes(), np.random.default_rng(len(report))
         read(path)  # without limits: libraries are loaded here
         found = []
-        start = time.perf_counter()
+        start = time.process_time()
         for _ in range(count):
             path.write_bytes(changed(good, rng))
             found.append(outcome(path, read))
@@ -274,7 +274,7 @@ def main() -> None:
             "read": found.count("read"),
             "refused": found.count("refused"),
             "failures": sorted(set(found) - {"read", "refused"}),
-            "seconds": time.perf_counter() - start,
+            "seconds": time.process_time() - start,
         }
     for path in sorted((folder / "bombs").rglob("*")):
         if path.is_file() and path.name in READERS and path.parent.parent.name == "bombs":
