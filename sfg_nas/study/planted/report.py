@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
+from math import isnan
 from pathlib import Path
 
 import pandas as pd
@@ -144,8 +145,8 @@ def _words(bank: pd.DataFrame, dial: pd.DataFrame) -> tuple[str, ...]:
         f"Learned filters: the shared fraction follows the relatedness dial with a rank correlation of {rank:.2f} "
         f"over {dial['relatedness'].nunique()} settings, means of {dial['seed'].nunique()} seeds "
         f"({_reached(rank, TARGETS['spearman'])}).",
-        f"Retrained at equal MACs, found networks gain {_with_error(dial['found'])} over random allocations "
-        f"(mean relative gain ± standard error), the oracle's {_with_error(dial['oracle'])}: {place:.2f} of the way "
+        f"Retrained at equal MACs, found networks gain {_with_error(dial, 'found')} over random allocations (mean "
+        f"relative gain ± standard error over seeds), the oracle's {_with_error(dial, 'oracle')}: {place:.2f} of the way "
         f"({_reached(place, TARGETS['position'])}).",
     ]
     if dial["found"].isna().any():
@@ -153,7 +154,8 @@ def _words(bank: pd.DataFrame, dial: pd.DataFrame) -> tuple[str, ...]:
         lines.append(
             f"In {lost} of {len(dial)} searches a task lost its path from the image; they are left out."
         )
-    if not dial["oracle"].mean() > 2 * _error(dial["oracle"]):
+    error = _error(dial, "oracle")
+    if dial["oracle"].mean() <= (0 if isnan(error) else 2 * error):
         lines.append(
             "The oracle itself is not clearly better than random here, so the way between them is ill-defined."
         )
@@ -164,12 +166,16 @@ def _reached(value: float, target: float) -> str:
     return f"target {target}: {'reached' if value >= target else 'missed'}"
 
 
-def _error(values: pd.Series[float]) -> float:
-    return float(values.std(ddof=1) / values.count() ** 0.5)
+def _error(dial: pd.DataFrame, gain: str) -> float:
+    """Return the standard error over seeds, each with the mean of its settings, which differ by design; NaN for one."""
+    of_seeds = dial.groupby("seed")[gain].mean()
+    return float(of_seeds.std(ddof=1) / of_seeds.count() ** 0.5)
 
 
-def _with_error(values: pd.Series[float]) -> str:
-    return f"{values.mean():+.3f} ± {_error(values):.3f}"
+def _with_error(dial: pd.DataFrame, gain: str) -> str:
+    error = _error(dial, gain)
+    spread = " (one seed, no error)" if isnan(error) else f" ± {error:.3f}"
+    return f"{dial[gain].mean():+.3f}{spread}"
 
 
 def _share(bank: pd.DataFrame, name: str) -> float:

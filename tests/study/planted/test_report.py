@@ -94,8 +94,28 @@ def test_an_oracle_that_is_no_better_is_said(
     given(monkeypatch, auroc=0.9, slope=0.1, place=0.5)
     report = planted_report(planted(), tmp_path, seeds=(0,))
     assert "ill-defined" not in " ".join(report.words)
+    assert "the oracle's +0.100 (one seed, no error)" in " ".join(report.words)
     worse = module._words(report.bank, report.dial.assign(oracle=-0.1))
     assert "ill-defined" in " ".join(worse)
+
+
+def test_the_error_is_over_seeds_and_not_over_settings() -> None:
+    dial = pd.DataFrame(
+        {
+            "relatedness": [0.0, 1.0] * 2,
+            "seed": [0, 0, 1, 1],
+            "shared": [0.1, 0.2, 0.1, 0.2],
+            "found": [-0.8, 1.0, -0.6, 1.2],  # 0.1 and 0.3 by seed: 0.1414 / 2 ** 0.5
+            "oracle": [0.3, 0.5, 0.2, 0.6],
+        }
+    )
+    bank = pd.DataFrame({"bank": ["streams"], "seed": [0], "auroc": [1.0], "accuracy": [1.0]})
+    words = " ".join(module._words(bank, dial))
+    assert "gain +0.200 ± 0.100 over random" in words
+    assert "the oracle's +0.400 ± 0.000: 0.50 of the way" in words
+    assert "ill-defined" not in words
+    apart = dial.assign(oracle=[-0.3, 0.5, 0.2, 1.2])
+    assert "ill-defined" in " ".join(module._words(bank, apart))
 
 
 def test_rank_correlation_and_position_by_hand() -> None:
