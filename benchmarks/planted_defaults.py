@@ -11,8 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-import pandas as pd
 import torch
+from tables import Table
 
 from sfg_nas.config import Value
 from sfg_nas.study import load_study
@@ -58,19 +58,17 @@ def words(changes: dict[str, Value]) -> str:
 def main() -> None:
     """Run what is missing and write the table after every search."""
     torch.set_num_threads(1)
-    path, seeds = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 3
-    rows = pd.read_csv(path).to_dict("records") if path.exists() else []
+    table, seeds = Table(Path(sys.argv[1])), int(sys.argv[2]) if len(sys.argv) > 2 else 3
     for seed in range(seeds):
         for changes in CHANGES:
-            if any((row["change"], row["seed"]) == (words(changes), seed) for row in rows):
+            keys = {"change": words(changes), "seed": seed}
+            if keys in table:
                 continue
             begun = time.process_time()
             scores = score_bank(load_study(BASE, changes | {"data.seed": seed}), seed=seed)
             scores = {name: round(value, 4) for name, value in scores.items()}
             seconds = round(time.process_time() - begun, 1)
-            rows.append({"change": words(changes), "seed": seed, **scores, "cpu_seconds": seconds})
-            path.parent.mkdir(parents=True, exist_ok=True)
-            pd.DataFrame(rows).to_csv(path, index=False)
+            table.add(keys | scores | {"cpu_seconds": seconds})
 
 
 if __name__ == "__main__":

@@ -10,19 +10,17 @@ again.
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
-from pathlib import Path
-from typing import Any
+from itertools import product
 
 import numpy as np
 import pandas as pd
 import torch
+from tables import Table, study_table_and_seeds
 
 from sfg_nas.architecture import Architecture
 from sfg_nas.config import Value
-from sfg_nas.errors import ArchitectureError
 from sfg_nas.fixed import distill
 from sfg_nas.sharing import random_allocation
 from sfg_nas.study import Study, load_study
@@ -57,32 +55,14 @@ WAYS: tuple[tuple[Value, ...], ...] = (
     ("near-shared", 0.3, 0.4, 0.02, 20, 0),
     ("near-shared", 0.3, 0.3, 0.03, 20, 0),
 )
-"""Values of `KEYS`; thirds do not use theirs."""
+"""Values of `KEYS`; thirds have no use for a confidence."""
 DIAL = (0.0, 0.5, 1.0)
+"""Settings of `relatedness`."""
 COSTS = (0.55, 0.7, 0.85, 1.0)
 """MACs of the networks that found ones are measured against, relative to all shared."""
 REPEATS = (0, 1)
 BETWEEN = 1000
 """Repeat number times this is added to a seed."""
-
-
-class Table:
-    """Rows in a file, written after each one."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.rows: list[dict[Any, Any]] = (
-            pd.read_csv(path).to_dict("records") if path.exists() else []
-        )
-
-    def lacks(self, **keys: Value) -> bool:
-        """Return whether no row has these values."""
-        return not any(all(row.get(k) == v for k, v in keys.items()) for row in self.rows)
-
-    def add(self, **row: object) -> None:
-        """Add a row."""
-        self.rows.append(row)
-        pd.DataFrame(self.rows).to_csv(self._path, index=False)
 
 
 def errors(study: Study, network: Architecture, seed: int) -> dict[str, float]:
@@ -91,40 +71,34 @@ def errors(study: Study, network: Architecture, seed: int) -> dict[str, float]:
     return {task.key: values[task.key] for task in study.tasks}
 
 
-def measure_references(table: Table, study: Study, **place: Value) -> None:
+def measure_references(table: Table, study: Study, dial: float, seed: int) -> None:
     """Add networks of random allocations and of the oracle's, at every cost."""
     truth = truth_of(study)
     whole = study.make_supernet(study.config, seed=0).shared_macs
-    for cost in COSTS:
-        for repeat in REPEATS:
-            seed = int(str(place["seed"])) + BETWEEN * repeat
-            for kind, choose in (
-                ("random", partial(random_allocation, seed=seed)),
-                ("oracle", partial(oracle_allocation, truth=truth)),
-            ):
-                keys: dict[str, Value] = {"kind": kind, "cost": cost, "repeat": repeat, **place}
-                if table.lacks(**keys):
-                    network = at_equal_macs(study, choose, round(cost * whole))
-                    macs = network.macs / whole
-                    table.add(**keys, macs=macs, **errors(study, network, seed))
+    for cost, repeat in product(COSTS, REPEATS):
+        own_seed = seed + BETWEEN * repeat
+        for kind, choose in (
+            ("random", partial(random_allocation, seed=own_seed)),
+            ("oracle", partial(oracle_allocation, truth=truth)),
+        ):
+            keys = {"kind": kind, "cost": cost, "repeat": repeat, "relatedness": dial, "seed": seed}
+            if keys not in table:
+                network = at_equal_macs(study, choose, round(cost * whole))
+                macs = {"macs": network.macs / whole}
+                table.add(keys | macs | errors(study, network, own_seed))
 
 
-def measure_found(table: Table, way: Study, study: Study, **place: Value) -> None:
-    """Add the networks that one search found, retrained as the study says whatever the way of searching."""
-    if not table.lacks(kind="found", **place):
-        return
-    seed = int(str(place["seed"]))
+def found_by(way: Study, study: Study, seed: int) -> Iterator[dict[str, float]]:
+    """Give the network that one search found, each time retrained as the study says whatever the way of searching."""
     supernet = searched(way, seed=seed)
-    shared, network = shared_fraction(supernet), distill(supernet, supernet.allocation())
-    try:
-        network.checked()
-    except ArchitectureError:  # some task lost its path from the image
-        table.add(kind="found", **place, shared=shared)
+    network = distill(supernet, supernet.allocation())
+    row = {"shared": shared_fraction(supernet)}
+    if network.lint():  # some task lost its path from the image: there is no network to retrain
+        yield row
         return
+    row["macs"] = network.macs / supernet.shared_macs
     for repeat in REPEATS:
-        values = errors(study, network, seed + BETWEEN * repeat)
-        macs = network.macs / supernet.shared_macs
-        table.add(kind="found", **place, repeat=repeat, shared=shared, macs=macs, **values)
+        yield row | {"repeat": repeat} | errors(study, network, seed + BETWEEN * repeat)
 
 
 def at_cost(rows: pd.DataFrame, macs: float, tasks: Iterable[str]) -> np.ndarray:
@@ -142,7 +116,7 @@ def gains(rows: pd.DataFrame, tasks: list[str]) -> pd.DataFrame:
         place, macs = keys[-2:], float(some["macs"].mean())
         row = dict(zip((*KEYS, "relatedness", "seed"), keys, strict=True))
         row |= {"shared": some["shared"].mean(), "macs": macs}
-        if macs == macs:  # not lost
+        if not np.isnan(macs):  # no task lost its path
             random, oracle = (at_cost(groups[k, *place], macs, tasks) for k in ("random", "oracle"))
             row["found"] = float(np.mean(1 - some[tasks].mean().to_numpy() / random))
             row["oracle"] = float(np.mean(1 - oracle / random))
@@ -172,21 +146,19 @@ def as_markdown(found: pd.DataFrame) -> str:
 def main() -> None:
     """Run what is missing and print the table."""
     torch.set_num_threads(1)
-    parser = argparse.ArgumentParser()
-    parser.add_argument("study", type=Path)
-    parser.add_argument("table", type=Path)
-    parser.add_argument("seeds", type=int, nargs="*", default=range(100, 104))
-    given = parser.parse_args()
+    given = study_table_and_seeds(range(100, 104))
     table, base = Table(given.table), load_study(given.study)
-    ways = {values: dict(zip(KEYS, values, strict=True)) for values in WAYS}
-    for seed in given.seeds:
-        for dial in DIAL:
-            here = again(base, seed=seed, relatedness=dial)
-            measure_references(table, here, relatedness=dial, seed=seed)
-            for changes in ways.values():
-                way = again(load_study(given.study, changes), seed=seed, relatedness=dial)
-                measure_found(table, way, here, **changes, relatedness=dial, seed=seed)
-    print(as_markdown(gains(pd.DataFrame(table.rows), [task.key for task in base.tasks])))
+    ways = [dict(zip(KEYS, values, strict=True)) for values in WAYS]
+    searches = [(changes, load_study(given.study, changes)) for changes in ways]
+    for seed, dial in product(given.seeds, DIAL):
+        here = again(base, seed=seed, relatedness=dial)
+        measure_references(table, here, dial, seed)
+        for changes, search in searches:
+            keys = {"kind": "found", **changes, "relatedness": dial, "seed": seed}
+            if keys not in table:
+                way = again(search, seed=seed, relatedness=dial)
+                table.add(*(keys | row for row in found_by(way, here, seed)))
+    print(as_markdown(gains(table.frame(), [task.key for task in base.tasks])))
 
 
 if __name__ == "__main__":

@@ -7,12 +7,10 @@ Rows that are in the file are not run again.
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
-from pathlib import Path
 
-import pandas as pd
 import torch
+from tables import Table, study_table_and_seeds
 
 from sfg_nas.config import Value
 from sfg_nas.study import load_study
@@ -37,29 +35,26 @@ WAYS: tuple[tuple[Value, ...], ...] = (
     ("thirds", 0.1, 60, 0.4),
 )
 """Values of `KEYS`."""
+CONFIDENCE: dict[str, Value] = {"sharing.start.confidence": 0.6}
+"""Of vertices; the study's is another start's."""
 
 
 def main() -> None:
     """Run what is missing, write the table after every search, and print means over seeds."""
     torch.set_num_threads(1)
-    parser = argparse.ArgumentParser()
-    parser.add_argument("study", type=Path)
-    parser.add_argument("table", type=Path)
-    parser.add_argument("seeds", type=int, nargs="*", default=range(100, 106))
-    given = parser.parse_args()
-    rows = pd.read_csv(given.table).to_dict("records") if given.table.exists() else []
+    given = study_table_and_seeds(range(100, 106))
+    table = Table(given.table)
     for seed in given.seeds:
         for way in WAYS:
             changes = dict(zip(KEYS, way, strict=True))
-            if any(all(row[k] == v for k, v in {**changes, "seed": seed}.items()) for row in rows):
+            if changes | {"seed": seed} in table:
                 continue
-            study = load_study(given.study, changes)
+            study = load_study(given.study, changes | CONFIDENCE)
             sharing = study.config.sharing.model_copy(update={"groups": "lattice"})
             study = replace(study, config=study.config.model_copy(update={"sharing": sharing}))
             scores = score_bank(again(study, seed=seed, **BANKS["lattice"].data), seed=seed)
-            rows.append({**changes, "seed": seed, **scores})
-            pd.DataFrame(rows).to_csv(given.table, index=False)
-    print(pd.DataFrame(rows).groupby([*KEYS])[["auroc", "accuracy"]].agg(["mean", "std"]).round(3))
+            table.add(changes | {"seed": seed} | scores)
+    print(table.frame().groupby([*KEYS])[["auroc", "accuracy"]].agg(["mean", "std"]).round(3))
 
 
 if __name__ == "__main__":

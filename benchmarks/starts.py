@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from tables import Table
 
 from sfg_nas.allocation import Allocation
 from sfg_nas.config import Value, parse_overrides
@@ -128,14 +129,13 @@ def filled(
         ways: What is tried.
         make: Returns the rest of a row.
     """
-    rows = pd.read_csv(given.table).to_dict("records") if given.table.exists() else []
+    table = Table(given.table)
     for seed in range(given.seeds):
         for way in ways:
-            if any((row[column], row["seed"]) == (way, seed) for row in rows):
-                continue
-            rows.append({column: way, "seed": seed, **make(way, seed)})
-            pd.DataFrame(rows).to_csv(given.table, index=False)
-    return pd.DataFrame(rows)
+            keys = {column: way, "seed": seed}
+            if keys not in table:
+                table.add(keys | make(way, seed))
+    return table.frame()
 
 
 def main() -> None:

@@ -117,9 +117,9 @@ def reach_of(image: Image.Image) -> Reach | None:
 
 
 def _reach_of_colour(image: Image.Image) -> Reach:
-    values = np.asarray(image.convert("RGB")) * float(_WORD // _BYTE)
-    most = float(values.max())
-    return Reach(1, floating=False, least=float(values.min()), most=most, dimmest=most, colour=True)
+    bands = np.array(image.convert("RGB").getextrema()) * float(_WORD // _BYTE)
+    least, most = float(bands.min()), float(bands.max())
+    return Reach(1, floating=False, least=least, most=most, dimmest=most, colour=True)
 
 
 def all_together(reaches: Iterable[Reach | None]) -> tuple[Reach, ...]:

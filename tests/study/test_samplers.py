@@ -55,9 +55,8 @@ def test_parents_of_a_generation_are_the_same_whether_chosen_or_remembered(seed:
             whole.tell(trial, (number * 7 % 11) / 11)
 
             trial = parts.ask()
-            assert (
-                trial.relative_params is not None
-            )  # chooses the parents of its generation; killed
+            # Chooses the parents of its generation, and is killed.
+            assert trial.relative_params is not None
             trial = optuna.Trial(parts, trial._trial_id)
             assert propose(trial) == wanted, number
             parts.tell(trial, (number * 7 % 11) / 11)

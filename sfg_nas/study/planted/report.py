@@ -155,7 +155,7 @@ def _words(bank: pd.DataFrame, dial: pd.DataFrame) -> tuple[str, ...]:
             f"In {lost} of {len(dial)} searches a task lost its path from the image; they are left out."
         )
     error = _error(dial, "oracle")
-    if dial["oracle"].mean() <= (0 if isnan(error) else 2 * error):
+    if not dial["oracle"].mean() > (0 if isnan(error) else 2 * error):
         lines.append(
             "The oracle itself is not clearly better than random here, so the way between them is ill-defined."
         )
