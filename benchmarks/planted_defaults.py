@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import torch
-from tables import Table
+from rows import Table
 
 from sfg_nas.config import Value
 from sfg_nas.study import load_study

@@ -17,7 +17,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import torch
-from tables import Table, study_table_and_seeds
+from rows import Table, study_table_and_seeds
 
 from sfg_nas.architecture import Architecture
 from sfg_nas.config import Value

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from tables import Table, study_table_and_seeds
+from rows import Table, study_table_and_seeds
 
 from sfg_nas.config import Value
 from sfg_nas.study import load_study

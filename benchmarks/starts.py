@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from tables import Table
+from rows import Table
 
 from sfg_nas.allocation import Allocation
 from sfg_nas.config import Value, parse_overrides
