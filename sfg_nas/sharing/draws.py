@@ -10,6 +10,7 @@ from torch.overrides import resolve_name
 
 from sfg_nas.sharing.copies import copied
 from sfg_nas.sharing.intercept import Calls
+from sfg_nas.sharing.stochastic_depth import show_stochastic_depth
 
 _DRAWS = {
     "bernoulli", "bernoulli_", "cauchy_", "exponential_", "geometric_", "gumbel_softmax", "log_normal_",
@@ -49,6 +50,7 @@ def unseen_draws(backbone: nn.Module, example_input: Tensor) -> tuple[str, ...]:
         Paths of modules, each with the function that draws; none if the network does not run in training mode.
     """
     network = copied(backbone, parameters=False).train()
+    show_stochastic_depth(network)
     listener = _Listener()
     handles = []
 

@@ -23,6 +23,8 @@ from sfg_nas.operations import canonical_name, vocabulary
 from sfg_nas.sharing.copies import copied
 from sfg_nas.sharing.exported import free_axis, integer, path_of, refusal
 from sfg_nas.sharing.intercept import Calls
+from sfg_nas.sharing.marks import MARK, mark_dropout
+from sfg_nas.sharing.stochastic_depth import show_stochastic_depth
 from sfg_nas.sharing.traced import BATCH, BackboneWithHeads
 
 _DATA_OF = Tensor.data.__get__  # type: ignore[attr-defined]
@@ -94,6 +96,7 @@ def export_program(
     """
     # What exporting leaves behind refers to itself, and stays until Python looks for such: no second set of weights.
     twin = _WithFeatures(copied(network, parameters=False).eval())
+    show_stochastic_depth(twin)
     for path, module in twin.named_modules():
         if isinstance(module, torch.jit.ScriptModule):
             raise refusal(path, "torch.jit.ScriptModule")
@@ -108,6 +111,7 @@ def export_program(
         ):
             program = export(twin, (batch,), dynamic_shapes=({0: Dim.AUTO},), strict=False)
             _check_batch_is_free(program)
+            mark_dropout(program)
             return _simplified(program, known)
     except ConversionError:
         raise
@@ -206,6 +210,8 @@ def _changes_a_value(node: fx.Node) -> bool:
         return True
     if not node.users or not isinstance(written.target, OpOverload):
         return True
+    if canonical_name(written.target) == MARK:
+        return False
     # a view shares its memory with what it was taken from
     entry = vocabulary().get(canonical_name(written.target))
     aliases = any(result.alias_info is not None for result in written.target._schema.returns)

@@ -16,6 +16,7 @@ from sfg_nas.sharing.exported import (
     setting_of,
     shape_of,
 )
+from sfg_nas.sharing.marks import MARK
 from sfg_nas.sharing.record import Record
 
 
@@ -152,10 +153,30 @@ def _batch_norm(record: Record, node: fx.Node) -> str:
     )
 
 
+def _mark(record: Record, node: fx.Node) -> str:
+    """Write a mark as the dropout that it stands for; examples are dropped whole as the one feature of each."""
+    source, kind, probability = node.args
+    assert isinstance(source, fx.Node)
+    path, shape, free = path_of(node), shape_of(node), free_axis(node) or 0
+    operands = {"self": (record.names[source.name],)}
+    settings: dict[str, Setting] = {"p": setting_of(probability)}
+    if kind != "stochastic_depth":
+        operands = {"input": operands["self"]}
+        return record.step(path, str(kind), operands, shape, settings=settings, free=free)
+    apart, free_apart = (shape[0], 1, *shape[1:]), free + (free > 0)
+    features = record.step(path, "unsqueeze", operands, apart, settings={"dim": 1}, free=free_apart)
+    dropped = record.step(
+        path, "feature_dropout", {"input": (features,)}, apart, settings=settings, free=free_apart
+    )
+    operands = {"self": (dropped,)}
+    return record.step(path, "squeeze.dim", operands, shape, settings={"dim": 1}, free=free)
+
+
 REWRITES: Mapping[str, Callable[[Record, fx.Node], str]] = {
     "glu": _glu,
     "index.Tensor": _index,
     "copy": _copy,
+    MARK: _mark,
     "zeros_like": _zeros,
     "full_like": _full_like,
     "pad": _pad,

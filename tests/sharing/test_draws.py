@@ -11,13 +11,13 @@ from sfg_nas.sharing import unseen_draws
 from tests.networks import Net, conv
 
 
-class DropPath(nn.Module):
-    """Stochastic depth (Huang et al. 2016) as most libraries write it."""
+class DropBlock(nn.Module):
+    """Drops places of the map, in training alone."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x
-        return x * x.new_empty(len(x), 1, 1, 1).bernoulli_(0.8) / 0.8
+        return x * torch.empty_like(x[:, :1]).bernoulli_(0.8) / 0.8
 
 
 def residual(net: Net, x: Tensor) -> Tensor:
@@ -25,8 +25,8 @@ def residual(net: Net, x: Tensor) -> Tensor:
     return x + net.path(net.second(x).relu())
 
 
-def test_stochastic_depth_is_named() -> None:
-    backbone = Net(residual, first=conv(3, 8), second=conv(8, 8), path=DropPath())
+def test_a_module_that_draws_is_named() -> None:
+    backbone = Net(residual, first=conv(3, 8), second=conv(8, 8), path=DropBlock())
     before = {key: value.clone() for key, value in backbone.state_dict().items()}
     state = torch.get_rng_state()
     assert unseen_draws(backbone.eval(), torch.zeros(1, 3, 8, 8)) == ("path (bernoulli_)",)
