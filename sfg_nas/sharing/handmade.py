@@ -1,8 +1,9 @@
-"""Norms over channels that a module computes by hand, found by trying, and run as the norm of torch that they are.
+"""Norms over channels that a module computes by hand, found by trying, and run by the norm of torch that they are.
 
 Layer norms over the channels of a map are often written out (`x.mean(1)`, `(x - u).pow(2).mean(1)`, ...). As single
 operations these mix all channels, which would tie every filter before them to one group. As a layer norm (Ba et al.
-2016) or a root mean square norm (Zhang and Sennrich 2019) each channel takes its statistics over what its group may read.
+2016) or a root mean square norm (Zhang and Sennrich 2019) each channel takes its statistics over what its group may read; so it does
+in a global response norm (Woo et al. 2023), which is written with one.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from sfg_nas.sharing.intercept import FUNCTIONS, Calls
 _TOLERANCE = 1e-5
 _MOST_EPS = 1e-2
 _LEAST_EPS = 1e-12
+_LEAST_LENGTH = 1e-12
 _CROP = 6
 _SCALES = (1.0, 1e-3)
 """Of the inputs that are tried; at the smaller one eps decides, and is measured."""
@@ -57,10 +59,44 @@ class ChannelNorm:
         return y.movedim(-1, self.axis)
 
     def _flat(self, name: str | None) -> Tensor | None:
-        if name is None:
-            return None
-        value: Tensor = getattr(self.module, name)
-        return value if value.dim() == 1 else value.reshape(-1)
+        return None if name is None else _flat(self.module, name)
+
+
+@dataclass
+class ResponseNorm:
+    """The forward pass of a module that is a global response norm (Woo et al. 2023), by way of a root mean square norm.
+
+    With G the length of a channel over its places, it gives x + weight * x * G / (mean of G over channels + eps) + bias;
+    that quotient is the square of the root mean square norm of the root of G.
+
+    Attributes:
+        module: Has the parameters.
+        weight: Name of the scale.
+        bias: Name of the offset.
+        axis: 1, or -1.
+        eps: Added to the mean.
+    """
+
+    module: nn.Module
+    weight: str
+    bias: str
+    axis: int
+    eps: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the input and its normalised response, of the same shape."""
+        y = x.movedim(self.axis, -1)
+        places = tuple(range(1, y.dim() - 1))
+        length = torch.linalg.vector_norm(y, dim=places, keepdim=True)
+        root = length.clamp_min(_LEAST_LENGTH).sqrt()  # whose gradient is finite
+        quotient = functional.rms_norm(root, root.shape[-1:], None, self.eps).square()
+        weight, bias = _flat(self.module, self.weight), _flat(self.module, self.bias)
+        return (y + weight * (y * quotient) + bias).movedim(-1, self.axis)
+
+
+def _flat(module: nn.Module, name: str) -> Tensor:
+    value: Tensor = getattr(module, name)
+    return value if value.dim() == 1 else value.reshape(-1)
 
 
 def recognise_norms(network: nn.Module, example: Tensor) -> list[str]:
@@ -140,7 +176,7 @@ class _NormCalls(Calls):
 
 
 @torch.no_grad()
-def _norm_of(module: nn.Module, shapes: Sequence[torch.Size]) -> ChannelNorm | None:
+def _norm_of(module: nn.Module, shapes: Sequence[torch.Size]) -> ChannelNorm | ResponseNorm | None:
     """Return the norm that a module is for inputs of some shapes, None if it is none."""
     twin = copied(module).cpu().double()
     generator = torch.Generator().manual_seed(0)
@@ -154,6 +190,10 @@ def _norm_of(module: nn.Module, shapes: Sequence[torch.Size]) -> ChannelNorm | N
             norm = _fitted(ChannelNorm(twin, weight, bias, axis, centred, 0.0), samples[-1])
             if norm is not None and all(_same(norm(x), y) for x, y in samples):
                 return ChannelNorm(module, weight, bias, axis, centred, norm.eps)
+        for weight, bias in permutations([name for name, _ in twin.named_parameters()], 2):
+            response = _fitted_response(ResponseNorm(twin, weight, bias, axis, 0.0), samples[-1])
+            if response is not None and all(_same(response(x), y) for x, y in samples):
+                return ResponseNorm(module, weight, bias, axis, response.eps)
     return None
 
 
@@ -205,8 +245,27 @@ def _fitted(norm: ChannelNorm, sample: tuple[Tensor, Tensor]) -> ChannelNorm | N
     eps = float(((apart / plain).square() - variance)[large].median())
     if not eps < _MOST_EPS:
         return None
-    norm.eps = max(float(f"{eps:.3g}"), _LEAST_EPS)
+    norm.eps = _rounded(eps)
     return norm
+
+
+def _fitted_response(norm: ResponseNorm, sample: tuple[Tensor, Tensor]) -> ResponseNorm | None:
+    """Return a global response norm with the eps that its output shows, None if there is no such eps."""
+    x, y = (value.movedim(norm.axis, -1) for value in sample)
+    if x.dim() < 3:
+        return None
+    length = torch.linalg.vector_norm(x, dim=tuple(range(1, x.dim() - 1)), keepdim=True)
+    weight, bias = _flat(norm.module, norm.weight), _flat(norm.module, norm.bias)
+    quotient = (y - bias - x) / (weight * x)
+    eps = float((length / quotient - length.mean(-1, keepdim=True)).median())
+    if not eps < _MOST_EPS:
+        return None
+    norm.eps = _rounded(eps)
+    return norm
+
+
+def _rounded(eps: float) -> float:
+    return max(float(f"{eps:.3g}"), _LEAST_EPS)
 
 
 def _same(found: Tensor, expected: Tensor) -> bool:

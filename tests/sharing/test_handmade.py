@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from sfg_nas import convert, distill, scale_width
 from sfg_nas.sharing import Supernet
-from sfg_nas.sharing.handmade import ChannelNorm, recognise_norms
+from sfg_nas.sharing.handmade import ChannelNorm, ResponseNorm, recognise_norms
 from sfg_nas.sharing.trace import trace
 from sfg_nas.sharing.traced import BackboneWithHeads
 from tests.conversions import allocations, pair_of
@@ -110,7 +110,42 @@ class OffsetAlone(nn.Module):
         return x / (x.square().mean(1, keepdim=True) + 1e-4).sqrt() + self.shift
 
 
-NORMS = (OverChannels, OverTokens, Turned, RootMeanSquare, Plain, OffsetAlone)
+class Response(Affine):
+    """Global response norm, as in the code of ConvNeXt V2."""
+
+    axis, places = -1, (1, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        length = torch.norm(x, p=2, dim=self.places, keepdim=True)
+        quotient = length / (length.mean(dim=self.axis, keepdim=True) + 1e-6)
+        view = (-1,) if self.axis == -1 else (1, -1, 1, 1)
+        return self.scale.view(view) * (x * quotient) + self.offset.view(view) + x
+
+
+class ResponseFirst(Response):
+    """With the channels first, and in other operations."""
+
+    axis, places = 1, (2, 3)
+
+
+class ResponseTurned(Turned):
+    """With the channels last in between."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.body = Response(channels)
+
+
+NORMS = (
+    OverChannels,
+    OverTokens,
+    Turned,
+    RootMeanSquare,
+    Plain,
+    OffsetAlone,
+    ResponseFirst,
+    ResponseTurned,
+)
 
 
 def network(norm: Callable[[int], nn.Module]) -> nn.Module:
@@ -165,6 +200,28 @@ def test_what_it_is_is_measured(norm: type[nn.Module], expected: tuple[object, .
     assert found.eps == pytest.approx(expected[4], rel=0.01)
 
 
+@pytest.mark.parametrize(("norm", "axis"), [(Response, -1), (ResponseFirst, 1)])
+def test_a_response_norm_is_measured_too(norm: type[nn.Module], axis: int) -> None:
+    torch.manual_seed(0)
+    module = norm(7)
+    x = torch.randn((2, 5, 5, 7) if axis == -1 else (2, 7, 5, 5))
+    x.select(axis, 0).zero_()  # a channel that is nothing has gradients
+    results = []
+    for recognised in (False, True):
+        if recognised:
+            assert recognise_norms(nn.Sequential(module), x) == ["0"]
+            found = module.forward
+            assert isinstance(found, ResponseNorm)
+            assert (found.weight, found.bias, found.axis) == ("scale", "offset", axis)
+            assert found.eps == pytest.approx(1e-6, rel=0.01)
+        leaf = x.clone().requires_grad_()
+        y = module(leaf)
+        (y.square() * torch.linspace(1, 2, y.numel()).view_as(y)).sum().backward()
+        results.append((y.detach(), leaf.grad))
+    for plain, other in zip(*results, strict=True):
+        torch.testing.assert_close(other, plain, rtol=1e-4, atol=1e-4)
+
+
 def test_rank_and_size_are_those_of_the_network() -> None:
     torch.manual_seed(0)
     for shape in ((2, 5, 9), (2, 5, 9, 8), (2, 5, 4, 4, 4), (2, 5)):
@@ -214,8 +271,8 @@ class ByTorch(OverChannels):
         return y.movedim(-1, 1)
 
 
-class ResponseNorm(Affine):
-    """Global response normalisation (ConvNeXt V2), which is no norm in this sense."""
+class ResponseAlone(Affine):
+    """A global response norm without its offset."""
 
     def forward(self, x: Tensor) -> Tensor:
         g = x.norm(p=2, dim=(2, 3), keepdim=True)
@@ -223,7 +280,7 @@ class ResponseNorm(Affine):
 
 
 @pytest.mark.parametrize(
-    "other", [Unbiased, WithActivation, InEvaluationAlone, OverPlaces, ByTorch, ResponseNorm]
+    "other", [Unbiased, WithActivation, InEvaluationAlone, OverPlaces, ByTorch, ResponseAlone]
 )
 def test_what_is_something_else_is_left_alone(other: type[nn.Module]) -> None:
     net = network(other)
