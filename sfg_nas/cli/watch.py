@@ -90,7 +90,8 @@ def _bars() -> Iterator[Report]:
         def report(progress: Reported) -> None:
             if progress.text and progress.stage == "search":
                 bars.console.print(progress.text, markup=False, highlight=False)
-            bars.line = summary(progress) if progress.counts else progress.text
+            words = (progress.text, _left(progress))
+            bars.line = summary(progress) if progress.counts else "; ".join(filter(None, words))
             bars.update(
                 whole,
                 description=progress.stage,
@@ -121,7 +122,7 @@ def summary(report: Reported) -> str:
     if report.best is not None:
         text += f"; best {report.best:.5g}"
     if report.seconds_left is not None:
-        text += f"; about {duration(report.seconds_left)} left"
+        text += f"; {_left(report)}"
     return text
 
 
@@ -137,7 +138,13 @@ def duration(seconds: float) -> str:
 
 
 def _all(report: Reported) -> str:
-    return f"  ({summary(report)})" if report.counts else ""
+    if report.counts:
+        return f"  ({summary(report)})"
+    return f"  ({_left(report)})" if report.seconds_left is not None else ""
+
+
+def _left(report: Reported) -> str:
+    return "" if report.seconds_left is None else f"about {duration(report.seconds_left)} left"
 
 
 def _epoch(report: Reported) -> str:

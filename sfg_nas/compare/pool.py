@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -20,10 +20,10 @@ from sfg_nas.compare.entrant import Entrant, Setting
 from sfg_nas.compare.job import Job, run_job, test_job
 from sfg_nas.compare.methods import make
 from sfg_nas.errors import TrainingError, explain
-from sfg_nas.study import Progress, ProgressCallback, Study, search
+from sfg_nas.study import Clock, Progress, ProgressCallback, Study, search
 from sfg_nas.training import History
 
-Work = Literal["search", "train", "test"]
+Work = Literal["train", "test"]
 _WATCH_SECONDS = 2.0
 
 
@@ -97,16 +97,13 @@ class Team:
 
     def search(self) -> None:
         """Search until there are the study's trials, all workers on one run."""
-        if self._pool is None:
-            search(
-                self.setting.study,
-                runs=self._place.runs,
-                device=self._place.device,
-                progress=self._progress,
-            )
-            return
-        self._progress(Progress("compare", 0, 1, text="search"))
-        self._wait([(self._pool.submit(_search), "search") for _ in range(self._count)])
+        search(
+            self.setting.study,
+            runs=self._place.runs,
+            device=self._place.device,
+            workers=self._count,
+            progress=self._progress,
+        )
 
     def train(self, jobs: Sequence[Job]) -> None:
         """Train what is not trained yet."""
@@ -117,34 +114,18 @@ class Team:
         self._each("test", jobs)
 
     def _each(self, work: Work, jobs: Sequence[Job]) -> None:
+        clock = Clock()
         if self._pool is None:
             for done, job in enumerate(jobs):
                 report = Progress("compare", done, len(jobs), text=_words(work, job))
                 self._progress(report)
-                self._here(work, job, report)
+                self._here(work, job, report, clock)
             return
         found = None if self.setting.found is None else self.setting.found.number
-        self._wait([(self._pool.submit(_do, work, job, found), _words(work, job)) for job in jobs])
-
-    def _here(self, work: Work, job: Job, report: Progress) -> None:
-        def on_epoch(history: History) -> None:
-            rows = history.rows
-            epochs = self.setting.epochs
-            self._progress(replace(report, epoch=len(rows), epochs=epochs, values=rows[-1]))
-
-        entrant, device = self.entrant(job.entrant), self._place.device
-        if work == "train":
-            run_job(job, entrant, self.setting, device=device, on_epoch=on_epoch)
-        else:
-            test_job(job, entrant, self.setting, device=device)
-
-    def _wait(self, futures: Sequence[tuple[Future[None], str]]) -> None:
-        texts = dict(futures)
+        waiting = {self._pool.submit(_do, work, job, found): job for job in jobs}
         try:
-            for done, future in enumerate(as_completed(texts), start=1):
-                future.result()
-                text = f"{texts[future]}: done"
-                self._progress(Progress("compare", done, len(texts), text=text))
+            while waiting:
+                self._wait(work, waiting, len(jobs), clock)
         except BrokenProcessPool as error:
             raise TrainingError(
                 explain(
@@ -154,6 +135,44 @@ class Team:
                     do="call again to go on, perhaps with fewer --workers",
                 )
             ) from error
+
+    def _here(self, work: Work, job: Job, report: Progress, clock: Clock) -> None:
+        def on_epoch(history: History) -> None:
+            rows = history.rows
+            epochs = self.setting.epochs
+            left = clock.seconds_left(report.done + len(rows) / epochs, report.total)
+            now = replace(report, epoch=len(rows), epochs=epochs, values=rows[-1])
+            self._progress(replace(now, seconds_left=left))
+
+        entrant, device = self.entrant(job.entrant), self._place.device
+        if work == "train":
+            run_job(job, entrant, self.setting, device=device, on_epoch=on_epoch)
+        else:
+            test_job(job, entrant, self.setting, device=device)
+
+    def _wait(self, work: Work, waiting: dict[Future[None], Job], total: int, clock: Clock) -> None:
+        """Wait for a job to end, for a while, and report what ended or how far the others are."""
+        ended, _ = wait(waiting, timeout=_WATCH_SECONDS, return_when=FIRST_COMPLETED)
+        for future in ended:
+            future.result()
+            text = f"{_words(work, waiting.pop(future))}: done"
+            self._progress(Progress("compare", total - len(waiting), total, text=text))
+        if ended or work == "test":
+            return
+        done, epochs = total - len(waiting), self.setting.epochs
+        begun = [rows for job in waiting.values() if (rows := _epochs_of(job, self.setting))]
+        report = Progress("compare", done, total, sum(begun), len(begun) * epochs)
+        left = clock.seconds_left(done + sum(begun) / epochs, total)
+        self._progress(replace(report, seconds_left=left, workers=self._count))
+
+
+def _epochs_of(job: Job, setting: Setting) -> int:
+    """Return how many epochs a training has behind it, going by the table that it writes after each."""
+    try:
+        text = (job.folder(setting) / "metrics.csv").read_text(encoding="utf-8")
+    except OSError:
+        return 0
+    return max(len(text.splitlines()) - 1, 0)
 
 
 def _words(work: Work, job: Job) -> str:
@@ -184,10 +203,6 @@ def _watch(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(_WATCH_SECONDS)
     os._exit(1)
-
-
-def _search() -> None:
-    search(_Worker.study, runs=_Worker.place.runs, device=_Worker.place.device)
 
 
 def _do(work: Work, job: Job, found: int | None) -> None:

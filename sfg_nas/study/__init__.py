@@ -5,7 +5,7 @@ from sfg_nas.study.draft import Draft, draft_study
 from sfg_nas.study.layout import RunFiles, TrialFiles, locked
 from sfg_nas.study.names import known_names, read_study
 from sfg_nas.study.own import BackboneFactory, OwnBackbone
-from sfg_nas.study.progress import Progress, ProgressCallback
+from sfg_nas.study.progress import Clock, Progress, ProgressCallback
 from sfg_nas.study.ray_workers import Cluster
 from sfg_nas.study.redistill import redistill
 from sfg_nas.study.references import References
@@ -22,6 +22,7 @@ __all__ = [
     "CONTROLS",
     "EQUAL_MACS",
     "BackboneFactory",
+    "Clock",
     "Cluster",
     "Draft",
     "Ledger",

@@ -31,6 +31,18 @@ def test_the_state_of_all_workers_in_a_line(capsys: pytest.CaptureFixture[str]) 
     assert "3 done, 2 running, 0 pruned, 1 failed; best 0.0123; about 1:02:03 left" in said
 
 
+@pytest.mark.parametrize("terminal", [False, True])
+def test_the_time_that_is_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], terminal: bool
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal, raising=False)
+    with watching(Common()) as report:
+        report(Progress("compare", 1, 4, 3, 8, seconds_left=75.0, workers=2))
+    said = capsys.readouterr().err
+    assert "about 1:15 left" in said
+    assert ("epochs (2 workers)" if terminal else "epochs 3 of 8 in 2 workers") in said
+
+
 def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with watching(Common(quiet=True)) as report:
         report(Progress("search", 1, 2, text="trial 0: complete"))
