@@ -18,6 +18,10 @@ _DRAWS = {
     "randn_like", "random_", "randperm", "uniform_",
 }  # fmt: skip
 """Functions by which random numbers are drawn; dropout is none of them, as it stands in the trace."""
+_DROPOUTS = {
+    "alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "dropout_", "feature_alpha_dropout", "feature_dropout",
+}  # fmt: skip
+"""Of weights these are drop-connect (Wan et al. 2013): a trace takes weights as they are in evaluation mode."""
 
 
 class _Listener(Calls):
@@ -32,13 +36,15 @@ class _Listener(Calls):
         self, function: Callable[..., object], args: Sequence[object], keywords: dict[str, object]
     ) -> object:
         name = (resolve_name(function) or getattr(function, "__name__", "")).rpartition(".")[2]
-        if name in _DRAWS:
-            self.found[f"{self.inside[-1] or 'forward'} ({name})"] = None
+        of_weights = name in _DROPOUTS and bool(args) and isinstance(args[0], nn.Parameter)
+        if name in _DRAWS or of_weights:
+            what = f"{name} of weights" if of_weights else name
+            self.found[f"{self.inside[-1] or 'forward'} ({what})"] = None
         return function(*args, **keywords)
 
 
 def unseen_draws(backbone: nn.Module, example_input: Tensor) -> tuple[str, ...]:
-    """Return the modules that draw random numbers in training other than for dropout, such as stochastic depth.
+    """Return the modules that draw random numbers in training other than for dropout and stochastic depth.
 
     A fixed network is built from a trace in evaluation mode, so that it trains without them.
 

@@ -61,3 +61,13 @@ def test_dropout_stands_in_the_trace() -> None:
 
     backbone = Net(run, first=conv(3, 8), drop=nn.Dropout2d(0.5), noise=nn.FeatureAlphaDropout(0.1))
     assert unseen_draws(backbone, torch.zeros(1, 3, 8, 8)) == ()
+
+
+def test_dropout_of_weights_is_named() -> None:
+    class DropConnect(nn.Conv2d):
+        def forward(self, x: Tensor) -> Tensor:
+            weight = functional.dropout(self.weight, 0.3, self.training)
+            return functional.conv2d(x, weight, self.bias, padding=1)
+
+    backbone = nn.Sequential(conv(3, 8), DropConnect(8, 8, 3), nn.Dropout(0.5))
+    assert unseen_draws(backbone, torch.zeros(1, 3, 8, 8)) == ("1 (dropout of weights)",)
