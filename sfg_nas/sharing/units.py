@@ -158,3 +158,10 @@ class Layout:
         """Return the layout with every label replaced by its root."""
         small = Layout.of(roots[self.labels])
         return Layout(small.labels, self.shape)
+
+    def settled(self, units: Units) -> Layout:
+        """Return the layout with every label replaced by its root as it is now: those of no other units are looked up."""
+        own, places = torch.unique(self.labels, return_inverse=True)
+        roots = torch.tensor([units.find(unit) for unit in own.tolist()], dtype=torch.long)
+        small = Layout.of(roots[places])
+        return Layout(small.labels, self.shape)
