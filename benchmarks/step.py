@@ -10,6 +10,7 @@ what the C library keeps between blocks.
 
     python benchmarks/step.py                          # everything: some minutes on two cores
     python benchmarks/step.py --only vgg11-quarter --batch 16 --rounds 15
+    python benchmarks/step.py --only torchvision/convnext_tiny --batch 16 --steps   # needs torchvision
 """
 
 from __future__ import annotations
@@ -41,12 +42,10 @@ NETWORKS = {
 }
 
 
-def heads_for(features: int, tasks: int) -> dict[str, nn.Module]:
-    """Return small linear heads."""
-    return {
-        f"t{t}": nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(features, 2))
-        for t in range(tasks)
-    }
+def heads_for(features: Tensor, tasks: int) -> dict[str, nn.Module]:
+    """Return small linear heads on features `[N, C]` or `[N, C, H, W]`."""
+    pooled = [nn.AdaptiveAvgPool2d(1), nn.Flatten()] if features.dim() > 2 else []
+    return {f"t{t}": nn.Sequential(*pooled, nn.Linear(features.shape[1], 2)) for t in range(tasks)}
 
 
 def trainer(network: nn.Module, x: Tensor) -> Callable[[], None]:
@@ -107,10 +106,10 @@ WAYS = {  # name: tasks and relaxation, None for hard sharing
 def way_of(way: str, name: str, batch: int, side: int) -> Callable[[], None]:
     """Return the training step of one way."""
     tasks, relaxation = WAYS[way]
-    kind, width = NETWORKS[name]
+    kind, width = NETWORKS.get(name, (name, 1.0))
     x = torch.randn(batch, 3, side, side).contiguous(memory_format=torch.channels_last)
     backbone = build_backbone(kind, in_channels=3, width=width)
-    heads = heads_for(backbone(x[:1]).shape[1], tasks)
+    heads = heads_for(backbone.eval()(x[:1]), tasks)
     if relaxation is None:
         return trainer(BackboneWithHeads(backbone, heads), x)
     return trainer(sfg_nas.convert(backbone, heads, x, relaxation=relaxation), x)
@@ -188,10 +187,10 @@ def memory(name: str, batch: int, side: int) -> None:
 
 def fixed_forward(name: str, batch: int, side: int, rounds: int) -> None:
     """Time the forward pass of the fixed network at thirds beside hard sharing's."""
-    kind, width = NETWORKS[name]
+    kind, width = NETWORKS.get(name, (name, 1.0))
     x = torch.randn(batch, 3, side, side).contiguous(memory_format=torch.channels_last)
     backbone = build_backbone(kind, in_channels=3, width=width)
-    heads = heads_for(backbone(x[:1]).shape[1], 2)
+    heads = heads_for(backbone.eval()(x[:1]), 2)
     shared = BackboneWithHeads(backbone, heads).eval()
     supernet = sfg_nas.convert(backbone, heads, x)
     thirds = {
@@ -225,14 +224,22 @@ def fixed_forward(name: str, batch: int, side: int, rounds: int) -> None:
     show(f"{name}, batch {batch}, forward, MACs ratio {macs:.3f}", found)
 
 
+def known(name: str) -> str:
+    """Return the name of a network that can be made."""
+    if name not in NETWORKS and not name.startswith("torchvision/"):
+        raise argparse.ArgumentTypeError(f"{name}: one of {', '.join(NETWORKS)}, torchvision/NAME")
+    return name
+
+
 def main() -> None:
     """Run the benchmarks that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="*", default=list(NETWORKS), choices=list(NETWORKS))
+    parser.add_argument("--only", nargs="*", default=list(NETWORKS), type=known)
     parser.add_argument("--batch", nargs="*", type=int, default=[16, 64])
     parser.add_argument("--side", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--skip-search", action="store_true")
+    parser.add_argument("--steps", action="store_true", help="the search step alone")
     parser.add_argument("--memory", action="store_true", help="memory alone")
     arguments = parser.parse_args()
     print(
@@ -247,6 +254,8 @@ def main() -> None:
                 continue
             if not arguments.skip_search:
                 search_steps(name, batch, arguments.side, arguments.rounds)
+            if arguments.steps:
+                continue
             if not arguments.skip_search:
                 memory(name, batch, arguments.side)
             fixed_forward(name, batch, arguments.side, arguments.rounds)

@@ -18,7 +18,7 @@ MOST_LINES = 300
 
 # A module may import only from stages before its own, and from its own stage without a cycle.
 STAGES = (
-    "errors", "files", "config", "search_space", "tasks", "groups", "allocation", "operations",
+    "errors", "files", "allocator", "config", "search_space", "tasks", "groups", "allocation", "operations",
     "architecture", "cost", "weights", "data", "backbones", "sharing", "fixed", "baselines", "training",
     "study", "report", "compare", "cli", "__main__",
 )  # fmt: skip

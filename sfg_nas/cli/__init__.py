@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 
+from sfg_nas.allocator import keep_freed_memory
 from sfg_nas.cli.app import app
 from sfg_nas.errors import SfgNasError, TrainingError
 
@@ -15,6 +16,7 @@ FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
 
 def main() -> None:
     """Run the command in `sys.argv` and leave with its exit code."""
+    keep_freed_memory()
     sys.exit(run(sys.argv[1:]))
 
 

@@ -16,6 +16,7 @@ from typing import Literal
 
 import torch
 
+from sfg_nas.allocator import keep_freed_memory
 from sfg_nas.compare.entrant import Entrant, Setting
 from sfg_nas.compare.job import Job, run_job, test_job
 from sfg_nas.compare.methods import make
@@ -193,6 +194,7 @@ class _Worker:
 
 def _begin(source: object, place: Place, parent: int, threads: int) -> None:
     """Load the study, and end with the process that started this one, however that ends."""
+    keep_freed_memory()
     torch.set_num_threads(threads)
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
     study = source if isinstance(source, Study) else source()  # type: ignore[operator]

@@ -100,12 +100,33 @@ class _Masked(torch.autograd.Function):
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         weight, allowed = ctx.saved_tensors  # type: ignore[attr-defined]
         needs_weight, needs_allowed = ctx.needs_input_grad  # type: ignore[attr-defined]
-        for_weight = for_allowed = None
-        if needs_allowed:
-            for_allowed = (grad * weight).flatten(2).sum(2)
-        if needs_weight:
-            for_weight = grad * allowed.view(*allowed.shape, *[1] * (weight.dim() - 2))
-        return for_weight, for_allowed
+        spread = allowed.view(*allowed.shape, *[1] * (weight.dim() - 2))
+        single = weight.numel() == allowed.numel()  # of a kernel of size one nothing is summed
+        if single or not (needs_allowed and needs_weight) or _differentiable():
+            return (
+                grad * spread if needs_weight else None,
+                _over_kernel(grad * weight) if needs_allowed else None,
+            )
+        product = grad * weight
+        for_allowed = _over_kernel(product)
+        return torch.mul(grad, spread, out=product), for_allowed  # in the same memory
+
+
+def _differentiable() -> bool:
+    """Return whether what is computed now may be differentiated itself, or is traced: no memory is used twice."""
+    return torch.is_grad_enabled() or torch.compiler.is_compiling()
+
+
+def _over_kernel(product: Tensor) -> Tensor:
+    """Return the sums over the kernel `[F, C]` of `[F, C, k, ...]`."""
+    size = product[0, 0].numel()
+    if size == 1:
+        return product.flatten(1)
+    plain = product.device.type == "cpu" and product.dtype in (torch.float, torch.double)
+    if not plain or not product.is_contiguous() or _differentiable():
+        return product.sum(tuple(range(2, product.dim())))
+    # twice as fast as summing a few neighbours each
+    return torch.mv(product.view(-1, size), product.new_ones(size)).view(product.shape[:2])
 
 
 def masked(weight: Tensor, allowed: Tensor) -> Tensor:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sfg_nas.sharing.guard import times
 from sfg_nas.sharing.traced import TracedOp
+
+_MOST_SHIFT = 30.0
+"""Of a squared mean over a variance: more, and their difference has lost one or two digits."""
 
 
 def read_norm(  # noqa: PLR0913 (a norm, who owns what, and who reads it)
@@ -42,30 +44,93 @@ def read_norm(  # noqa: PLR0913 (a norm, who owns what, and who reads it)
     Returns:
         Normalised values, the shape of `x`, before any affine map.
     """
+    level = _mean(x, over) if centred else None
     spread: Tensor | None = None
-    if centred:
-        level = _mean(x, over)
-        spread = _mean((x - level).square(), over) if over else None
-    else:
+    if level is None:
         spread = _mean(x.square(), over)
-        level = torch.zeros_like(spread)
-    per_channel = level.movedim(axis, -1)
-    mean_c = torch.zeros_like(per_channel)
-    scale_c = torch.zeros_like(per_channel)
-    for reader, allowed in enumerate(readers):
-        weight = segments.T * allowed  # [S, C]
-        weight = weight / weight.sum(1, keepdim=True).clamp_min(1e-12)
-        seen = times(per_channel, (allowed != 0).to(x), careful=True) if careful else per_channel
-        mean = seen @ weight.T @ segments.T
-        second = (seen - mean).square()  # around the reader's own mean: no cancellation
-        if spread is not None:
-            second = second + spread.movedim(axis, -1)
-        if careful:
-            second = times(second, (allowed != 0).to(x), careful=True)
-        variance = second @ weight.T @ segments.T
-        mean_c = mean_c + times(mean, own[:, reader], careful=careful)
-        scale_c = scale_c + times((variance + eps).rsqrt(), own[:, reader], careful=careful)
-    return (x - mean_c.movedim(-1, axis)) * scale_c.movedim(-1, axis)
+    elif over:
+        spread = _mean((x - level).square(), over)
+    weights = segments.T * readers.unsqueeze(1)  # [E, S, C]
+    weights = weights / weights.sum(-1, keepdim=True).clamp_min(1e-12)
+    like = spread if level is None else level
+    assert like is not None
+    last = like.movedim(axis, -1).shape
+
+    def by_places(statistic: Tensor) -> Tensor:
+        """Return `[P, C]`: of one layout, so that products round alike with and without care."""
+        return statistic.movedim(axis, -1).reshape(-1, len(segments)).contiguous()
+
+    def spread_out(of_channels: Tensor) -> Tensor:
+        return of_channels.view(last).movedim(-1, axis)
+
+    values, squares = (None if v is None else by_places(v) for v in (level, spread))
+    read: Tensor | None = None
+    if careful:
+        values, squares, read = _finite(values, squares, weights)
+    mean, variance = _statistics(values, squares, weights, segments, eps)
+    owner = (own.unsqueeze(-1) * segments.unsqueeze(1)).flatten(1).T  # [E * S, C]
+    scale = (variance + eps).rsqrt() @ owner
+    if read is not None:
+        scale = scale.masked_fill((~read).to(scale) @ (owner != 0).to(scale) > 0, float("nan"))
+    if mean is not None:
+        x = x - spread_out(mean @ owner)
+    return x * spread_out(scale)
+
+
+def _statistics(
+    values: Tensor | None,
+    squares: Tensor | None,
+    weights: Tensor,
+    segments: Tensor,
+    eps: float,
+) -> tuple[Tensor | None, Tensor]:
+    """Return mean (None without values) and variance of what each reader reads `[P, E * S]`.
+
+    One product gives the means of all readers, another their mean squares, whose difference to the squared means is the
+    variance. Where that loses digits, as for a group of nearly constant channels, a reader's variance is taken around
+    its own mean. What a reader may not read has no part in its numbers, nor in how they are computed.
+
+    Args:
+        values: Of each place `[P, C]`.
+        squares: What is added to the squares of the values.
+        weights: Of each channel for each reader and segment `[E, S, C]`.
+        segments: One-hot segment of every channel `[C, S]`.
+        eps: What will be added to the variance.
+    """
+    weight = weights.flatten(0, 1).T
+    if values is None:
+        assert squares is not None
+        return None, squares @ weight
+    mean = values @ weight
+    second = values.square() if squares is None else values.square() + squares
+    shift = mean.square()
+    variance = second @ weight - shift
+    count = segments.shape[1]
+    parts = list(torch.split(variance, count, -1))
+    for reader in _shifted(shift.detach(), variance.detach() + eps, len(weights)):
+        own_mean = mean[..., reader * count : (reader + 1) * count] @ segments.T
+        second = (values - own_mean).square()
+        second = second if squares is None else second + squares
+        parts[reader] = second @ weights[reader].T
+    return mean, torch.cat(parts, -1)
+
+
+def _shifted(shift: Tensor, variance: Tensor, readers: int) -> list[int]:
+    """Return the readers whose squared mean is so far above the variance that their difference has lost digits."""
+    if torch.compiler.is_compiling() or shift.is_meta:  # nothing can be asked
+        return [*range(readers)]
+    lost = (shift > _MOST_SHIFT * variance).any(0).view(readers, -1).any(1)
+    return [reader for reader, far in enumerate(lost.tolist()) if far]
+
+
+def _finite(
+    values: Tensor | None, squares: Tensor | None, weights: Tensor
+) -> tuple[Tensor | None, Tensor | None, Tensor]:
+    """Return values and squares with zeros for what is not finite, and who reads only finite ones `[P, E * S]`."""
+    good = torch.stack([v.isfinite() for v in (values, squares) if v is not None]).all(0)
+    first, second = (None if v is None else v.masked_fill(~good, 0.0) for v in (values, squares))
+    reached = (~good).to(weights) @ (weights.flatten(0, 1).T != 0).to(weights)
+    return first, second, reached == 0
 
 
 def _mean(x: Tensor, over: tuple[int, ...]) -> Tensor:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from sfg_nas.allocation import Allocation
+from sfg_nas.allocator import keep_freed_memory
 from sfg_nas.config import StudyConfig
 from sfg_nas.errors import ConfigError, SfgNasError, TrainingError, explain
 from sfg_nas.study.layout import TrialFiles
@@ -252,6 +253,7 @@ def _train_there(
 
     study, references = shared
     device, threads = how
+    keep_freed_memory()
     torch.set_num_threads(threads)
     words: Queue[object] = Queue(1)
     heard = threading.Event()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from sfg_nas.allocator import keep_freed_memory
 from sfg_nas.errors import ConfigError, SfgNasError, TrainingError, explain
 from sfg_nas.study.place import Place, open_place
 from sfg_nas.study.progress import Clock, Progress, ProgressCallback
@@ -228,6 +229,7 @@ def _work(errand: Errand, mouth: Connection, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the watching process's to answer
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    keep_freed_memory()
     torch.set_num_threads(threads)
     try:
         with open_place(errand.study, errand.runs, errand.storage) as place:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sfg_nas.sharing.norms import affine, norm_eps, read_norm
 
@@ -86,6 +86,57 @@ def test_large_means_do_not_cancel() -> None:
         X + 1000.0, axis=1, over=(2, 3), segments=ONE_SEGMENT, readers=ones, own=ones.T, eps=1e-5
     )
     assert torch.allclose(found, nn.functional.group_norm(X, 1), atol=2e-3)
+
+
+@pytest.mark.parametrize("over", [(), (2, 3)])
+@pytest.mark.parametrize("segments", [1, 2])
+def test_channels_that_hardly_vary_far_from_the_others_keep_their_digits(
+    over: tuple[int, ...], segments: int
+) -> None:
+    owner = torch.tensor([0, 0, 1, 1, 1, 0])
+    own = nn.functional.one_hot(owner, 2).float()
+    x = torch.where(owner.view(-1, 1, 1) == 1, 30 + 1e-2 * X, X)
+    index = torch.arange(6) * segments // 6
+    found = read_norm(
+        x,
+        axis=1,
+        over=over,
+        segments=nn.functional.one_hot(index, segments).float(),
+        readers=own.T,
+        own=own,
+        eps=1e-12,
+    )
+    for group in (0, 1):
+        for segment in range(segments):
+            mine = (owner == group) & (index == segment)
+            seen = x[:, mine].double()
+            dims = (1, *over)
+            apart = seen - seen.mean(dims, keepdim=True)
+            expected = apart * (apart.square().mean(dims, keepdim=True) + 1e-12).rsqrt()
+            # numbers near 30 have steps of 2e-6 in single precision, their squares of 6e-5
+            torch.testing.assert_close(found[:, mine].double(), expected, rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("over", [(), (2, 3)])
+def test_with_care_who_does_not_read_it_has_the_same_numbers(over: tuple[int, ...]) -> None:
+    own = nn.functional.one_hot(torch.tensor([0, 0, 1, 1, 2, 2]), 3).float()
+    reads = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0], [0.0, 0.0, 1.0]])
+    x = X + torch.tensor([0.0, 0.0, 50.0, 50.0, 0.0, 0.0]).view(-1, 1, 1)
+
+    def run(x: Tensor, *, careful: bool) -> Tensor:
+        return read_norm(
+            x, axis=1, over=over, segments=ONE_SEGMENT, readers=reads @ own.T, own=own, eps=1e-5,
+            careful=careful,
+        )  # fmt: skip
+
+    plain = run(x, careful=False)
+    assert torch.equal(run(x, careful=True), plain)
+    for value in (float("inf"), float("nan"), -7.0):
+        changed = x.clone()
+        changed[:, 2] = value
+        found = run(changed, careful=True)
+        assert torch.equal(found[:, [0, 1, 4, 5]], plain[:, [0, 1, 4, 5]])
+        assert found[:, [2, 3]].isfinite().all() == (value == -7.0)
 
 
 def test_affine_maps_along_an_axis_or_broadcast() -> None:
