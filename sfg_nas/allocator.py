@@ -15,8 +15,8 @@ def keep_freed_memory() -> bool:
     """Let this process keep memory that it has freed, for what it allocates next.
 
     By default the GNU C library gives large blocks back to the system as soon as they are free. A training step
-    allocates the same blocks as the one before, and every page of them is then mapped and cleared again: a twelfth of
-    the time of a step, measured in `benchmarks/allocator.py`. The peak of the memory stays about the same; what the
+    allocates the same blocks as the one before, and every page of them is then mapped and cleared again: 3 to 12 % of
+    the time of a step (`benchmarks/README.md`). The peak of the memory stays about the same; what the
     peak was is kept until the process ends. For processes that are this package's own: commands and workers.
 
     Returns:
