@@ -126,8 +126,12 @@ def _shifted(shift: Tensor, variance: Tensor, readers: int) -> list[int]:
 def _finite(
     values: Tensor | None, squares: Tensor | None, weights: Tensor
 ) -> tuple[Tensor | None, Tensor | None, Tensor]:
-    """Return values and squares with zeros for what is not finite, and who reads only finite ones `[P, E * S]`."""
-    good = torch.stack([v.isfinite() for v in (values, squares) if v is not None]).all(0)
+    """Return values and squares with zeros for what is not finite, and who reads only finite ones `[P, E * S]`.
+
+    A value whose square, also from some other value of its size, has no number is none either.
+    """
+    squared = None if values is None else (2 * values).square()
+    good = torch.stack([v.isfinite() for v in (squared, squares) if v is not None]).all(0)
     first, second = (None if v is None else v.masked_fill(~good, 0.0) for v in (values, squares))
     reached = (~good).to(weights) @ (weights.flatten(0, 1).T != 0).to(weights)
     return first, second, reached == 0
