@@ -138,9 +138,8 @@ def duration(seconds: float) -> str:
 
 
 def _all(report: Reported) -> str:
-    if report.counts:
-        return f"  ({summary(report)})"
-    return f"  ({_left(report)})" if report.seconds_left is not None else ""
+    words = summary(report) if report.counts else _left(report)
+    return f"  ({words})" if words else ""
 
 
 def _left(report: Reported) -> str:

@@ -22,7 +22,7 @@ from sfg_nas.compare.job import Job, run_job, test_job
 from sfg_nas.compare.methods import make
 from sfg_nas.errors import TrainingError, explain
 from sfg_nas.study import Clock, Progress, ProgressCallback, Study, search
-from sfg_nas.training import History
+from sfg_nas.training import History, read_rows
 
 Work = Literal["train", "test"]
 _WATCH_SECONDS = 2.0
@@ -142,8 +142,9 @@ class Team:
             rows = history.rows
             epochs = self.setting.epochs
             left = clock.seconds_left(report.done + len(rows) / epochs, report.total)
-            now = replace(report, epoch=len(rows), epochs=epochs, values=rows[-1])
-            self._progress(replace(now, seconds_left=left))
+            self._progress(
+                replace(report, epoch=len(rows), epochs=epochs, values=rows[-1], seconds_left=left)
+            )
 
         entrant, device = self.entrant(job.entrant), self._place.device
         if work == "train":
@@ -170,10 +171,9 @@ class Team:
 def _epochs_of(job: Job, setting: Setting) -> int:
     """Return how many epochs a training has behind it, going by the table that it writes after each."""
     try:
-        text = (job.folder(setting) / "metrics.csv").read_text(encoding="utf-8")
-    except OSError:
+        return len(read_rows(job.folder(setting) / "metrics.csv"))
+    except TrainingError:  # none yet
         return 0
-    return max(len(text.splitlines()) - 1, 0)
 
 
 def _words(work: Work, job: Job) -> str:

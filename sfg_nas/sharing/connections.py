@@ -102,7 +102,8 @@ class _Masked(torch.autograd.Function):
         needs_weight, needs_allowed = ctx.needs_input_grad  # type: ignore[attr-defined]
         spread = allowed.view(*allowed.shape, *[1] * (weight.dim() - 2))
         single = weight.numel() == allowed.numel()  # of a kernel of size one nothing is summed
-        if single or not (needs_allowed and needs_weight) or _differentiable():
+        once = torch.is_grad_enabled() or torch.compiler.is_compiling()  # no memory is used twice
+        if single or once or not (needs_allowed and needs_weight):
             return (
                 grad * spread if needs_weight else None,
                 _over_kernel(grad * weight) if needs_allowed else None,
@@ -112,18 +113,13 @@ class _Masked(torch.autograd.Function):
         return torch.mul(grad, spread, out=product), for_allowed  # in the same memory
 
 
-def _differentiable() -> bool:
-    """Return whether what is computed now may be differentiated itself, or is traced: no memory is used twice."""
-    return torch.is_grad_enabled() or torch.compiler.is_compiling()
-
-
 def _over_kernel(product: Tensor) -> Tensor:
     """Return the sums over the kernel `[F, C]` of `[F, C, k, ...]`."""
     size = product[0, 0].numel()
     if size == 1:
         return product.flatten(1)
     plain = product.device.type == "cpu" and product.dtype in (torch.float, torch.double)
-    if not plain or not product.is_contiguous() or _differentiable():
+    if not plain or not product.is_contiguous():
         return product.sum(tuple(range(2, product.dim())))
     # twice as fast as summing a few neighbours each
     return torch.mv(product.view(-1, size), product.new_ones(size)).view(product.shape[:2])

@@ -97,7 +97,7 @@ def count_units(network: TracedNetwork) -> Counts:
     for members, multiple in labeller.multiples:
         for root in set(roots[members].tolist()):
             multiples[root] = math.lcm(int(multiples[root]), multiple)
-    layouts = {name: layout.under(roots) for name, layout in labeller.layouts.items()}
+    layouts = {name: layout.under(units) for name, layout in labeller.layouts.items()}
     return Counts(layouts, layers, free, multiples)
 
 

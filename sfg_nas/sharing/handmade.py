@@ -119,14 +119,25 @@ def recognise_norms(network: nn.Module, example: Tensor) -> list[str]:
     return found
 
 
+def is_own_leaf(module: nn.Module) -> bool:
+    """Return whether a module is none of torch's, and without parts and hooks: all that it does is in its `forward`.
+
+    Args:
+        module: Of any network.
+    """
+    return not (
+        type(module).__module__.startswith("torch.")
+        or any(True for _ in module.children())
+        or module._forward_hooks
+        or module._forward_pre_hooks
+    )
+
+
 def _may_be_norm(module: nn.Module) -> bool:
     """Return whether a module is a user's own, without parts, and has at most a scale and an offset."""
     own = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
     return (
-        not type(module).__module__.startswith("torch.")
-        and not any(True for _ in module.children())
-        and not module._forward_hooks
-        and not module._forward_pre_hooks
+        is_own_leaf(module)
         and len(own) <= 2
         and len({value.numel() for value in own}) <= 1
         and all(isinstance(v, nn.Parameter) and v.is_floating_point() for v in own)

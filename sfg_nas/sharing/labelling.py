@@ -73,13 +73,13 @@ class Labeller:
                 channels = op.shape[1] if len(op.shape) > 1 else 1
                 self.banks["input"] = self.units.new(channels, owner)
             axis = 1 if len(op.shape) > 1 else 0
-            return Layout.along(self.banks["input"], axis, op.shape).settled(self.units)
+            return Layout.along(self.banks["input"], axis, op.shape).under(self.units)
         if op.operation == "read":
             return self._read(op)
         if op.operation == "constant":
             return self._constant(op)
         layout = self.rules[vocabulary()[op.operation].kind](op)
-        return layout.settled(self.units)
+        return layout.under(self.units)
 
     def _read(self, op: TracedOp) -> Layout:
         source = self._single(self._operand(op))

@@ -158,18 +158,18 @@ def _mark(record: Record, node: fx.Node) -> str:
     source, kind, probability = node.args
     assert isinstance(source, fx.Node)
     path, shape, free = path_of(node), shape_of(node), free_axis(node) or 0
-    operands = {"self": (record.names[source.name],)}
-    settings: dict[str, Setting] = {"p": setting_of(probability)}
+    name = record.names[source.name]
+
+    def drop(name: str, kind: str, shape: tuple[int, ...], free: int) -> str:
+        settings = {"p": setting_of(probability)}
+        return record.step(path, kind, {"input": (name,)}, shape, settings=settings, free=free)
+
     if kind != "stochastic_depth":
-        operands = {"input": operands["self"]}
-        return record.step(path, str(kind), operands, shape, settings=settings, free=free)
-    apart, free_apart = (shape[0], 1, *shape[1:]), free + (free > 0)
-    features = record.step(path, "unsqueeze", operands, apart, settings={"dim": 1}, free=free_apart)
-    dropped = record.step(
-        path, "feature_dropout", {"input": (features,)}, apart, settings=settings, free=free_apart
-    )
-    operands = {"self": (dropped,)}
-    return record.step(path, "squeeze.dim", operands, shape, settings={"dim": 1}, free=free)
+        return drop(name, str(kind), shape, free)
+    apart, dim, behind = (shape[0], 1, *shape[1:]), {"dim": 1}, free + (free > 0)
+    name = record.step(path, "unsqueeze", {"self": (name,)}, apart, settings=dim, free=behind)
+    name = drop(name, "feature_dropout", apart, behind)
+    return record.step(path, "squeeze.dim", {"self": (name,)}, shape, settings=dim, free=free)
 
 
 REWRITES: Mapping[str, Callable[[Record, fx.Node], str]] = {

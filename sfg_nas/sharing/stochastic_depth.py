@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sfg_nas.sharing.copies import copied
+from sfg_nas.sharing.handmade import is_own_leaf
 from sfg_nas.sharing.marks import mark
 
 _EXAMPLES = 4096
@@ -62,14 +63,8 @@ def show_stochastic_depth(network: nn.Module) -> Mapping[str, float]:
 
 
 def _may_drop(module: nn.Module) -> bool:
-    return not (
-        type(module).__module__.startswith("torch.")
-        or any(True for _ in module.children())
-        or module._forward_hooks
-        or module._forward_pre_hooks
-        or any(True for _ in module.parameters())
-        or any(True for _ in module.buffers())
-    )
+    own = (*module.parameters(), *module.buffers())
+    return is_own_leaf(module) and not own
 
 
 @torch.no_grad()

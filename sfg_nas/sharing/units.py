@@ -154,12 +154,7 @@ class Layout:
         assert set(self.axes) <= {axis}, (self.axes, axis)
         return self.labels.reshape(-1).expand(self.shape[axis]).contiguous()
 
-    def under(self, roots: Tensor) -> Layout:
-        """Return the layout with every label replaced by its root."""
-        small = Layout.of(roots[self.labels])
-        return Layout(small.labels, self.shape)
-
-    def settled(self, units: Units) -> Layout:
+    def under(self, units: Units) -> Layout:
         """Return the layout with every label replaced by its root as it is now: those of no other units are looked up."""
         own, places = torch.unique(self.labels, return_inverse=True)
         roots = torch.tensor([units.find(unit) for unit in own.tolist()], dtype=torch.long)
