@@ -33,11 +33,13 @@ from sfg_nas.report.front import front_frame, retrained_table
 from sfg_nas.report.table import results_table
 from sfg_nas.report.verdict import verdict_of
 from sfg_nas.search_space import Candidate
+from sfg_nas.study.finalists import load_finals
 from sfg_nas.study.layout import RunFiles, TrialFiles
 from sfg_nas.study.recorder import read_probabilities
 from sfg_nas.study.references import load_references
-from sfg_nas.study.run import Run, Trial, retrained_rows
+from sfg_nas.study.run import Run, retrained_rows
 from sfg_nas.study.trial import Ledger
+from sfg_nas.study.trial_reader import Trial
 from sfg_nas.tasks import Task
 from sfg_nas.training import Settings, SupervisedMethod, fit, make_fabric, restore_norm_state
 from sfg_nas.training.files import read_rows
@@ -137,6 +139,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "state.json": lambda path: Trial.load(TrialFiles(path.parent)),
     "ledger.json": lambda path: Ledger.load(TrialFiles(path.parent)),
     "references.json": lambda path: load_references(RunFiles(path.parent)),
+    "finals.json": lambda path: load_finals(RunFiles(path.parent)),
     "metrics.json": lambda path: retrained_rows(RunFiles(path.parents[3])),
     "study.yaml": lambda path: Run.load(path.parent),
     "probabilities.npz": read_probabilities,

@@ -23,6 +23,8 @@ from sfg_nas.data import Preparation, bundle_from_arrays
 from sfg_nas.errors import ArchitectureError
 from sfg_nas.fixed import build_network, distill
 from sfg_nas.sharing import random_allocation
+from sfg_nas.study.finalists import Finalist, Finals
+from sfg_nas.study.layout import RunFiles
 from sfg_nas.tasks import Task
 from sfg_nas.training import norm_state, write_rows
 from sfg_nas.weights import save_weights, write_tensors
@@ -46,7 +48,13 @@ def good_files(folder: Path) -> None:
     study = dump_study(load_study_config(find_file("studies", "digits")))
     (folder / "study.yaml").write_text(study + "provenance: {version: '1', seed: 0}\n")
     counts = ("epochs", "seed", "macs", "params", "hard_sharing_macs", "hard_sharing_params")
-    write(folder / "references.json", {"values": {"age/mae": 1.5}, **dict.fromkeys(counts, 7)})
+    point = {"factor": 0.5, "seed": 0, "macs": 7, "delta": -0.1, "values": {"age/mae": 1.5}}
+    curve = {"hard_sharing": [point, point | {"macs": 14}]}
+    scores = {"values": {"age/mae": 1.5}, **dict.fromkeys(counts, 7)}
+    write(folder / "references.json", scores | curve)
+    Finals(2, (Finalist(1, "ab", 7, (0.1,), (0.2,), 0.3),), {"0": "it failed"}).save(
+        RunFiles(folder)
+    )
     trial = folder / "trials/0"
     trial.mkdir(parents=True)
     allocation.save(trial / "allocation.json")

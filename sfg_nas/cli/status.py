@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -68,6 +69,7 @@ def show_run(run: Run, common: Common, *, words: bool = False) -> None:
     choices = _choices(run)
     counts = {state: states.count(state) for state in dict.fromkeys(states)}
     best = run.best if run.complete else None
+    finals = run.finals
     front = [trial.number for trial in run.pareto()] if run.complete else []
     if common.as_json:
         json_result(
@@ -78,6 +80,7 @@ def show_run(run: Run, common: Common, *, words: bool = False) -> None:
                 "counts": counts,
                 "best": _best_row(rows, best),
                 "pareto": front,
+                "finals": None if finals is None else asdict(finals),
                 "trials": rows,
                 "choices": choices,
                 "words": _words(run) if words else [],
@@ -92,9 +95,17 @@ def show_run(run: Run, common: Common, *, words: bool = False) -> None:
             f"delta {best.delta:+.4f}",
             f"{best.ledger.relative_macs:.2f} of hard sharing's MACs",
         ]
+        if run.quality == "advantage":
+            scores.insert(0, f"advantage {run.score(best):+.4f} over hard sharing at its MACs")
         found = _best_row(rows, best) or {}
         scores += [f"{key} {cell(value)}" for key, value in found.items() if "/" in key]
         result(f"best: trial {best.number}, {', '.join(scores)} (on validation)")
+        if finals is not None:
+            seeds = run.config.search.finals.seeds
+            result(
+                f"finals ({run.quality} on validation of {seeds} trainings from scratch, mean ± sd): "
+                f"{finals.in_words()}"
+            )
         result(f"Pareto front (delta, MACs): trials {', '.join(map(str, front))}")
     if len({row["choice"] for row in choices}) > 1:
         table(choices, title="choices from the trials' supernets: Δ on validation, step by step")

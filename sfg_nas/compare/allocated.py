@@ -10,13 +10,14 @@ from sfg_nas.allocation import Allocation
 from sfg_nas.architecture import Architecture
 from sfg_nas.baselines import equal_shares, permuted, resized, shuffled, tree_split
 from sfg_nas.compare.entrant import Entrant, Prepared, Setting
-from sfg_nas.compare.plain import at_width, hard
-from sfg_nas.compare.width import fit_width
+from sfg_nas.compare.plain import hard
 from sfg_nas.config import StudyConfig
 from sfg_nas.errors import ConfigError, explain
 from sfg_nas.fixed import build_network, distill
 from sfg_nas.sharing import Supernet
 from sfg_nas.study import Study, Trial
+from sfg_nas.study.equal_cost import fit_width
+from sfg_nas.study.networks import scaled_by
 from sfg_nas.training import SupervisedMethod, derive_seed
 
 FOUND = "found"
@@ -35,7 +36,7 @@ class _Maker:
     choose: Choose
 
     def supernet(self, factor: float, seed: int = 0) -> Supernet:
-        backbone = at_width(self.config.backbone, factor)
+        backbone = scaled_by(self.config.backbone, factor)
         config = self.config.model_copy(update={"backbone": backbone})
         return self.study.make_supernet(config, seed=seed)
 

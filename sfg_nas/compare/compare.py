@@ -231,8 +231,10 @@ def _facts(setting: Setting, jobs: Sequence[Job], frame: pd.DataFrame) -> list[s
     ]
     if setting.found is not None:
         run = Run.load(setting.found.files.root.parent.parent)
+        finals = run.finals
+        held = "" if finals is None else f" after finals between {len(finals.finalists)} of them"
         facts.append(
-            f"`found` is trial {setting.found.number} of {len(run.complete)} complete ones, chosen on validation: a "
+            f"`found` is trial {setting.found.number} of {len(run.complete)} complete ones, chosen on validation{held}: a "
             "search that the other methods did not have."
         )
     flat = frame["flatness"].dropna()

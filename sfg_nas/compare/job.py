@@ -16,7 +16,7 @@ from sfg_nas.data import Examples
 from sfg_nas.errors import SfgNasError
 from sfg_nas.files import read_json
 from sfg_nas.study import locked
-from sfg_nas.study.references import macs_of
+from sfg_nas.study.networks import macs_of
 from sfg_nas.study.settings import training_settings
 from sfg_nas.tasks import Task
 from sfg_nas.training import (

@@ -10,7 +10,7 @@ from sfg_nas.compare.entrant import Entrant, Setting
 from sfg_nas.compare.job import EQUAL, OWN, Job, stored
 from sfg_nas.compare.plain import study_macs
 from sfg_nas.compare.plan import HARD_SHARING_AT_A_WIDTH, twin_of
-from sfg_nas.compare.width import NEAR
+from sfg_nas.study.equal_cost import NEAR
 
 GIVEN_WEIGHTS = (
     "the backbone comes with weights of its own: every network starts from them, one that is divided among groups "

@@ -9,23 +9,13 @@ from torch import nn
 
 from sfg_nas.baselines import CrossStitchNetwork, cross_stitch, hard_sharing, nddr, single_task
 from sfg_nas.compare.entrant import Entrant, Prepared, Setting
-from sfg_nas.config import BackboneConfig, CrossStitchConfig, NDDRConfig
+from sfg_nas.config import CrossStitchConfig, NDDRConfig
 from sfg_nas.study import Study
-from sfg_nas.study.references import macs_of
+from sfg_nas.study.networks import macs_of, scaled_by
 from sfg_nas.tasks import Task
 from sfg_nas.training import ParameterGroup, SupervisedMethod, derive_seed, fenced_random_state
 
 SINGLE_TASK, HARD_SHARING = "single-task", "hard-sharing"
-
-
-def at_width(config: BackboneConfig, factor: float) -> BackboneConfig:
-    """Return a backbone's section at a factor on its width.
-
-    Args:
-        config: The section.
-        factor: Above 0.
-    """
-    return config.model_copy(update={"width": config.width * factor})
 
 
 def single(setting: Setting, argument: str = "") -> Entrant:
@@ -64,7 +54,7 @@ def plain(
     study = setting.study
 
     def network(factor: float, seed: int) -> nn.Module:
-        config = at_width(study.config.backbone, factor)
+        config = scaled_by(study.config.backbone, factor)
         with fenced_random_state(derive_seed(seed, "weights")):
             return make(lambda: study.make_backbone(config), tasks, study.data.image_shape)
 
@@ -156,7 +146,7 @@ def columns(
     study = setting.study
 
     def network(factor: float, seed: int) -> CrossStitchNetwork:
-        config = at_width(study.config.backbone, factor)
+        config = scaled_by(study.config.backbone, factor)
         with fenced_random_state(derive_seed(seed, "weights")):
             return make(
                 lambda: study.make_backbone(config),

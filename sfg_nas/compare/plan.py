@@ -11,9 +11,9 @@ from sfg_nas.compare.content import read_content
 from sfg_nas.compare.entrant import Entrant, Setting
 from sfg_nas.compare.job import EQUAL, OWN, TUNING, Job, quality, stored, trained
 from sfg_nas.compare.plain import HARD_SHARING, study_macs
-from sfg_nas.compare.width import CLOSE, fit_width
 from sfg_nas.errors import ConversionError
 from sfg_nas.study import locked
+from sfg_nas.study.equal_cost import CLOSE, fit_width
 from sfg_nas.training import write_json
 
 HARD_SHARING_AT_A_WIDTH = ("hard-sharing-scaled", "hard-sharing-at-found")

@@ -12,7 +12,7 @@ from sfg_nas.compare.entrant import Reading
 from sfg_nas.fixed import build_network, distill
 from sfg_nas.sharing import Supernet
 from sfg_nas.study import Study
-from sfg_nas.study.references import macs_of
+from sfg_nas.study.networks import macs_of
 from sfg_nas.tasks import Task
 from sfg_nas.training import derive_seed, norm_state, recalibrate_norms, restore_norm_state
 

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from sfg_nas.baselines import ConstantProbabilities, resized
 from sfg_nas.compare.entrant import Entrant, Prepared, Setting
-from sfg_nas.compare.plain import at_width
 from sfg_nas.compare.readings import expected, hard, monte_carlo
 from sfg_nas.config import SharingConfig
 from sfg_nas.fixed import distill
 from sfg_nas.sharing import Supernet
+from sfg_nas.study.networks import scaled_by
 from sfg_nas.study.settings import search_settings
 from sfg_nas.training import ParameterGroup, SupernetMethod, SupervisedMethod, derive_seed
 
@@ -58,7 +58,7 @@ def supernet(setting: Setting, name: str, sharing: SharingConfig) -> Entrant:
 
     def prepare(factor: float, *, seed: int, learning_rate: float) -> Prepared:
         del learning_rate
-        backbone = at_width(config.backbone, factor)
+        backbone = scaled_by(config.backbone, factor)
         training = config.training.model_copy(update={"epochs": setting.epochs})
         own = config.model_copy(update={"backbone": backbone, "training": training})
         made = study.make_supernet(own, seed=seed)
@@ -70,7 +70,7 @@ def supernet(setting: Setting, name: str, sharing: SharingConfig) -> Entrant:
 
     def learned_macs(module: nn.Module, factor: float) -> int:
         own = _supernet_of(module)
-        backbone = at_width(config.backbone, factor)
+        backbone = scaled_by(config.backbone, factor)
         wider = study.make_supernet(config.model_copy(update={"backbone": backbone}), seed=0)
         return distill(wider, resized(wider, own.allocation(), own)).macs
 
@@ -118,7 +118,7 @@ def constant_p(setting: Setting, argument: str = "") -> Entrant:
     study, section = setting.study, setting.section.constant_p
 
     def made(factor: float, seed: int) -> ConstantProbabilities:
-        backbone = at_width(study.config.backbone, factor)
+        backbone = scaled_by(study.config.backbone, factor)
         start = study.config.sharing.start.model_copy(update={"kind": "thirds"})
         sharing = study.config.sharing.model_copy(
             update={

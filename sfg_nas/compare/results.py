@@ -12,7 +12,7 @@ from sfg_nas.compare.job import EQUAL, OWN, Job, stored
 from sfg_nas.compare.plain import HARD_SHARING, SINGLE_TASK, study_macs
 from sfg_nas.compare.plan import twin_of
 from sfg_nas.compare.statistics import interval
-from sfg_nas.compare.width import NEAR
+from sfg_nas.study.equal_cost import NEAR
 from sfg_nas.tasks import Task, relative_gain
 
 AT_FOUND = "hard-sharing-at-found"

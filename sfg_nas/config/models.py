@@ -53,6 +53,15 @@ class PrunerConfig(Section):
     """One of so many trials goes on at a rung; the next rung is so many times as far (not for Optuna's)."""
 
 
+class FinalsConfig(Section):
+    """The best trials' networks, trained from scratch several times: their scores on validation decide which is best."""
+
+    trials: NonNegativeInt = 0
+    """Trials that take part, those with the best scores of their own; 0: none, their own scores decide."""
+    seeds: PositiveInt = 3
+    """Trainings of each network (and of hard sharing at its MACs, for the objective advantage)."""
+
+
 class SearchConfig(Section):
     """The outer loop."""
 
@@ -63,9 +72,12 @@ class SearchConfig(Section):
     sampler: SamplerConfig = SamplerConfig()
     pruner: PrunerConfig = PrunerConfig()
     objectives: Annotated[
-        tuple[Literal["delta", "error", "macs", "params"], ...], Field(strict=False, min_length=1)
+        tuple[Literal["delta", "advantage", "error", "macs", "params"], ...],
+        Field(strict=False, min_length=1),
     ] = ("delta",)
-    """delta: mean relative gain over single-task networks; or error, macs and params, as a front."""
+    """delta: mean relative gain over single-task networks; advantage: delta less that of hard sharing at the same MACs;
+    or error, macs and params, as a front."""
+    finals: FinalsConfig = FinalsConfig()
     seed: NonNegativeInt = 0
     """Root of all random streams of the search."""
     enqueue: Annotated[tuple[dict[str, str | int | float | bool], ...], Field(strict=False)] = ()
@@ -108,10 +120,18 @@ class RetrainConfig(Section):
 
 
 class ReferencesConfig(Section):
-    """The single-task networks that delta is measured against; trained once per study."""
+    """What trials are measured against: single-task networks, and hard sharing for the objective advantage."""
 
     epochs: PositiveInt | None = None
     """null: training.epochs."""
+    widths: Annotated[tuple[PositiveFloat, ...], Field(strict=False, min_length=2)] = (
+        0.5,
+        0.7,
+        1.0,
+    )
+    """Factors on the backbone's width at which hard sharing is trained (for the objective advantage)."""
+    seeds: PositiveInt = 2
+    """Trainings of hard sharing at each of these widths."""
 
 
 class StudyConfig(Section):

@@ -52,11 +52,13 @@ def smoke_overrides(study: StudyConfig) -> dict[str, Value]:
         "sharing.warmup_epochs": 0,
         "search.trials": 2,
         "search.sampler.startup": 1,
+        "search.finals.seeds": 1,
         "retrain.epochs": 1,
         "retrain.seeds": 1,
         "compare.epochs": 1,
         "compare.seeds": 1,
         "references.epochs": 1,
+        "references.seeds": 1,
     }
 
 

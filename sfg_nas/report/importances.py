@@ -13,7 +13,7 @@ from sfg_nas.study.importances import CLEAR, FEWEST, importances
 
 @plainly
 def plot_importances(run: Run) -> Figure:
-    """Return bars: how much each dimension tells about Δ, with 5 % to 95 % of the bootstraps over trials.
+    """Return bars: how much each dimension tells about what makes a trial the best, with 5 % to 95 % of the bootstraps over trials.
 
     Bars that do not stand out from chance are grey.
 
@@ -35,7 +35,10 @@ def plot_importances(run: Run) -> Figure:
         axes.set_yticks(rows, [short(name, 40) for name in frame["parameter"]])
         axes.invert_yaxis()
         axes.margins(x=0.05)
-        label = "growth of the squared error of Δ when it is shuffled, over the variance of Δ"
+        of = {"delta": "Δ", "advantage": "the advantage"}[run.quality]
+        label = (
+            f"growth of the squared error of {of} when it is shuffled, over the variance of {of}"
+        )
         axes.set_xlabel(label, fontsize=8, color=INK)
         quiet(axes, grid=False)
     heading(figure, "What mattered in the search space")

@@ -10,6 +10,12 @@ from sfg_nas.report.palette import ALL, FAINT, INK, TASK_COLOURS
 from sfg_nas.study import Run
 from sfg_nas.study.analysis import hypervolume_course, neighbourhood
 
+QUALITIES = {
+    "delta": "Δ over single-task [%]",
+    "advantage": "advantage over hard sharing [%]",
+}
+"""What makes a trial the best, for the axes."""
+
 
 @plainly
 def plot_hypervolume(run: Run) -> Figure:
@@ -37,7 +43,7 @@ def plot_hypervolume(run: Run) -> Figure:
         f"trial {best}", (best, 100 * top["delta"]), (0, 5), textcoords="offset points", size=7,
         color=INK, ha="center",
     )  # fmt: skip
-    delta.set_ylabel("Δ over single-task [%]", fontsize=8.5, color=INK)
+    delta.set_ylabel(QUALITIES["delta"], fontsize=8.5, color=INK)
     for axes in (volume, delta):
         axes.set_xlabel("trial", fontsize=8, color=INK)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -60,16 +66,16 @@ def plot_neighbourhood(run: Run) -> Figure:
     frame = neighbourhood(run)
     figure = new_figure(5.2, 3.0)
     axes = figure.add_subplot()
-    axes.scatter(frame["distance"], 100 * frame["delta"], s=22, color=TASK_COLOURS[0], lw=0)
-    axes.axhline(100 * frame["delta"].iloc[0], color=FAINT, lw=0.8, ls=":")
+    axes.scatter(frame["distance"], 100 * frame["score"], s=22, color=TASK_COLOURS[0], lw=0)
+    axes.axhline(100 * frame["score"].iloc[0], color=FAINT, lw=0.8, ls=":")
     for row in frame.to_dict("records"):
         axes.annotate(
-            f"{row['trial']}", (row["distance"], 100 * row["delta"]), (0, 5),
+            f"{row['trial']}", (row["distance"], 100 * row["score"]), (0, 5),
             textcoords="offset points", size=7, color=INK, ha="center",
         )  # fmt: skip
     label = "mean distance over the dimensions, each scaled to 0 to 1"
     axes.set_xlabel(label, fontsize=8, color=INK)
-    axes.set_ylabel("Δ over single-task [%]", fontsize=8.5, color=INK)
+    axes.set_ylabel(QUALITIES[run.quality], fontsize=8.5, color=INK)
     axes.margins(x=0.08, y=0.18)
     quiet(axes)
     heading(figure, "Around the best candidate")

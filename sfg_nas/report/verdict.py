@@ -72,14 +72,30 @@ def _unproven(run: Run) -> Verdict:
     if not run.complete:
         return Verdict("No verdict: no trial is complete yet.", ())
     best = run.best
+    beside = ""
+    if run.quality == "advantage":
+        beside = f", {_percent(run.score(best))} beside hard sharing at these"
     return Verdict(
         "No verdict: nothing was retrained.",
         (
             f"On validation the best trial ({best.number}) reached Δ = {_percent(best.delta)} against single-task "
-            f"networks at {best.ledger.relative_macs:.2f} of hard sharing's MACs. That number chose the trial, so "
-            "it flatters it, and it says nothing of the test part.",
+            f"networks at {best.ledger.relative_macs:.2f} of hard sharing's MACs{beside}. That number chose the trial, "
+            "so it flatters it, and it says nothing of the test part.",
+            *_finals(run),
             "Retrain the network beside its references before you believe it: the command is at the end.",
         ),
+    )
+
+
+def _finals(run: Run) -> tuple[str, ...]:
+    """Return what the finals came to, if there were any."""
+    finals = run.finals
+    if finals is None:
+        return ()
+    what = {"delta": "Δ", "advantage": "Δ beside hard sharing's at the same MACs"}[run.quality]
+    return (
+        f"Finals, each network trained from scratch with {run.config.search.finals.seeds} seeds, {what} on validation, mean ± "
+        f"standard deviation: {finals.in_words()}.",
     )
 
 

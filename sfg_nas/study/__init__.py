@@ -6,17 +6,18 @@ from sfg_nas.study.layout import RunFiles, TrialFiles, locked
 from sfg_nas.study.names import known_names, read_study
 from sfg_nas.study.own import BackboneFactory, OwnBackbone
 from sfg_nas.study.progress import Clock, Progress, ProgressCallback
-from sfg_nas.study.ray_workers import Cluster
+from sfg_nas.study.ray_elsewhere import Cluster
 from sfg_nas.study.redistill import redistill
 from sfg_nas.study.references import References
 from sfg_nas.study.retrain import retrain
-from sfg_nas.study.run import Run, Trial
+from sfg_nas.study.run import Run
 from sfg_nas.study.search import search
 from sfg_nas.study.slices import SliceView, slice_views
 from sfg_nas.study.study import Study, as_study, load_study
 from sfg_nas.study.table import paired_differences, summarise
 from sfg_nas.study.training_only import training_only
 from sfg_nas.study.trial import Ledger
+from sfg_nas.study.trial_reader import Trial
 
 __all__ = [
     "CONTROLS",

@@ -14,8 +14,8 @@ from sfg_nas.data import Examples, ImageSet
 from sfg_nas.errors import ConfigError, explain
 from sfg_nas.fixed import build_network
 from sfg_nas.study.retrain_entries import trained_supernet
-from sfg_nas.study.run import Trial
 from sfg_nas.study.study import Study
+from sfg_nas.study.trial_reader import Trial
 
 
 @dataclass(frozen=True, eq=False)

@@ -52,7 +52,8 @@ def neighbourhood(run: Run, nearest: int = 8) -> pd.DataFrame:
         nearest: How many.
 
     Returns:
-        `trial`, `distance`, `delta`, `loss` (how much less Δ than the best) and the candidate's values, the best first.
+        `trial`, `distance`, `delta`, `score` (what makes a trial the best: Δ, or the advantage over hard sharing), `loss`
+        (how much less than the best's) and the candidate's values, the best first.
 
     Raises:
         TrainingError: If no trial is complete.
@@ -69,7 +70,8 @@ def neighbourhood(run: Run, nearest: int = 8) -> pd.DataFrame:
             "trial": trial.number,
             "distance": float(far),
             "delta": trial.delta,
-            "loss": best.delta - trial.delta,
+            "score": run.score(trial),
+            "loss": run.score(best) - run.score(trial),
             **dict(trial.candidate),
         }
         for trial, far in zip(trials, distance, strict=True)
@@ -94,10 +96,10 @@ def in_words(run: Run) -> list[str]:
     losses = ", ".join(f"{value:.3f}" for value in near["loss"])
     said.append(
         f"nearest to the best candidate: trials {', '.join(map(str, near['trial']))}, "
-        f"which have {losses} less delta"
+        f"which have {losses} less {run.quality}"
     )
     scores: list[Score] = [
-        "delta", *(name for name in ("macs", "params") if name in run.config.search.objectives)
+        run.quality, *(name for name in ("macs", "params") if name in run.config.search.objectives)
     ]  # fmt: skip
     return said + [_what_mattered(run, score) for score in scores]
 

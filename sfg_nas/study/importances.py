@@ -9,7 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sfg_nas.search_space import Dimension, SearchSpace
-from sfg_nas.study.run import Run, Trial
+from sfg_nas.study.run import Run
+from sfg_nas.study.trial_reader import Trial
 
 FEWEST = 8
 """Complete trials below which nothing is said about importances."""
@@ -19,10 +20,10 @@ CLEAR = 0.9
 """Share of the bootstraps in which a dimension that matters is above chance."""
 COLUMNS = ["parameter", "importance", "sd", "low", "high", "above_chance"]
 _TREES, _SHUFFLES = 30, 3
-Score = Literal["delta", "macs", "params"]
+Score = Literal["delta", "advantage", "macs", "params"]
 
 
-def importances(run: Run, of: Score = "delta", rounds: int = ROUNDS) -> pd.DataFrame:
+def importances(run: Run, of: Score | None = None, rounds: int = ROUNDS) -> pd.DataFrame:
     """Return how much each dimension tells about a score of the trials, with its uncertainty, the greatest first.
 
     Permutation importance (Breiman 2001): a random forest is fitted to a bootstrap of the complete trials; the
@@ -34,7 +35,7 @@ def importances(run: Run, of: Score = "delta", rounds: int = ROUNDS) -> pd.DataF
 
     Args:
         run: A run; it may be under way.
-        of: `delta`, `macs` or `params`.
+        of: `delta`, `macs` or `params`, or `advantage` where it is an objective; None for what makes a trial the best.
         rounds: Bootstraps.
 
     Returns:
@@ -42,7 +43,9 @@ def importances(run: Run, of: Score = "delta", rounds: int = ROUNDS) -> pd.DataF
         `above_chance` (share of the bootstraps in which it is above the yardstick); empty below eight complete trials.
     """
     trials = run.complete
-    values = np.array([getattr(trial.ledger, of) for trial in trials], dtype=np.float64)
+    of = of or run.quality
+    scored = [run.score(t) if of == "advantage" else getattr(t.ledger, of) for t in trials]
+    values = np.array(scored, dtype=np.float64)
     space = space_of(run)
     if len(trials) < FEWEST or len(space) == 0 or values.var() == 0:
         return pd.DataFrame(columns=COLUMNS)

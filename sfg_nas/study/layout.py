@@ -119,6 +119,16 @@ class RunFiles:
         """Return the folder of the retrained networks and their controls."""
         return self.root / "retrained"
 
+    @property
+    def finals(self) -> Path:
+        """Return what the finals of the search came to."""
+        return self.root / "finals.json"
+
+    @property
+    def final_work(self) -> Path:
+        """Return the folder of the finals' trainings."""
+        return self.root / "finals"
+
     def transferred(self, name: str) -> Path:
         """Return the allocation that came from another run under a name such as `faces-3`."""
         return self.root / "transferred" / f"{name}.json"

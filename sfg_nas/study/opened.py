@@ -21,6 +21,7 @@ SQLITE = "sqlite:///"
 
 DIRECTIONS = {
     "delta": StudyDirection.MAXIMIZE,
+    "advantage": StudyDirection.MAXIMIZE,
     "error": StudyDirection.MINIMIZE,
     "macs": StudyDirection.MINIMIZE,
     "params": StudyDirection.MINIMIZE,

@@ -27,7 +27,7 @@ class Progress:
         workers: Processes that work here.
     """
 
-    stage: Literal["references", "search", "retrain", "compare"]
+    stage: Literal["references", "search", "finals", "retrain", "compare"]
     done: int
     total: int
     epoch: int = 0

@@ -18,7 +18,7 @@ from sfg_nas.study.own import name_of_backbone, registered_backbone
 from sfg_nas.study.study import Study
 from sfg_nas.training import write_text
 
-FREE = ("search.trials", "retrain.", "compare.", "expected.", "expected")
+FREE = ("search.trials", "search.finals.", "retrain.", "compare.", "expected.", "expected")
 """Keys that may change between two calls on one run: they do not change what a trial is."""
 OWN = "own_backbone"
 """The entry of the provenance that names a network that stands in no registry."""

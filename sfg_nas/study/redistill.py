@@ -8,10 +8,11 @@ from dataclasses import replace
 from sfg_nas.config import DistillConfig
 from sfg_nas.errors import ConfigError, explain
 from sfg_nas.study.layout import locked
-from sfg_nas.study.run import Run, Trial
+from sfg_nas.study.run import Run
 from sfg_nas.study.scoring import harden_and_score
 from sfg_nas.study.study import Study
 from sfg_nas.study.trial import RECALIBRATION_BATCH, write_hardened
+from sfg_nas.study.trial_reader import Trial
 from sfg_nas.training import derive_seed, load_module, restore_norm_state
 from sfg_nas.weights import read_tensors
 

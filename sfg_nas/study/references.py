@@ -1,24 +1,35 @@
-"""The single-task networks that Δ is measured against: trained once per study, kept with their values."""
+"""The networks that trials are measured against: trained once per study, kept with their values."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-import torch
 from torch import nn
 
-from sfg_nas.baselines import hard_sharing, single_task
-from sfg_nas.cost import count_macs, count_params
+from sfg_nas.baselines import single_task
+from sfg_nas.cost import count_params
+from sfg_nas.errors import ConfigError, explain
 from sfg_nas.study.courier import Courier
+from sfg_nas.study.hard_curve import (
+    HardSharingCurve,
+    HardSharingPoint,
+    are_points,
+    check_curve,
+    curve_factors,
+    curve_of,
+)
 from sfg_nas.study.layout import RunFiles
 from sfg_nas.study.locks import FileLocks, Locks
+from sfg_nas.study.networks import hard_network, macs_of, scaled_by
 from sfg_nas.study.settings import training_settings
 from sfg_nas.study.stored import are_numbers, is_count, read_object
 from sfg_nas.study.study import Study
 from sfg_nas.tasks import Task, relative_gain
 from sfg_nas.training import (
     History,
+    Method,
     SupervisedMethod,
     derive_seed,
     evaluate,
@@ -27,11 +38,15 @@ from sfg_nas.training import (
     make_fabric,
     recalibrate_norms,
     remove_leftovers,
+    weighted,
     write_json,
     write_rows,
 )
 
 CHECKPOINT = "checkpoint.safetensors"
+
+OnReferenceEpoch = Callable[[History, int, int], None]
+"""Called after each epoch with the training's history, the trainings that are done, and how many there are."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +61,7 @@ class References:
         params: Parameters of all of them together.
         hard_sharing_macs: Multiply-accumulates of one network for all tasks with the study's own backbone.
         hard_sharing_params: Its parameters.
+        hard_sharing: Its Δ at any cost, if the study asks for the advantage over it.
     """
 
     values: dict[str, float]
@@ -55,6 +71,7 @@ class References:
     params: int
     hard_sharing_macs: int
     hard_sharing_params: int
+    hard_sharing: HardSharingCurve | None = None
 
     def delta(self, values: dict[str, float], tasks: tuple[Task, ...]) -> float:
         """Return Δ, the mean relative gain over the single-task networks; positive is better.
@@ -64,6 +81,31 @@ class References:
             tasks: The tasks of the study.
         """
         return relative_gain(values, self.values, tasks)
+
+    def advantage(self, delta: float, macs: float) -> float:
+        """Return how much more Δ a network has than hard sharing of the same cost.
+
+        Args:
+            delta: Of the network.
+            macs: Its multiply-accumulates for one image.
+
+        Raises:
+            ConfigError: If hard sharing was not trained, as the study's objectives do not hold `advantage`.
+        """
+        if self.hard_sharing is None:
+            rule, do = "`advantage` needs hard sharing's Δ", "name it in search.objectives"
+            where = "references"
+            raise ConfigError(explain(where=where, rule=rule, found="it was not trained", do=do))
+        return delta - self.hard_sharing.delta(macs)
+
+    def to_json(self) -> dict[str, object]:
+        """Return the content of `references.json`."""
+        content = dict(vars(self))
+        if self.hard_sharing is None:
+            del content["hard_sharing"]
+        else:
+            content["hard_sharing"] = self.hard_sharing.to_json()
+        return content
 
 
 def load_references(files: RunFiles) -> References | None:
@@ -77,10 +119,16 @@ def load_references(files: RunFiles) -> References | None:
     counts = ("epochs", "seed", "macs", "params", "hard_sharing_macs", "hard_sharing_params")
     stored = read_object(
         files.references,
-        what="scores of single-task networks",
-        keys={"values": are_numbers, **dict.fromkeys(counts, is_count)},
+        what="scores of the networks that trials are measured against",
+        keys={
+            "values": are_numbers,
+            **dict.fromkeys(counts, is_count),
+            "hard_sharing": are_points,
+        },
+        optional=("hard_sharing",),
     )
-    return References(**stored)  # type: ignore[arg-type]
+    curve = curve_of(stored.pop("hard_sharing", []))
+    return References(**stored, hard_sharing=curve)  # type: ignore[arg-type]
 
 
 def ensure_references(
@@ -88,7 +136,7 @@ def ensure_references(
     files: RunFiles,
     *,
     device: str,
-    on_epoch: Callable[[History], None] | None = None,
+    on_epoch: OnReferenceEpoch | None = None,
     locks: Locks | None = None,
     courier: Courier | None = None,
 ) -> References:
@@ -103,6 +151,7 @@ def ensure_references(
         courier: Brings the references of a worker elsewhere; None if there is none.
 
     Raises:
+        ConfigError: If hard sharing costs the same at all widths that the study names.
         TrainingError: If a loss is not finite.
     """
     with (locks or FileLocks(files.lock("references").parent)).hold("references"):
@@ -112,66 +161,89 @@ def ensure_references(
         if stored is not None:
             return stored
         remove_leftovers(files.root, files.references.name)
-        remove_leftovers(files.reference_work)
-        references = _train(study, files, device, on_epoch)
-        write_json(files.references, asdict(references))
+        references = _Trainings(study, files.reference_work, device, on_epoch).run()
+        write_json(files.references, references.to_json())
         if courier is not None:
             courier.send(files.references)
-        (files.reference_work / CHECKPOINT).unlink(missing_ok=True)
+        for checkpoint in files.reference_work.rglob(CHECKPOINT):
+            checkpoint.unlink()
         return references
 
 
-def _train(
-    study: Study, files: RunFiles, device: str, on_epoch: Callable[[History], None] | None
-) -> References:
-    config = study.config
-    seed = derive_seed(config.search.seed, "references")
-    settings = training_settings(
-        config.training, config.data.augment, epochs=config.references.epochs
-    )
-    # The weights of tasks are for tasks that compete; alone, each has its own.
-    tasks = tuple(replace(task, weight=1.0) for task in study.tasks)
-    with fenced_random_state(seed):
-        network = single_task(lambda: study.make_backbone(config.backbone), tasks, _shape(study))
-        shared = hard_sharing(lambda: study.make_backbone(config.backbone), tasks, _shape(study))
+@dataclass
+class _Trainings:
+    """Trains what is needed, one network after the other; a finished one's checkpoint gives it back at once."""
 
-    def keep(history: History) -> None:
-        write_rows(files.reference_work / "metrics.csv", history.rows)
-        if on_epoch is not None:
-            on_epoch(history)
+    study: Study
+    folder: Path
+    device: str
+    on_epoch: OnReferenceEpoch | None
+    done: int = 0
 
-    fit(
-        SupervisedMethod(network, tasks),
-        study.data.train,
-        settings,
-        fabric=make_fabric(device, precision=config.training.precision),
-        seed=seed,
-        checkpoint=files.reference_work / CHECKPOINT,
-        on_epoch=keep,
-    )
-    recalibrate_norms(network, study.data.train, seed=seed)
-    values = evaluate(network, study.data.validation, tasks)
-    return References(
-        values=values,
-        epochs=settings.epochs,
-        seed=seed,
-        macs=macs_of(network, study),
-        params=count_params(network),
-        hard_sharing_macs=macs_of(shared, study),
-        hard_sharing_params=count_params(shared),
-    )
+    def run(self) -> References:
+        study, config = self.study, self.study.config
+        factors = check_curve(study)
+        # The weights of tasks are for tasks that compete; alone, each has its own.
+        tasks = tuple(replace(task, weight=1.0) for task in study.tasks)
+        seed = derive_seed(config.search.seed, "references")
+        with fenced_random_state(seed):
+            network = single_task(
+                lambda: study.make_backbone(config.backbone), tasks, study.data.image_shape
+            )
+        shared = hard_network(study, config.backbone, seed=seed)
+        values = self._fit(SupervisedMethod(network, tasks), network, self.folder, seed)
+        found = References(
+            values=values,
+            epochs=config.references.epochs or config.training.epochs,
+            seed=seed,
+            macs=macs_of(network, study),
+            params=count_params(network),
+            hard_sharing_macs=macs_of(shared, study),
+            hard_sharing_params=count_params(shared),
+        )
+        points = [
+            self._point(found, factor, number)
+            for number in range(config.references.seeds if factors else 0)
+            for factor in factors
+        ]
+        return replace(found, hard_sharing=HardSharingCurve(tuple(points)) if points else None)
 
+    @property
+    def total(self) -> int:
+        section = self.study.config.references
+        return 1 + section.seeds * len(curve_factors(self.study))
 
-def _shape(study: Study) -> tuple[int, ...]:
-    return study.data.image_shape
+    def _point(self, found: References, factor: float, number: int) -> HardSharingPoint:
+        study = self.study
+        seed = derive_seed(found.seed, "hard-sharing", number)  # all widths see one order of images
+        network = hard_network(study, scaled_by(study.config.backbone, factor), seed=seed)
+        folder = self.folder / f"hard-sharing-{factor:g}-{number}"
+        plain = SupervisedMethod(network, study.tasks)
+        method = weighted(plain, study.tasks, study.config.training.weighting)
+        values = self._fit(method, network, folder, seed)
+        delta = found.delta(values, study.tasks)
+        return HardSharingPoint(factor, number, macs_of(network, study), delta, values)
 
+    def _fit(self, method: Method, network: nn.Module, folder: Path, seed: int) -> dict[str, float]:
+        config, data = self.study.config, self.study.data
+        remove_leftovers(folder)
 
-def macs_of(network: nn.Module, study: Study) -> int:
-    """Return a network's multiply-accumulates for one image of the study.
+        def keep(history: History) -> None:
+            write_rows(folder / "metrics.csv", history.rows)
+            if self.on_epoch is not None:
+                self.on_epoch(history, self.done, self.total)
 
-    Args:
-        network: Maps images to outputs.
-        study: The study.
-    """
-    device = next(network.parameters()).device
-    return count_macs(network, torch.zeros(1, *study.data.image_shape, device=device))
+        fit(
+            method,
+            data.train,
+            training_settings(
+                config.training, config.data.augment, epochs=config.references.epochs
+            ),
+            fabric=make_fabric(self.device, precision=config.training.precision),
+            seed=seed,
+            checkpoint=folder / CHECKPOINT,
+            on_epoch=keep,
+        )
+        recalibrate_norms(network, data.train, seed=seed)
+        self.done += 1
+        return evaluate(network, data.validation, self.study.tasks)

@@ -9,13 +9,14 @@ from torch import nn
 
 from sfg_nas.architecture import Architecture
 from sfg_nas.baselines import BASELINES
-from sfg_nas.config import RetrainConfig
+from sfg_nas.config import BackboneConfig, RetrainConfig
 from sfg_nas.errors import ConfigError, explain
 from sfg_nas.fixed import FixedNetwork, build_network
+from sfg_nas.search_space import Candidate
 from sfg_nas.sharing import Supernet
 from sfg_nas.study.controls import EQUAL_MACS, equal_macs_backbone
-from sfg_nas.study.run import Trial
 from sfg_nas.study.study import Study
+from sfg_nas.study.trial_reader import Trial
 from sfg_nas.tasks import Task
 from sfg_nas.training import Distillation, load_module
 
@@ -72,17 +73,49 @@ def make_entries(
     ]
 
 
+def found_entry(study: Study, found: Architecture, candidate: Candidate | None) -> Entry:
+    """Return a found network from scratch, or from the weights that the backbone comes with.
+
+    Args:
+        study: The study.
+        found: Its architecture.
+        candidate: Of the trial that found it; None if that is not known.
+    """
+    given = study.given_weights
+
+    def make(seed: int) -> FixedNetwork:
+        if not given:
+            return build_network(found, seed=seed)
+        config = study.config if candidate is None else study.at(candidate)
+        return build_network(found, weights=study.make_supernet(config, seed=seed), seed=seed)
+
+    origin = "given" if given else "scratch"
+    return Entry(FOUND, found.hash, make, study.tasks, found, origin=origin)
+
+
+def equal_macs_entry(study: Study, config: BackboneConfig) -> Entry:
+    """Return hard sharing at a width that costs as much as a found network.
+
+    Args:
+        study: The study.
+        config: The backbone at that width.
+    """
+    return _plain(study, EQUAL_MACS, "hard-sharing", config, folder=_width_folder(config))
+
+
+def _width_folder(config: BackboneConfig) -> str:
+    return f"hard-sharing-width-{config.width:.4f}"
+
+
 def _control(study: Study, name: str, found: Architecture) -> Entry | None:
-    config = study.config.backbone
-    folder = name
-    tasks = study.tasks
-    kind = name
     if name == EQUAL_MACS:
         fitted = equal_macs_backbone(study, found.macs)
-        if fitted is None:
-            return None
-        config, kind = fitted, "hard-sharing"
-        folder = f"hard-sharing-width-{config.width:.4f}"
+        return None if fitted is None else equal_macs_entry(study, fitted)
+    return _plain(study, name, name, study.config.backbone, folder=name)
+
+
+def _plain(study: Study, name: str, kind: str, config: BackboneConfig, *, folder: str) -> Entry:
+    tasks = study.tasks
     if kind == "single-task":
         tasks = tuple(replace(task, weight=1.0) for task in tasks)
 
@@ -99,26 +132,17 @@ def _found(
 ) -> Entry:
     warm = how.init == "warm"
     words = [word for word, on in (("warm", warm), ("teacher", how.teacher)) if on]
-    given = study.given_weights and not warm
-
-    def scratch(seed: int) -> FixedNetwork:
-        if not given:
-            return build_network(found, seed=seed)
-        config = study.config
-        if isinstance(architecture, Trial):
-            config = study.at(architecture.candidate)
-        return build_network(found, weights=study.make_supernet(config, seed=seed), seed=seed)
-
+    candidate = architecture.candidate if isinstance(architecture, Trial) else None
+    scratch = found_entry(study, found, candidate)
+    if not words:
+        return scratch
     method = ", ".join([FOUND, *(f"with {word}" if word == "teacher" else word for word in words)])
     folder = "-".join([found.hash, *words])
-    if not words:
-        origin = "given" if given else "scratch"
-        return Entry(method, folder, scratch, study.tasks, found, origin=origin)
     trial = _trial(architecture, how)
     supernet = trained_supernet(study, trial)
 
-    def make(seed: int) -> FixedNetwork:
-        return build_network(found, weights=supernet, seed=seed) if warm else scratch(seed)
+    def make(seed: int) -> nn.Module:
+        return build_network(found, weights=supernet, seed=seed) if warm else scratch.make(seed)
 
     def make_teacher() -> FixedNetwork:
         # The hardened supernet without the filters' unread halves: the same outputs for less work.
@@ -130,7 +154,7 @@ def _found(
         make,
         study.tasks,
         found,
-        origin="given" if given else how.init,
+        origin=how.init if warm else scratch.origin,
         make_teacher=make_teacher if how.teacher else None,
         distillation=Distillation(how.teacher_weight, how.teacher_temperature)
         if how.teacher

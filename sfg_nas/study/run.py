@@ -3,106 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, cast
+from typing import Literal, Self, cast
 
 import pandas as pd
 
-from sfg_nas.allocation import Allocation
-from sfg_nas.architecture import Architecture
 from sfg_nas.config import StudyConfig, Value
 from sfg_nas.errors import TrainingError, explain
-from sfg_nas.files import read_text
-from sfg_nas.search_space import Candidate
-from sfg_nas.study.layout import RunFiles, TrialFiles
+from sfg_nas.study.finalists import Finals, load_finals
+from sfg_nas.study.layout import RunFiles
 from sfg_nas.study.provenance import stored_study
 from sfg_nas.study.recorder import probability_frame
 from sfg_nas.study.references import References, load_references
-from sfg_nas.study.stored import read_metrics, read_state, read_table
-from sfg_nas.study.trial import Ledger
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One trial of a run.
-
-    Attributes:
-        number: From 0.
-        state: `complete`, `pruned`, `failed` or `running`.
-        values: The objectives of a complete trial, in the study's order.
-        reason: Why a trial failed or was pruned, else empty.
-        candidate: What was tried.
-        files: Where its files lie.
-    """
-
-    number: int
-    state: str
-    values: tuple[float, ...]
-    reason: str
-    candidate: Candidate
-    files: TrialFiles
-
-    @cached_property
-    def ledger(self) -> Ledger:
-        """Return the scores of a complete trial."""
-        return Ledger.load(self.files)
-
-    @cached_property
-    def allocation(self) -> Allocation:
-        """Return what a complete trial learned.
-
-        Raises:
-            ArchitectureError: If the file is missing or damaged.
-        """
-        return Allocation.load(self.files.allocation)
-
-    @cached_property
-    def architecture(self) -> Architecture:
-        """Return the architecture of a complete trial.
-
-        Raises:
-            ArchitectureError: If the file is missing or damaged.
-        """
-        return Architecture.load(self.files.architecture)
-
-    @property
-    def distilled(self) -> list[Trial]:
-        """Return this trial under each other choice that was made from its supernet, by name."""
-        folders = sorted(self.files.distilled("").root.glob("*"))
-        files = [TrialFiles(folder) for folder in folders]
-        return [replace(self, files=item) for item in files if item.ledger.is_file()]
-
-    @property
-    def choice(self) -> str:
-        """Return how the allocation of a complete trial was chosen, such as `layers-argmax`."""
-        return str(self.ledger.choice.get("label", "filters-argmax"))
-
-    @property
-    def delta(self) -> float:
-        """Return Δ of a complete trial's fixed network on validation."""
-        return self.ledger.delta
-
-    @classmethod
-    def load(cls, files: TrialFiles) -> Self:
-        """Return the trial in a folder.
-
-        Args:
-            files: The trial's files.
-
-        Raises:
-            SfgNasError: If a file is missing or damaged.
-        """
-        state = read_state(files.state)
-        return cls(
-            number=int(files.root.name),
-            state=str(state["state"]),
-            values=tuple(cast("list[float]", state.get("values", []))),
-            reason=str(state.get("reason", "")),
-            candidate=Candidate.from_json(read_text(files.candidate)),
-            files=files,
-        )
+from sfg_nas.study.stored import read_metrics, read_table
+from sfg_nas.study.trial_reader import Trial
 
 
 @dataclass(frozen=True)
@@ -163,12 +78,37 @@ class Run:
 
     @property
     def best(self) -> Trial:
-        """Return the complete trial with the greatest Δ; of equals the one with fewer MACs.
+        """Return the trial that won the finals, or the complete one with the greatest score; of equals that with fewer MACs.
 
         Raises:
             TrainingError: If no trial is complete.
         """
-        return max(self._some(), key=lambda trial: (trial.delta, -trial.ledger.macs))
+        finals = self.finals
+        if finals is not None and finals.finalists:
+            return self.trial(finals.ranked()[0].trial)
+        return max(self._some(), key=lambda trial: (self.score(trial), -trial.ledger.macs))
+
+    @property
+    def finals(self) -> Finals | None:
+        """Return what the finals came to, or None if the study has none, or they are not over."""
+        return load_finals(self.files) if self.config.search.finals.trials else None
+
+    @property
+    def quality(self) -> Literal["delta", "advantage"]:
+        """Return what makes a trial the best: Δ, or its advantage over hard sharing if that is an objective."""
+        return "advantage" if "advantage" in self.config.search.objectives else "delta"
+
+    def score(self, trial: Trial) -> float:
+        """Return a complete trial's Δ or advantage on validation, whichever makes the best.
+
+        Args:
+            trial: Of this run, perhaps under another choice of its allocation.
+        """
+        if self.quality == "delta":
+            return trial.delta
+        references = self.references()
+        assert references is not None  # no trial without them
+        return references.advantage(trial.delta, trial.ledger.macs)
 
     def trial(self, number: int) -> Trial:
         """Return one trial.

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from sfg_nas.data import DataBundle, OwnData
 from sfg_nas.errors import TrainingError, explain
+from sfg_nas.study.finals import conclude, trainings
+from sfg_nas.study.hard_curve import check_curve
 from sfg_nas.study.layout import RunFiles
 from sfg_nas.study.locks import LostLockError
 from sfg_nas.study.own import OwnBackbone
 from sfg_nas.study.place import Place, open_place
 from sfg_nas.study.progress import Progress, ProgressCallback, silent
-from sfg_nas.study.ray_workers import Cluster, run_on_ray
+from sfg_nas.study.ray_elsewhere import Cluster
+from sfg_nas.study.ray_workers import run_on_ray
 from sfg_nas.study.references import References, ensure_references
 from sfg_nas.study.run import Run
 from sfg_nas.study.storage import STORAGE_ERRORS
 from sfg_nas.study.study import Study, as_study
 from sfg_nas.study.transfer import transfer
-from sfg_nas.study.worker import Worker
-from sfg_nas.study.workers import Errand, run_workers
+from sfg_nas.study.workers import Errand, run_workers, work
 from sfg_nas.training import History
 
 
@@ -66,19 +69,26 @@ def search(  # noqa: PLR0913 (the public face: each is a choice of its own)
     if not RunFiles(runs / study.config.name).study.exists():
         # What the study's own values cannot build, no trial can: said before anything is written or trained.
         study.make_supernet(study.config, seed=0)
+        check_curve(study)
     try:
         with open_place(study, runs, storage) as place:
             if source is not None:
                 transfer(place, study.space, source)
             references = _references(study, place, device, progress)
             errand = Errand(study, runs, device, storage, total)
-            if ray is not None:
-                run_on_ray(errand, ray, references, progress)
-            elif workers > 1:
-                run_workers(errand, workers, place, progress)
-            else:
-                Worker(study, place, references, device, total, progress).work()
+
+            def send_out(errand: Errand) -> None:
+                if ray is not None:
+                    run_on_ray(errand, ray, references, progress)
+                elif workers > 1:
+                    run_workers(errand, workers, place, progress)
+                else:
+                    work(errand, place, progress)
+
+            send_out(errand)
             place.fetch_ended()
+            if study.config.search.finals.trials:
+                _finals(errand, place, references, send_out, progress)
     except (LostLockError, *STORAGE_ERRORS) as error:
         raise TrainingError(
             explain(
@@ -91,13 +101,39 @@ def search(  # noqa: PLR0913 (the public face: each is a choice of its own)
     return Run.load(place.files.root)
 
 
+def _finals(
+    errand: Errand,
+    place: Place,
+    references: References,
+    send_out: Callable[[Errand], None],
+    progress: ProgressCallback,
+) -> None:
+    """Hold the finals, unless trials still run elsewhere: then whoever ends the last of them does."""
+    run = Run.load(place.files.root)
+    running = place.store.counts()["running"]
+    if running:
+        text = (
+            f"finals: left to the worker that ends the last of {running} trials which run elsewhere"
+        )
+        progress(Progress("finals", 0, 1, text=text))
+        return
+    if not run.complete:
+        return
+    send_out(replace(errand, finals=True))
+    with place.locks.hold("finals"):
+        result = conclude(errand.study, run, references)
+        place.courier.send(place.files.finals)
+    total = len(trainings(errand.study, run))
+    progress(Progress("finals", total, total, text=result.in_words()))
+
+
 def _references(study: Study, place: Place, device: str, progress: ProgressCallback) -> References:
     return ensure_references(
         study,
         place.files,
         device=device,
-        on_epoch=lambda history: progress(
-            _epoch_report(study, history, Progress("references", 0, 1))
+        on_epoch=lambda history, done, total: progress(
+            _epoch_report(study, history, Progress("references", done, total))
         ),
         locks=place.locks,
         courier=place.courier,

@@ -173,11 +173,14 @@ def read_ledger(path: Path) -> dict[str, object]:
     )
 
 
-def read_metrics(path: Path) -> dict[str, object]:
+def read_metrics(
+    path: Path, *, parts: Collection[str] = ("validation", "test")
+) -> dict[str, object]:
     """Return the content of a retrained network's `metrics.json`.
 
     Args:
         path: The file.
+        parts: The parts of the data that it must have scores on.
 
     Raises:
         ArchitectureError: The file is damaged.
@@ -185,6 +188,6 @@ def read_metrics(path: Path) -> dict[str, object]:
     return read_object(
         path,
         what="metrics of a retrained network",
-        keys={"validation": are_numbers, "test": are_numbers},
+        keys=dict.fromkeys(parts, are_numbers),
         others=True,
     )

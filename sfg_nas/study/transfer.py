@@ -5,7 +5,8 @@ from __future__ import annotations
 from sfg_nas.errors import ConfigError, explain
 from sfg_nas.search_space import SearchSpace
 from sfg_nas.study.place import Place
-from sfg_nas.study.run import Run, Trial
+from sfg_nas.study.run import Run
+from sfg_nas.study.trial_reader import Trial
 
 MOST = 3
 """Candidates that are taken from another run."""

@@ -120,7 +120,7 @@ class Worker:
             return Ended(
                 "failed", reason=str(error) if known else f"{type(error).__name__}: {error}"
             )
-        return Ended("complete", values=objective_values(self.study, ledger))
+        return Ended("complete", values=objective_values(self.study, ledger, self.references))
 
     def _train(self, trial: RunningTrial, files: TrialFiles, board: Scalars) -> Ledger:
         remove_leftovers(files.root)
@@ -136,7 +136,7 @@ class Worker:
             self.place.courier.send(files.root)
             board.write(history.rows)
             self._report(trial, history, config.training.epochs)
-            points = [objective_point(self.study, row) for row in history.rows]
+            points = [objective_point(self.study, row, self.references) for row in history.rows]
             last = len(points) >= config.training.epochs
             if trial.should_stop(points) and not last:
                 score = history.rows[-1]["score"]
@@ -207,37 +207,40 @@ class Worker:
         )
 
 
-def objective_values(study: Study, ledger: Ledger) -> tuple[float, ...]:
+def objective_values(study: Study, ledger: Ledger, references: References) -> tuple[float, ...]:
     """Return the objectives of a trial in the study's order.
-
-    `delta` is the mean relative gain over the single-task networks, `error` its negative.
 
     Args:
         study: The study.
         ledger: The trial's ledger.
+        references: What Δ and the advantage are measured against.
     """
-    values = {
-        "delta": ledger.delta,
-        "error": -ledger.delta,
-        "macs": float(ledger.macs),
-        "params": float(ledger.params),
-    }
+    values = _all_values(ledger.delta, ledger.macs, ledger.params, references)
     return tuple(values[name] for name in study.config.search.objectives)
 
 
-def objective_point(study: Study, row: dict[str, float]) -> tuple[float, ...] | None:
+def objective_point(
+    study: Study, row: dict[str, float], references: References
+) -> tuple[float, ...] | None:
     """Return the objectives as they stand after an epoch, or None where one is not known.
 
     Args:
         study: The study.
         row: The epoch's metrics.
+        references: What Δ and the advantage are measured against.
     """
-    values = {
-        "delta": row["score"],
-        "error": -row["score"],
-        "macs": row.get("macs"),
-        "params": row.get("params"),
-    }
-    found = [values[name] for name in study.config.search.objectives]
-    point = tuple(value for value in found if value is not None and math.isfinite(value))
-    return point if len(point) == len(found) else None
+    nothing = math.nan  # where a task has lost its path from the image, there are no costs
+    costs = row.get("macs", nothing), row.get("params", nothing)
+    values = _all_values(row["score"], *costs, references)
+    found = tuple(values[name] for name in study.config.search.objectives)
+    return found if all(math.isfinite(value) for value in found) else None
+
+
+def _all_values(
+    delta: float, macs: float, params: float, references: References
+) -> dict[str, float]:
+    """Return every objective: `delta` is the mean relative gain over single-task networks, `error` its negative."""
+    values = {"delta": delta, "error": -delta, "macs": float(macs), "params": float(params)}
+    if references.hard_sharing is not None:
+        values["advantage"] = references.advantage(delta, macs)
+    return values

@@ -18,12 +18,14 @@ import torch
 
 from sfg_nas.allocator import keep_freed_memory
 from sfg_nas.errors import ConfigError, SfgNasError, TrainingError, explain
+from sfg_nas.study.finals import FinalsWorker, Train
 from sfg_nas.study.place import Place, open_place
 from sfg_nas.study.progress import Clock, Progress, ProgressCallback
 from sfg_nas.study.references import load_references
 from sfg_nas.study.storage import Ended
 from sfg_nas.study.study import Study
-from sfg_nas.study.worker import Worker
+from sfg_nas.study.trial import run_trial
+from sfg_nas.study.worker import Runner, Worker
 from sfg_nas.training import write_json
 
 MOST_DEATHS = 3
@@ -41,6 +43,7 @@ class Errand:
         device: Where to train.
         storage: Address of the storage, or None.
         total: Trials in all.
+        finals: Whether it is the finals' trainings that are to be done, and not trials.
     """
 
     study: Study
@@ -48,6 +51,20 @@ class Errand:
     device: str
     storage: str | None
     total: int
+    finals: bool = False
+
+
+@dataclass(frozen=True)
+class Runners:
+    """Who trains what a worker takes on.
+
+    Attributes:
+        trial: Runs a trial.
+        final: Does a training of the finals; None for this process.
+    """
+
+    trial: Runner = run_trial
+    final: Train | None = None
 
 
 def devices_for(device: str, workers: int, gpus: int) -> list[str]:
@@ -64,7 +81,7 @@ def devices_for(device: str, workers: int, gpus: int) -> list[str]:
 
 
 def run_workers(errand: Errand, workers: int, place: Place, progress: ProgressCallback) -> None:
-    """Run a search in several processes until all trials are done.
+    """Run a search, or its finals, in several processes until all is done.
 
     Args:
         errand: What each of them does; the references must be there already.
@@ -78,7 +95,8 @@ def run_workers(errand: Errand, workers: int, place: Place, progress: ProgressCa
     """
     crew = _Crew(errand, workers, place, progress)
     try:
-        crew.announce()
+        if not errand.finals:
+            crew.announce()
         crew.start()
         crew.watch()
     finally:
@@ -233,12 +251,33 @@ def _work(errand: Errand, mouth: Connection, threads: int) -> None:
     torch.set_num_threads(threads)
     try:
         with open_place(errand.study, errand.runs, errand.storage) as place:
-            references = load_references(place.files)
-            assert references is not None
-            Worker(errand.study, place, references, errand.device, errand.total, mouth.send).work()
+            work(errand, place, mouth.send)
     except SfgNasError as error:
         mouth.send(error)
     os._exit(0)  # all is stored; to take down torch and its like would last a second more
+
+
+def work(
+    errand: Errand, place: Place, progress: ProgressCallback, runners: Runners = Runners()
+) -> None:
+    """Do what a worker is sent out for; the references must be there already.
+
+    Args:
+        errand: What is to be done.
+        place: Where it meets the other workers.
+        progress: Called with each report.
+        runners: Who trains; this process alone, or others elsewhere.
+
+    Raises:
+        LostLockError: If the connection to the storage was lost.
+    """
+    study, device = errand.study, errand.device
+    if errand.finals:
+        FinalsWorker(study, place, device, progress, runners.final).work()
+        return
+    references = load_references(place.files)
+    assert references is not None
+    Worker(study, place, references, device, errand.total, progress, runners.trial).work()
 
 
 def _end_with_parent() -> None:

@@ -11,7 +11,7 @@ from sfg_nas.config import BackboneConfig
 from sfg_nas.errors import ConversionError
 from sfg_nas.study import Study
 from sfg_nas.study.controls import equal_macs_backbone
-from sfg_nas.study.references import macs_of
+from sfg_nas.study.networks import macs_of
 
 Make = Callable[..., Study]
 

@@ -23,7 +23,7 @@ from sfg_nas.errors import TrainingError
 from sfg_nas.fixed import build_network
 from sfg_nas.study import Progress, Run, Study, load_study, retrain, search
 from sfg_nas.study.controls import EQUAL_MACS
-from sfg_nas.study.retrain import VARIANT_KEYS, _Job
+from sfg_nas.study.jobs import VARIANT_KEYS, TrainingJob
 from sfg_nas.training import SCORE, evaluate, load_module, load_tensors
 from tests.study.conftest import CONTENT, make_data, two_layers
 
@@ -208,8 +208,8 @@ def test_the_best_epoch_is_kept_and_scored(
 ) -> None:
     study, run = searched
     scores = iter([0.1, 0.3, 0.2, 0.25, 0.1, 0.2])
-    score = _Job.score
-    monkeypatch.setattr(_Job, "score", lambda *given: score(*given) | {SCORE: next(scores)})
+    score = TrainingJob.score
+    monkeypatch.setattr(TrainingJob, "score", lambda *given: score(*given) | {SCORE: next(scores)})
     how = section(study, epochs=6, patience=patience, learning_rate=0.3)
     retrain(study, run.best, 1, runs=tmp_path, controls=(), how=how)
     folder = run.path / "retrained" / run.best.architecture.hash / "0"

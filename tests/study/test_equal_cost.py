@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sfg_nas.compare.width import fit_width
+from sfg_nas.study.equal_cost import fit_width
 
 
 @pytest.mark.parametrize("target", [100_000, 1_000_000, 9_000_000])
