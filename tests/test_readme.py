@@ -141,7 +141,10 @@ def test_the_intervals_of_the_first_screen_are_the_stored_ones() -> None:
     text = read("README.md").replace("\n", " ")
     for name, shown in {
         "utkface_compare": "Δ {:+.2f} %, 95 % interval {:+.2f} to {:+.2f}",
-        "multimnist_compare_pair": "Δ {:+.2f} %, 95 % interval {:+.2f} to {:+.2f}",
+        "multimnist_compare_advantage_0": "Δ {:+.2f} % (95 % interval {:+.2f} to {:+.2f})",
+        "multimnist_compare_advantage_1": "{:+.2f} % ({:+.2f} to {:+.2f})",
+        "multimnist_compare_advantage_2": "{:+.2f} % ({:+.2f} to {:+.2f})",
+        "multimnist_compare_advantage_3": "{:+.2f} % ({:+.2f} to {:+.2f})",
         "multimnist_compare_again": "{:+.2f} % ({:+.2f} to {:+.2f})",
         "multimnist_compare_again_1": "{:+.2f} % ({:+.2f} to {:+.2f})",
         "multimnist_compare_again_2": "{:+.2f} % ({:+.2f} to {:+.2f})",
