@@ -3,13 +3,14 @@
 Layer norms over the channels of a map are often written out (`x.mean(1)`, `(x - u).pow(2).mean(1)`, ...). As single
 operations these mix all channels, which would tie every filter before them to one group. As a layer norm (Ba et al.
 2016) or a root mean square norm (Zhang and Sennrich 2019) each channel takes its statistics over what its group may read; so it does
-in a global response norm (Woo et al. 2023), which is written with one.
+in a global response norm (Woo et al. 2023), and in a division by the length of the channels at each place (Liu et al.
+2016, "L2 normalisation"), which are written with one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 
 import torch
@@ -39,6 +40,8 @@ class ChannelNorm:
         axis: 1, or -1.
         centred: Whether the mean is taken away.
         eps: Added to the variance.
+        length: Whether it divides by the length of the channels (the root of their sum of squares) and not by their
+            root mean square. With C channels that is the root of C apart, which it stays for every group.
     """
 
     module: nn.Module
@@ -47,6 +50,7 @@ class ChannelNorm:
     axis: int
     centred: bool
     eps: float
+    length: bool = False
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the normalised input, of the same shape."""
@@ -56,6 +60,8 @@ class ChannelNorm:
             y = functional.layer_norm(y, sizes, weight, bias, self.eps)
         else:
             y = functional.rms_norm(y, sizes, weight, self.eps)
+        if self.length:
+            y = y * sizes[0] ** -0.5
         return y.movedim(-1, self.axis)
 
     def _flat(self, name: str | None) -> Tensor | None:
@@ -197,10 +203,10 @@ def _norm_of(module: nn.Module, shapes: Sequence[torch.Size]) -> ChannelNorm | R
         samples = [s for shape in shapes for s in _samples(twin, shape, axis, generator)]
         if len(samples) < 2 * len(_SCALES) * len(shapes):
             continue  # for some of the inputs it is none
-        for weight, bias, centred in _forms(twin):
-            norm = _fitted(ChannelNorm(twin, weight, bias, axis, centred, 0.0), samples[-1])
+        for form in _forms(twin, axis):
+            norm = _fitted(form, samples[-1])
             if norm is not None and all(_same(norm(x), y) for x, y in samples):
-                return ChannelNorm(module, weight, bias, axis, centred, norm.eps)
+                return replace(norm, module=module)
         for weight, bias in permutations([name for name, _ in twin.named_parameters()], 2):
             response = _fitted_response(ResponseNorm(twin, weight, bias, axis, 0.0), samples[-1])
             if response is not None and all(_same(response(x), y) for x, y in samples):
@@ -234,15 +240,16 @@ def _samples(
             yield x, y.double()
 
 
-def _forms(twin: nn.Module) -> Iterator[tuple[str | None, str | None, bool]]:
-    """Give the ways in which a module's parameters may be scale and offset, and whether it is centred."""
+def _forms(twin: nn.Module, axis: int) -> Iterator[ChannelNorm]:
+    """Give the norms that a module may be: what its parameters are for, whether it is centred, what it divides by."""
     names: list[str | None] = [name for name, _ in twin.named_parameters()]
     pairs = permutations(names) if len(names) > 1 else [(*names, None), (None, *names)]
     for pair in pairs:
         weight, bias = (*pair, None)[:2]
-        yield weight, bias, True
+        yield ChannelNorm(twin, weight, bias, axis, centred=True, eps=0.0)
         if bias is None:
-            yield weight, bias, False
+            yield ChannelNorm(twin, weight, None, axis, centred=False, eps=0.0)
+            yield ChannelNorm(twin, weight, None, axis, centred=False, eps=0.0, length=True)
 
 
 def _fitted(norm: ChannelNorm, sample: tuple[Tensor, Tensor]) -> ChannelNorm | None:
@@ -250,6 +257,7 @@ def _fitted(norm: ChannelNorm, sample: tuple[Tensor, Tensor]) -> ChannelNorm | N
     x, y = (value.movedim(norm.axis, -1) for value in sample)
     weight, bias = norm._flat(norm.weight), norm._flat(norm.bias)
     plain = (y - (0.0 if bias is None else bias)) / (1.0 if weight is None else weight)
+    plain = plain * x.shape[-1] ** 0.5 if norm.length else plain
     apart = x - x.mean(-1, keepdim=True) if norm.centred else x
     variance = apart.square().mean(-1, keepdim=True)
     large = apart.square() > variance  # where rounding counts least

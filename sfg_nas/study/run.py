@@ -163,11 +163,15 @@ class Run:
         return load_references(self.files)
 
     def trials(self) -> pd.DataFrame:
-        """Return one row per trial: state, objectives, Δ, costs, the candidate's values."""
+        """Return one row per trial: state, objectives, score in the finals if they were held, Δ, costs, the candidate's values."""
         rows: list[dict[str, object]] = []
+        finals = self.finals
+        scores = {} if finals is None else {one.trial: one.score for one in finals.finalists}
         for trial in self.all:
             row: dict[str, object] = {"number": trial.number, "state": trial.state}
             row |= dict(zip(self.config.search.objectives, trial.values, strict=False))
+            if finals is not None:
+                row["final"] = scores.get(trial.number)
             if trial.state == "complete":
                 ledger = trial.ledger
                 row |= {"delta": ledger.delta, "macs": ledger.macs, "params": ledger.params}

@@ -136,7 +136,31 @@ class ResponseTurned(Turned):
         self.body = Response(channels)
 
 
+class Length(nn.Module):
+    """As in the code of SSD: a scale, and a division by the length of the channels at each place."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(20 * torch.rand(channels) + 0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x / (x.pow(2).sum(dim=1, keepdim=True).sqrt() + 1e-10)
+        return self.gain[None, :, None, None] * x
+
+
+class LengthOfTorch(nn.Module):
+    """The same without a scale, by the function of torch."""
+
+    def __init__(self, _channels: int) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.normalize(x, dim=1)
+
+
 NORMS = (
+    Length,
+    LengthOfTorch,
     OverChannels,
     OverTokens,
     Turned,
@@ -187,6 +211,8 @@ def test_filters_before_it_are_free_and_all_three_forms_agree(
         (RootMeanSquare, ("gain", None, 1, False, 1e-8)),
         (Plain, (None, None, 1, False, 1e-8)),
         (OffsetAlone, (None, "shift", 1, True, 1e-4)),
+        (Length, ("gain", None, 1, False, 1e-12)),
+        (LengthOfTorch, (None, None, 1, False, 1e-12)),
     ],
 )
 def test_what_it_is_is_measured(norm: type[nn.Module], expected: tuple[object, ...]) -> None:
@@ -198,6 +224,7 @@ def test_what_it_is_is_measured(norm: type[nn.Module], expected: tuple[object, .
     assert isinstance(found, ChannelNorm)
     assert (found.weight, found.bias, found.axis, found.centred) == expected[:4]
     assert found.eps == pytest.approx(expected[4], rel=0.01)
+    assert found.length == (norm in (Length, LengthOfTorch))
 
 
 @pytest.mark.parametrize(("norm", "axis"), [(Response, -1), (ResponseFirst, 1)])

@@ -76,6 +76,8 @@ def test_the_best_is_who_won_and_scores_are_those_of_the_files(held: Run) -> Non
         assert one.expected == pytest.approx(references.hard_sharing.delta(one.macs))
     winner = max(finals.finalists, key=lambda one: one.score)
     assert held.best.number == winner.trial
+    column = held.trials().set_index("number")["final"]
+    assert column.dropna().to_dict() == {one.trial: one.score for one in finals.finalists}
     assert f"trial {winner.trial}" in finals.in_words().split(",")[0]
 
 
