@@ -29,10 +29,8 @@ from sfg_nas.study.run import Run
 from sfg_nas.study.stored import is_text, read_metrics, read_object
 from sfg_nas.study.study import Study
 from sfg_nas.study.trial_reader import Trial
+from sfg_nas.study.worker import FAILURES
 from sfg_nas.training import History, write_json
-
-FAILURES = (SfgNasError, RuntimeError, ValueError, MemoryError)
-"""What fails a training, and not the finals."""
 
 
 @dataclass(frozen=True)
@@ -40,16 +38,23 @@ class Final:
     """One training of the finals, as it can be sent to another process or machine.
 
     Attributes:
-        architecture: Of a finalist.
+        trial: The finalist.
+        architecture: Its network's.
         candidate: Of the trial that found it.
         seed: Number of the training, from 0.
         hard: The backbone of hard sharing that is trained beside the finalist; None for the finalist itself.
     """
 
+    trial: int
     architecture: Architecture
     candidate: Candidate
     seed: int
     hard: BackboneConfig | None = None
+
+    def __str__(self) -> str:
+        """Return what is trained, in words."""
+        beside = "hard sharing at the MACs of " if self.hard is not None else ""
+        return f"{beside}trial {self.trial}, seed {self.seed}"
 
     def job(self, study: Study, files: RunFiles) -> TrainingJob:
         """Return the training.
@@ -115,7 +120,7 @@ class FinalsWorker:
         courier.fetch(job.folder)
         if _is_over(job):
             return
-        self.progress(replace(report, text=f"{job.entry.method}, seed {job.seed}"))
+        self.progress(replace(report, text=str(final)))
 
         def on_epoch(history: History) -> None:
             self.place.locks.check()
@@ -132,7 +137,7 @@ class FinalsWorker:
             known = isinstance(error, SfgNasError)
             reason = str(error) if known else f"{type(error).__name__}: {error}"
             write_json(failed, {"reason": reason})
-            job.checkpoint.unlink(missing_ok=True)
+        job.checkpoint.unlink(missing_ok=True)  # also one that came home from a cluster
         courier.send(job.folder)
         courier.drop(job.checkpoint)
 
@@ -173,7 +178,7 @@ def _entered(study: Study, trial: Trial) -> Entered:
     wanted = ADVANTAGE in study.config.search.objectives
     hard = fitted_backbone(study, trial.architecture.macs) if wanted else None
     seeds = range(study.config.search.finals.seeds)
-    own = [Final(trial.architecture, trial.candidate, seed) for seed in seeds]
+    own = [Final(trial.number, trial.architecture, trial.candidate, seed) for seed in seeds]
     beside = [replace(final, hard=hard) for final in own if hard is not None]
     return Entered(trial, tuple(own), tuple(beside))
 

@@ -112,6 +112,8 @@ def test_hard_sharing_is_trained_at_each_finalists_cost(held: Run, make_study: M
     study = make_study(CHANGES)
     for one in entered(study, held):
         assert [final.seed for final in one.beside] == [0, 1]
+        words = f"hard sharing at the MACs of trial {one.trial.number}, seed 0"
+        assert str(one.beside[0]) == words
         section = one.beside[0].hard
         assert section is not None
         cost = macs_of(hard_network(study, section, seed=0), study)

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from sfg_nas.errors import ConfigError, TrainingError
-from sfg_nas.study import Run, Study, search
+from sfg_nas.study import Progress, Run, Study, search
 from sfg_nas.study.layout import RunFiles
 from sfg_nas.study.locks import LostLockError
 from sfg_nas.study.postgres import PostgresCourier, PostgresLocks, ask, is_postgres
@@ -125,7 +125,7 @@ def test_a_worker_elsewhere_goes_on_where_a_killed_one_stopped(
     name = new_name()
     url = address().replace("postgresql+psycopg://", "postgresql://")
     changes = {"name": name, "search.trials": 3, "training.epochs": 25}
-    study = make_study(changes)
+    study = make_study({**changes, "search.finals": {"trials": 2, "seeds": 2}})
     there, here = tmp_path / "there", tmp_path / "here"
     command = [sys.executable, "-c", CHILD, str(there), str(Path(__file__).parent), name, url]
     metrics = RunFiles(there / name).trial(0).metrics
@@ -148,7 +148,11 @@ def test_a_worker_elsewhere_goes_on_where_a_killed_one_stopped(
     common = len(killed) - 1  # the last epoch may have been on its way
     assert ours["seconds"][:common].tolist() == killed["seconds"][:common].tolist()
     # Where it was killed, the same command brings everything home, and trains nothing.
-    home = search(study, runs=there, storage=url)
+    said: list[Progress] = []
+    home = search(study, runs=there, storage=url, progress=said.append)
+    assert not [report for report in said if report.epoch]
+    assert home.finals == run.finals
+    assert home.finals is not None
     pd.testing.assert_frame_equal(home.trials(), run.trials())
     pd.testing.assert_frame_equal(home.epochs(), run.epochs())
     assert home.references() == run.references()
