@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import sfg_nas
+from sfg_nas.report.verdict import interval
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ["README.md", "CONTRIBUTING.md"]
@@ -141,6 +142,7 @@ def test_the_intervals_of_the_first_screen_are_the_stored_ones() -> None:
     text = read("README.md").replace("\n", " ")
     for name, shown in {
         "utkface_compare": "Δ {:+.2f} %, 95 % interval {:+.2f} to {:+.2f}",
+        "utkface_compare_10pct_advantage": "Δ {:+.2f} %, 95 % interval {:+.2f} to {:+.2f}",
         "multimnist_compare_advantage_0": "Δ {:+.2f} % (95 % interval {:+.2f} to {:+.2f})",
         "multimnist_compare_advantage_1": "{:+.2f} % ({:+.2f} to {:+.2f})",
         "multimnist_compare_advantage_2": "{:+.2f} % ({:+.2f} to {:+.2f})",
@@ -152,3 +154,13 @@ def test_the_intervals_of_the_first_screen_are_the_stored_ones() -> None:
         frame = pd.read_csv(ROOT / f"studies/results/{name}_paired.csv")
         row = frame.query("question == 'at-found' and metric == 'delta'").iloc[0]
         assert shown.format(*(100 * row[["mean", "low", "high"]])) in text
+
+
+def test_what_was_found_on_a_tenth_of_the_faces_is_no_better_than_a_plain_tree() -> None:
+    frame = pd.read_csv(ROOT / "studies/results/utkface_compare_10pct_advantage.csv")
+    deltas = frame.query("metric == 'delta' and scale == 'own'")
+    by_seed = 100 * deltas.pivot_table(index="seed", columns="method", values="test")
+    apart = by_seed["found"] - by_seed["tree-split-2"]
+    low, high = interval(apart.mean(), apart.std(), len(apart))
+    shown = f"({apart.mean():+.2f} %, {low:+.2f} to {high:+.2f})"
+    assert shown in read("README.md").replace("\n", " ")
