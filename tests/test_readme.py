@@ -135,11 +135,11 @@ def test_what_stands_off_hard_sharing_in_32_bits_is_what_the_first_screen_says()
     for name in ("tree-split-6", *sorted(below)):
         row = rows.loc[name]
         shown = "{:+.2f} % ({:+.2f} to {:+.2f}".format(*(100 * row[["mean", "low", "high"]]))
-        assert shown in read("README.md").replace("\n", " ")
+        assert shown in " ".join(read("README.md").split())
 
 
 def test_the_intervals_of_the_first_screen_are_the_stored_ones() -> None:
-    text = read("README.md").replace("\n", " ")
+    text = " ".join(read("README.md").split())
     for name, shown in {
         "utkface_compare": "Δ {:+.2f} %, 95 % interval {:+.2f} to {:+.2f}",
         "utkface_compare_10pct_advantage": "Δ {:+.2f} %, 95 % interval {:+.2f} to {:+.2f}",
@@ -163,4 +163,4 @@ def test_what_was_found_on_a_tenth_of_the_faces_is_no_better_than_a_plain_tree()
     apart = by_seed["found"] - by_seed["tree-split-2"]
     low, high = interval(apart.mean(), apart.std(), len(apart))
     shown = f"({apart.mean():+.2f} %, {low:+.2f} to {high:+.2f})"
-    assert shown in read("README.md").replace("\n", " ")
+    assert shown in " ".join(read("README.md").split())
