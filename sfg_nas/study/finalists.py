@@ -23,7 +23,8 @@ class Finalist:
         macs: Its multiply-accumulates for one image.
         deltas: Δ of each training, by seed.
         beside: Δ of hard sharing at its MACs, by the same seeds; empty where that was not asked or does not exist.
-        expected: Δ of hard sharing at its MACs by the curve of the references, or None if there is no curve.
+        expected: Δ of hard sharing at its MACs by a line through all its trainings in the finals (or the references', if
+            these are of one cost), or None if it was not asked.
     """
 
     trial: int

@@ -7,7 +7,8 @@ often differ by less than such scores do from seed to seed, so that the best of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -18,7 +19,7 @@ from sfg_nas.errors import SfgNasError
 from sfg_nas.search_space import Candidate
 from sfg_nas.study.controls import fitted_backbone
 from sfg_nas.study.finalists import Finalist, Finals
-from sfg_nas.study.hard_curve import ADVANTAGE
+from sfg_nas.study.hard_curve import ADVANTAGE, HardSharingCurve, HardSharingPoint
 from sfg_nas.study.jobs import TrainingJob
 from sfg_nas.study.layout import RunFiles
 from sfg_nas.study.place import Place
@@ -26,11 +27,14 @@ from sfg_nas.study.progress import Clock, Progress, ProgressCallback
 from sfg_nas.study.references import References
 from sfg_nas.study.retrain_entries import equal_macs_entry, found_entry
 from sfg_nas.study.run import Run
-from sfg_nas.study.stored import is_text, read_metrics, read_object
+from sfg_nas.study.stored import Check, is_text, read_metrics, read_object
 from sfg_nas.study.study import Study
 from sfg_nas.study.trial_reader import Trial
 from sfg_nas.study.worker import FAILURES
 from sfg_nas.training import History, write_json
+
+FAILED = "failed.json"
+"""The file that says why a training failed."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,7 @@ class FinalsWorker:
                         self._do(final, job, report)
 
     def _do(self, final: Final, job: TrainingJob, report: Progress) -> None:
-        courier, failed = self.place.courier, _failed(job)
+        courier, failed = self.place.courier, job.folder / FAILED
         courier.fetch(job.folder)
         if _is_over(job):
             return
@@ -136,7 +140,7 @@ class FinalsWorker:
         except FAILURES as error:
             known = isinstance(error, SfgNasError)
             reason = str(error) if known else f"{type(error).__name__}: {error}"
-            write_json(failed, {"reason": reason})
+            write_json(failed, {"reason": reason, "settings": _settings(job)})
         job.checkpoint.unlink(missing_ok=True)  # also one that came home from a cluster
         courier.send(job.folder)
         courier.drop(job.checkpoint)
@@ -209,16 +213,18 @@ def conclude(study: Study, run: Run, references: References) -> Finals:
     found: list[Finalist] = []
     failed: dict[str, str] = {}
     epochs = study.config.retrain.epochs or study.config.training.epochs
-    for one in entered(study, run):
+    everyone = entered(study, run)
+    curve = _curve(study, run, everyone, references)
+    for one in everyone:
         own = [final.job(study, run.files) for final in one.own]
         beside = [final.job(study, run.files) for final in one.beside]
-        reasons = [_reason(job) for job in own if _failed(job).exists()]
+        reasons = [reason for job in own if (reason := _why_failed(job)) is not None]
         if reasons:
             failed[str(one.trial.number)] = reasons[0]
             continue
-        # Without hard sharing's trainings, all of them, the curve of the references has to do.
+        # Without hard sharing's trainings, all of them, a line through the others' has to do.
         paired = all(job.is_done() for job in beside)
-        macs, curve = one.trial.ledger.macs, references.hard_sharing
+        macs = one.trial.ledger.macs
         found.append(
             Finalist(
                 trial=one.trial.number,
@@ -234,19 +240,45 @@ def conclude(study: Study, run: Run, references: References) -> Finals:
     return result
 
 
+def _curve(
+    study: Study, run: Run, everyone: Sequence[Entered], references: References
+) -> HardSharingCurve | None:
+    """Return hard sharing's Δ at any cost: by the finals' own trainings, or, of one cost only, by the references'."""
+    jobs = {
+        job.folder: job
+        for one in everyone
+        for final in one.beside
+        if (job := final.job(study, run.files)).is_done()
+    }
+    points = []
+    for job in jobs.values():
+        stored = read_metrics(job.metrics, parts=job.parts)
+        macs, values = cast("int", stored["macs"]), cast("dict[str, float]", stored["validation"])
+        points.append(HardSharingPoint(1.0, job.seed, macs, _delta(job, references), values))
+    if len({point.macs for point in points}) > 1:
+        return HardSharingCurve(tuple(points))
+    return references.hard_sharing
+
+
 def _delta(job: TrainingJob, references: References) -> float:
     stored = read_metrics(job.metrics, parts=job.parts)["validation"]
     return references.delta(cast("dict[str, float]", stored), job.study.tasks)
 
 
-def _failed(job: TrainingJob) -> Path:
-    return job.folder / "failed.json"
+def _settings(job: TrainingJob) -> str:
+    """Return what a failed training was asked for; with other settings it is tried again."""
+    return json.dumps(job.identity(), sort_keys=True)
 
 
-def _reason(job: TrainingJob) -> str:
-    content = read_object(_failed(job), what="why a training failed", keys={"reason": is_text})
-    return str(content["reason"])
+def _why_failed(job: TrainingJob) -> str | None:
+    """Return why a training failed with the present settings, or None if it did not."""
+    path = job.folder / FAILED
+    if not path.exists():
+        return None
+    keys: dict[str, Check] = {"reason": is_text, "settings": is_text}
+    content = read_object(path, what="why a training failed", keys=keys)
+    return str(content["reason"]) if content["settings"] == _settings(job) else None
 
 
 def _is_over(job: TrainingJob) -> bool:
-    return _failed(job).exists() or job.is_done()
+    return job.is_done() or _why_failed(job) is not None
