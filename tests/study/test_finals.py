@@ -16,7 +16,7 @@ import pytest
 
 from sfg_nas.config import StudyConfig
 from sfg_nas.study import Cluster, Progress, Run, Study, load_study, retrain, search
-from sfg_nas.study.finals import entered, trainings
+from sfg_nas.study.finals import conclude, entered, trainings
 from sfg_nas.study.layout import RunFiles
 from sfg_nas.study.networks import hard_network, macs_of
 from tests.study.test_ray_workers import CONTENT as RAY
@@ -132,6 +132,28 @@ def test_hard_sharing_is_trained_at_each_finalists_cost(held: Run, make_study: M
         assert section is not None
         cost = macs_of(hard_network(study, section, seed=0), study)
         assert cost == pytest.approx(one.trial.ledger.macs, rel=0.1)
+
+
+def test_where_hard_sharing_failed_a_line_through_its_other_trainings_stands_in(
+    held: Run, make_study: Make, tmp_path: Path
+) -> None:
+    shutil.copytree(held.path, tmp_path / "tiny")
+    run, study = Run.load(tmp_path / "tiny"), make_study(CHANGES)
+    references = run.references()
+    assert references is not None
+    lost = entered(study, run)[0]
+    job = lost.beside[0].job(study, run.files)
+    job.metrics.unlink()
+    finals = conclude(study, run, references)
+    assert run.finals == finals
+    first = finals.finalists[0]
+    assert first.trial == lost.trial.number
+    assert first.beside == ()
+    assert first.expected == pytest.approx(line_of_hard_sharing(run, first.macs), abs=1e-9)
+    assert first.score == pytest.approx(fmean(first.deltas) - first.expected)
+    others = [one for one in finals.finalists[1:] if one.macs != first.macs]
+    assert others
+    assert all(len(one.beside) == 2 for one in others)
 
 
 def test_nothing_of_the_test_part_is_opened(held: Run) -> None:
