@@ -35,3 +35,29 @@ def test_watching_shows_it_again_until_then(
     assert answer.out.count("2 complete of 2 planned") == 1
     said = json.loads(call("status", "small", "--runs", runs, "--json").out)
     assert any("95 % of its hypervolume" in sentence for sentence in said["words"])
+
+
+def test_finals_are_shown_and_reported(call: Callable, study: Path, tmp_path: Path) -> None:
+    changes = (
+        "search.objectives=[advantage]",
+        "search.finals.trials=2",
+        "references.seeds=1",
+        "sharing.start.kind=thirds",
+    )
+    options = [word for change in changes for word in ("--set", change)]
+    answer = call("search", study, "--runs", tmp_path, *options)
+    assert answer.code == 0, answer.err
+    shown = [line for line in answer.out.splitlines() if line.startswith("finals (advantage")]
+    assert len(shown) == 1
+    assert "3 trainings from scratch" in shown[0]
+    said = json.loads(call("status", "small", "--runs", tmp_path, "--json").out)
+    scores = {one["trial"]: one for one in said["finals"]["finalists"]}
+    winner = said["best"]["number"]
+    assert shown[0].split("): ")[1].startswith(f"trial {winner} ")
+    assert set(scores) == {0, 1}
+    assert said["best"]["final"] == max(row["final"] for row in said["trials"])
+    best = next(line for line in answer.out.splitlines() if line.startswith("best: "))
+    assert f"advantage {said['best']['advantage']:+.4f} over hard sharing at its MACs" in best
+    call("report", tmp_path / "small")
+    page = (tmp_path / "small/report.html").read_text(encoding="utf-8")
+    assert "Finals, each network trained from scratch with 3 seeds" in page
