@@ -142,6 +142,7 @@ def test_the_intervals_of_the_first_screen_are_the_stored_ones() -> None:
     text = " ".join(read("README.md").split())
     for name, shown in {
         "utkface_compare": "Δ {:+.2f} %, 95 % interval {:+.2f} to {:+.2f}",
+        "utkface_compare_advantage": "Δ {:+.2f} %, 95 % interval {:+.2f} to {:+.2f}",
         "utkface_compare_10pct_advantage": "Δ {:+.2f} %, 95 % interval {:+.2f} to {:+.2f}",
         "multimnist_compare_advantage_0": "Δ {:+.2f} % (95 % interval {:+.2f} to {:+.2f})",
         "multimnist_compare_advantage_1": "{:+.2f} % ({:+.2f} to {:+.2f})",
