@@ -101,9 +101,8 @@ def show_run(run: Run, common: Common, *, words: bool = False) -> None:
         scores += [f"{key} {cell(value)}" for key, value in found.items() if "/" in key]
         result(f"best: trial {best.number}, {', '.join(scores)} (on validation)")
         if finals is not None:
-            seeds = run.config.search.finals.seeds
             result(
-                f"finals ({run.quality} on validation of {seeds} trainings from scratch, mean ± sd): "
+                f"finals ({run.quality} on validation of {finals.seeds} trainings from scratch, mean ± sd): "
                 f"{finals.in_words()}"
             )
         result(f"Pareto front (delta, MACs): trials {', '.join(map(str, front))}")

@@ -142,9 +142,7 @@ class Team:
             rows = history.rows
             epochs = self.setting.epochs
             left = clock.seconds_left(report.done + len(rows) / epochs, report.total)
-            self._progress(
-                replace(report, epoch=len(rows), epochs=epochs, values=rows[-1], seconds_left=left)
-            )
+            self._progress(replace(report.after(rows, epochs), seconds_left=left))
 
         entrant, device = self.entrant(job.entrant), self._place.device
         if work == "train":

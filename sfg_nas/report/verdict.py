@@ -94,7 +94,7 @@ def _finals(run: Run) -> tuple[str, ...]:
         return ()
     what = {"delta": "Δ", "advantage": "Δ beside hard sharing's at the same MACs"}[run.quality]
     return (
-        f"Finals, each network trained from scratch with {run.config.search.finals.seeds} seeds, {what} on validation, mean ± "
+        f"Finals, each network trained from scratch with {finals.seeds} seeds, {what} on validation, mean ± "
         f"standard deviation: {finals.in_words()}.",
     )
 

@@ -59,6 +59,7 @@ def neighbourhood(run: Run, nearest: int = 8) -> pd.DataFrame:
         TrainingError: If no trial is complete.
     """
     best, trials, space = run.best, run.complete, space_of(run)
+    highest = run.score(best)
     found = places([best, *trials], space)
     difference = np.abs(found[1:] - found[0]).clip(max=1.0)
     for column, (_, dimension) in enumerate(space.dimensions):
@@ -71,7 +72,7 @@ def neighbourhood(run: Run, nearest: int = 8) -> pd.DataFrame:
             "distance": float(far),
             "delta": trial.delta,
             "score": run.score(trial),
-            "loss": run.score(best) - run.score(trial),
+            "loss": highest - run.score(trial),
             **dict(trial.candidate),
         }
         for trial, far in zip(trials, distance, strict=True)

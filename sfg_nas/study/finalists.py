@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from statistics import fmean, stdev
 from typing import Self, cast
 
 from sfg_nas.study.layout import RunFiles
-from sfg_nas.study.stored import Check, is_count, is_number, is_text, read_object
+from sfg_nas.study.stored import Check, is_count, is_finite, is_record, is_text, read_object
 from sfg_nas.training import write_json
 
 
@@ -48,7 +46,7 @@ class Finalist:
 
     @classmethod
     def of(cls, stored: dict[str, object]) -> Self:
-        """Return the finalist that `is_finalist` has found sound."""
+        """Return a finalist of a file that was found sound."""
         lists = {key: tuple(cast("list[float]", stored[key])) for key in ("deltas", "beside")}
         return cls(**(stored | lists))  # type: ignore[arg-type]
 
@@ -66,6 +64,11 @@ class Finals:
     epochs: int
     finalists: tuple[Finalist, ...]
     failed: dict[str, str]
+
+    @property
+    def seeds(self) -> int:
+        """Return how often each network was trained; 0 if nobody came through."""
+        return max((len(one.deltas) for one in self.finalists), default=0)
 
     def ranked(self) -> list[Finalist]:
         """Return the finalists, the winner first; of equals the one with fewer MACs."""
@@ -124,20 +127,16 @@ def _is_finalist(value: object) -> bool:
         "macs": is_count,
         "deltas": lambda item: _are_finite(item) and bool(item),
         "beside": _are_finite,
-        "expected": lambda item: item is None or _are_finite([item]),
+        "expected": lambda item: item is None or is_finite(item),
     }
-    if not isinstance(value, dict) or set(value) != set(checks):
+    if not is_record(value, checks):
         return False
-    if not all(check(value[key]) for key, check in checks.items()):
-        return False
-    return len(value["beside"]) in (0, len(value["deltas"]))
+    row = cast("dict[str, list[float]]", value)
+    return len(row["beside"]) in (0, len(row["deltas"]))
 
 
 def _are_finite(value: object) -> bool:
-    if not isinstance(value, list):
-        return False
-    numbers = cast("Iterable[float]", value)
-    return all(is_number(item) and math.isfinite(item) for item in numbers)
+    return isinstance(value, list) and all(is_finite(item) for item in value)
 
 
 def _are_texts(value: object) -> bool:

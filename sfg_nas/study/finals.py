@@ -15,7 +15,6 @@ from typing import cast
 
 from sfg_nas.architecture import Architecture
 from sfg_nas.config import BackboneConfig
-from sfg_nas.errors import SfgNasError
 from sfg_nas.search_space import Candidate
 from sfg_nas.study.controls import fitted_backbone
 from sfg_nas.study.finalists import Finalist, Finals
@@ -30,7 +29,7 @@ from sfg_nas.study.run import Run
 from sfg_nas.study.stored import Check, is_text, read_metrics, read_object
 from sfg_nas.study.study import Study
 from sfg_nas.study.trial_reader import Trial
-from sfg_nas.study.worker import FAILURES
+from sfg_nas.study.worker import FAILURES, reason_of
 from sfg_nas.training import History, write_json
 
 FAILED = "failed.json"
@@ -104,23 +103,23 @@ class FinalsWorker:
         Raises:
             LostLockError: If the connection to the storage was lost.
         """
-        todo = trainings(self.study, Run.load(self.place.files.root))
+        run = Run.load(self.place.files.root)
+        todo = trainings(self.study, run, entered(self.study, run))
         clock = Clock()
         for wait in (False, True):
             for final, job in todo:
-                done = sum(_is_over(other) for _, other in todo)
-                report = Progress("finals", done, len(todo))
-                report = replace(report, seconds_left=clock.seconds_left(done, len(todo)))
                 if _is_over(job):
-                    self.progress(report)
                     continue
+                done = sum(_is_over(other) for _, other in todo)
+                left = clock.seconds_left(done, len(todo))
+                report = Progress("finals", done, len(todo), seconds_left=left)
                 name = f"finals-{job.entry.folder}-{job.seed}"
                 with self.place.locks.hold(name, wait=wait) as held:
                     if held:
                         self._do(final, job, report)
 
     def _do(self, final: Final, job: TrainingJob, report: Progress) -> None:
-        courier, failed = self.place.courier, job.folder / FAILED
+        courier = self.place.courier
         courier.fetch(job.folder)
         if _is_over(job):
             return
@@ -129,8 +128,7 @@ class FinalsWorker:
         def on_epoch(history: History) -> None:
             self.place.locks.check()
             courier.send(job.folder)
-            row, count = history.rows[-1], len(history.rows)
-            self.progress(replace(report, epoch=count, epochs=job.settings.epochs, values=row))
+            self.progress(report.after(history.rows, job.settings.epochs))
 
         try:
             if self.train is None:
@@ -138,9 +136,8 @@ class FinalsWorker:
             else:
                 self.train(final, job, on_epoch)
         except FAILURES as error:
-            known = isinstance(error, SfgNasError)
-            reason = str(error) if known else f"{type(error).__name__}: {error}"
-            write_json(failed, {"reason": reason, "settings": _settings(job)})
+            content = {"reason": reason_of(error), "settings": _settings(job)}
+            write_json(job.folder / FAILED, content)
         job.checkpoint.unlink(missing_ok=True)  # also one that came home from a cluster
         courier.send(job.folder)
         courier.drop(job.checkpoint)
@@ -187,33 +184,36 @@ def _entered(study: Study, trial: Trial) -> Entered:
     return Entered(trial, tuple(own), tuple(beside))
 
 
-def trainings(study: Study, run: Run) -> list[tuple[Final, TrainingJob]]:
+def trainings(
+    study: Study, run: Run, everyone: Sequence[Entered]
+) -> list[tuple[Final, TrainingJob]]:
     """Return every training of the finals once, the first seed of all first.
 
     Args:
         study: The study.
         run: Its run.
+        everyone: Who takes part.
     """
     different: dict[Path, tuple[Final, TrainingJob]] = {}
-    finals = [final for one in entered(study, run) for final in (*one.own, *one.beside)]
+    finals = [final for one in everyone for final in (*one.own, *one.beside)]
     for final in sorted(finals, key=lambda final: final.seed):
         job = final.job(study, run.files)
         different.setdefault(job.folder, (final, job))
     return list(different.values())
 
 
-def conclude(study: Study, run: Run, references: References) -> Finals:
+def conclude(study: Study, run: Run, everyone: Sequence[Entered], references: References) -> Finals:
     """Write what the finals came to, and return it.
 
     Args:
         study: The study.
         run: Its run, all of whose finals are trained.
+        everyone: Who took part.
         references: What Δ is measured against.
     """
     found: list[Finalist] = []
     failed: dict[str, str] = {}
     epochs = study.config.retrain.epochs or study.config.training.epochs
-    everyone = entered(study, run)
     curve = _curve(study, run, everyone, references)
     for one in everyone:
         own = [final.job(study, run.files) for final in one.own]

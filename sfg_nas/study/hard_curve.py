@@ -10,7 +10,7 @@ from typing import Self, cast
 
 from sfg_nas.errors import ConfigError, explain
 from sfg_nas.study.networks import hard_network, macs_of, scaled_by
-from sfg_nas.study.stored import are_numbers, is_count, is_number
+from sfg_nas.study.stored import Check, are_numbers, is_count, is_finite, is_number, is_record
 from sfg_nas.study.study import Study
 
 ADVANTAGE = "advantage"
@@ -37,7 +37,7 @@ class HardSharingPoint:
 
     @classmethod
     def of(cls, stored: dict[str, object]) -> Self:
-        """Return the point that `is_point` has found sound."""
+        """Return a point that `are_points` has found sound."""
         return cls(**stored)  # type: ignore[arg-type]
 
 
@@ -105,16 +105,14 @@ def are_points(value: object) -> bool:
 
 
 def _is_point(value: object) -> bool:
-    checks = {
+    checks: dict[str, Check] = {
         "factor": is_number,
         "seed": is_count,
         "macs": lambda item: is_count(item) and item != 0,
-        "delta": lambda item: is_number(item) and math.isfinite(cast("float", item)),
+        "delta": is_finite,
         "values": are_numbers,
     }
-    if not isinstance(value, dict) or set(value) != set(checks):
-        return False
-    return all(check(value[key]) for key, check in checks.items())
+    return is_record(value, checks)
 
 
 def curve_factors(study: Study) -> tuple[float, ...]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 
@@ -39,6 +39,15 @@ class Progress:
     best: float | None = None
     seconds_left: float | None = None
     workers: int = 1
+
+    def after(self, rows: Sequence[Mapping[str, float]], epochs: int) -> Progress:
+        """Return the same report after some epochs of the present training.
+
+        Args:
+            rows: Metrics of each finished epoch, at least one.
+            epochs: Its epochs in all.
+        """
+        return replace(self, epoch=len(rows), epochs=epochs, values=rows[-1])
 
 
 ProgressCallback = Callable[[Progress], None]

@@ -22,11 +22,7 @@ from sfg_nas.study.run import Run, retrained_rows
 from sfg_nas.study.study import Study
 from sfg_nas.study.table import paired_differences, summarise
 from sfg_nas.study.trial_reader import Trial
-from sfg_nas.training import (
-    History,
-    write_json,
-    write_text,
-)
+from sfg_nas.training import History, write_json, write_text
 
 
 def retrain(  # noqa: PLR0913 (the public face: each is a choice of its own)
@@ -88,8 +84,7 @@ def _said(
     job: TrainingJob, report: Progress, progress: ProgressCallback
 ) -> Callable[[History], None]:
     def say(history: History) -> None:
-        row, count = history.rows[-1], len(history.rows)
-        progress(replace(report, epoch=count, epochs=job.settings.epochs, values=row))
+        progress(report.after(history.rows, job.settings.epochs))
 
     return say
 

@@ -100,11 +100,8 @@ def equal_macs_entry(study: Study, config: BackboneConfig) -> Entry:
         study: The study.
         config: The backbone at that width.
     """
-    return _plain(study, EQUAL_MACS, "hard-sharing", config, folder=_width_folder(config))
-
-
-def _width_folder(config: BackboneConfig) -> str:
-    return f"hard-sharing-width-{config.width:.4f}"
+    folder = f"hard-sharing-width-{config.width:.4f}"
+    return _plain(study, EQUAL_MACS, "hard-sharing", config, folder=folder)
 
 
 def _control(study: Study, name: str, found: Architecture) -> Entry | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self, cast
 
@@ -106,9 +107,14 @@ class Run:
         """
         if self.quality == "delta":
             return trial.delta
+        return self._measured_against.advantage(trial.delta, trial.ledger.macs)
+
+    @cached_property
+    def _measured_against(self) -> References:
+        """Return the references, which do not change once they are there; no trial is complete without them."""
         references = self.references()
-        assert references is not None  # no trial without them
-        return references.advantage(trial.delta, trial.ledger.macs)
+        assert references is not None
+        return references
 
     def trial(self, number: int) -> Trial:
         """Return one trial.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sfg_nas.data import DataBundle, OwnData
 from sfg_nas.errors import TrainingError, explain
-from sfg_nas.study.finals import conclude, trainings
+from sfg_nas.study.finals import conclude, entered, trainings
 from sfg_nas.study.hard_curve import check_curve
 from sfg_nas.study.layout import RunFiles
 from sfg_nas.study.locks import LostLockError
@@ -23,7 +23,6 @@ from sfg_nas.study.storage import STORAGE_ERRORS
 from sfg_nas.study.study import Study, as_study
 from sfg_nas.study.transfer import transfer
 from sfg_nas.study.workers import Errand, run_workers, work
-from sfg_nas.training import History
 
 
 def search(  # noqa: PLR0913 (the public face: each is a choice of its own)
@@ -112,34 +111,29 @@ def _finals(
     run = Run.load(place.files.root)
     running = place.store.counts()["running"]
     if running:
-        text = (
-            f"finals: left to the worker that ends the last of {running} trials which run elsewhere"
-        )
+        text = f"left to the worker that ends the last of {running} trials which run elsewhere"
         progress(Progress("finals", 0, 1, text=text))
         return
     if not run.complete:
         return
     send_out(replace(errand, finals=True))
     with place.locks.hold("finals"):
-        result = conclude(errand.study, run, references)
+        everyone = entered(errand.study, run)
+        result = conclude(errand.study, run, everyone, references)
         place.courier.send(place.files.finals)
-    total = len(trainings(errand.study, run))
+    total = len(trainings(errand.study, run, everyone))
     progress(Progress("finals", total, total, text=result.in_words()))
 
 
 def _references(study: Study, place: Place, device: str, progress: ProgressCallback) -> References:
+    epochs = study.config.references.epochs or study.config.training.epochs
     return ensure_references(
         study,
         place.files,
         device=device,
         on_epoch=lambda history, done, total: progress(
-            _epoch_report(study, history, Progress("references", done, total))
+            Progress("references", done, total).after(history.rows, epochs)
         ),
         locks=place.locks,
         courier=place.courier,
     )
-
-
-def _epoch_report(study: Study, history: History, report: Progress) -> Progress:
-    epochs = study.config.references.epochs or study.config.training.epochs
-    return replace(report, epoch=len(history.rows), epochs=epochs, values=history.rows[-1])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Collection
+import math
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,18 @@ def is_text(value: object) -> bool:
 def are_numbers(value: object) -> bool:
     """Return whether a value is a mapping of names to numbers."""
     return isinstance(value, dict) and all(is_number(v) for v in value.values())
+
+
+def is_finite(value: object) -> bool:
+    """Return whether a value is a number, and neither infinite nor NaN."""
+    return isinstance(value, int | float) and is_number(value) and math.isfinite(value)
+
+
+def is_record(value: object, checks: Mapping[str, Check]) -> bool:
+    """Return whether a value is an object with these keys and no others, whose values pass their checks."""
+    if not isinstance(value, dict) or set(value) != set(checks):
+        return False
+    return all(check(value[key]) for key, check in checks.items())
 
 
 def read_object(

@@ -116,10 +116,7 @@ class Worker:
         except PrunedError as stop:
             return Ended("pruned", reason=str(stop))
         except FAILURES as error:
-            known = isinstance(error, SfgNasError)
-            return Ended(
-                "failed", reason=str(error) if known else f"{type(error).__name__}: {error}"
-            )
+            return Ended("failed", reason=reason_of(error))
         return Ended("complete", values=objective_values(self.study, ledger, self.references))
 
     def _train(self, trial: RunningTrial, files: TrialFiles, board: Scalars) -> Ledger:
@@ -205,6 +202,15 @@ class Worker:
                 seconds_left=self.clock.seconds_left(done + part, self.total),
             )
         )
+
+
+def reason_of(error: Exception) -> str:
+    """Return why a training failed, in words.
+
+    Args:
+        error: One of `FAILURES`.
+    """
+    return str(error) if isinstance(error, SfgNasError) else f"{type(error).__name__}: {error}"
 
 
 def objective_values(study: Study, ledger: Ledger, references: References) -> tuple[float, ...]:

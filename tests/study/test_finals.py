@@ -144,7 +144,7 @@ def test_where_hard_sharing_failed_a_line_through_its_other_trainings_stands_in(
     lost = entered(study, run)[0]
     job = lost.beside[0].job(study, run.files)
     job.metrics.unlink()
-    finals = conclude(study, run, references)
+    finals = conclude(study, run, entered(study, run), references)
     assert run.finals == finals
     first = finals.finalists[0]
     assert first.trial == lost.trial.number
@@ -241,7 +241,7 @@ def test_more_trials_bring_new_finalists_and_train_nobody_twice(
     assert {one.trial for one in run.finals.finalists} == {
         one.trial.number for one in entered(study, run)
     }
-    assert all(job.is_done() for _, job in trainings(study, run))
+    assert all(job.is_done() for _, job in trainings(study, run, entered(study, run)))
 
 
 def test_a_training_that_fails_takes_its_network_out(make_study: Make, tmp_path: Path) -> None:
