@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import math
+import sys
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
@@ -38,8 +38,8 @@ def are_numbers(value: object) -> bool:
 
 
 def is_finite(value: object) -> bool:
-    """Return whether a value is a number, and neither infinite nor NaN."""
-    return isinstance(value, int | float) and is_number(value) and math.isfinite(value)
+    """Return whether a value is a number that a float can hold, and neither infinite nor NaN."""
+    return isinstance(value, int | float) and is_number(value) and abs(value) <= sys.float_info.max
 
 
 def is_record(value: object, checks: Mapping[str, Check]) -> bool:

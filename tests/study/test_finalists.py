@@ -44,6 +44,8 @@ def test_it_is_stored_and_read_back(tmp_path: Path) -> None:
     [
         {"deltas": []},
         {"deltas": [math.inf]},
+        {"deltas": [10**400]},
+        {"expected": 10**400},
         {"deltas": 0.1},
         {"beside": [0.1]},
         {"beside": "none"},

@@ -68,6 +68,7 @@ def test_points_are_stored_and_read_back() -> None:
         {"macs": 0},
         {"macs": 1.5},
         {"delta": math.nan},
+        {"delta": 10**400},
         {"delta": "much"},
         {"values": [1.0]},
         {"seed": -1},
