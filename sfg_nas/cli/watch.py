@@ -88,7 +88,7 @@ def _bars() -> Iterator[Report]:
         epochs = bars.add_task("epochs", total=None, text="")
 
         def report(progress: Reported) -> None:
-            if progress.text and progress.stage == "search":
+            if progress.text and progress.stage in ("references", "search"):
                 bars.console.print(progress.text, markup=False, highlight=False)
             words = (progress.text, _left(progress))
             bars.line = summary(progress) if progress.counts else "; ".join(filter(None, words))

@@ -1,6 +1,7 @@
 """Learning what tasks share: tracing, relaxed assignments, the supernet and its objective."""
 
 from sfg_nas.sharing.assignments import ESTIMATORS, Estimator
+from sfg_nas.sharing.choices import Choices
 from sfg_nas.sharing.convert import Tracer, convert, random_allocation
 from sfg_nas.sharing.draws import unseen_draws
 from sfg_nas.sharing.objective import Objective, objective
@@ -20,6 +21,7 @@ __all__ = [
     "SHAPES",
     "STARTS",
     "BackboneWithHeads",
+    "Choices",
     "Estimator",
     "Objective",
     "Predictions",

@@ -38,6 +38,7 @@ class ChannelMap:
         roots: Root of every unit `[U]`.
         owners: Fixed owner of every root, or `SEARCHABLE` `[U]`.
         gated: Heads that read a copy of the features in which forbidden channels are zero.
+        ties: By how many choices fewer each operation leaves, those that leave fewer.
     """
 
     network: TracedNetwork
@@ -47,6 +48,7 @@ class ChannelMap:
     roots: Tensor
     owners: Tensor
     gated: frozenset[int]
+    ties: Mapping[str, int]
 
 
 def follow_channels(
@@ -124,6 +126,7 @@ def _settle(network: TracedNetwork, groups: Groups, limits: Limits) -> ChannelMa
         labeller.units.roots(),
         torch.tensor(labeller.units.owners),
         frozenset(),
+        {name: count for name, count in labeller.ties.items() if count},
     )
 
 
@@ -137,7 +140,9 @@ def settle(labeller: Labeller, check: Callable[[Labeller], None] = lambda _: Non
     for _ in range(_LIMIT):
         labeller.units.changed = False
         for op in labeller.network.ops:
+            before = labeller.units.merged
             labeller.layouts[op.name] = labeller.label(op)
+            labeller.ties[op.name] += labeller.units.merged - before
         check(labeller)
         if not labeller.units.changed:
             return

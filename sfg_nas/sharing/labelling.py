@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import torch
 from torch import Tensor
 
@@ -28,6 +30,7 @@ class Labeller:
         layers: Searchable layers: public name to the units of its filters `[F]`.
         weights: Static key of every filter bank to its layer's public name, heads included.
         layouts: Labels of every operation's output so far.
+        ties: By how many choices fewer each operation leaves, see `settle`.
     """
 
     def __init__(self, network: TracedNetwork, groups: Groups, limits: Limits = NO_LIMITS) -> None:
@@ -43,6 +46,7 @@ class Labeller:
         self.layers: dict[str, Tensor] = {}
         self.weights: dict[str, str] = {}
         self.layouts: dict[str, Layout] = {}
+        self.ties: Counter[str] = Counter()
         self.rules = {
             Kind.CONV: self._conv,
             Kind.CONV_TRANSPOSE: self._conv,

@@ -44,6 +44,7 @@ class Units:
     Attributes:
         owners: For each root, the extended index of its fixed owner or `SEARCHABLE`.
         changed: Whether a tie has been added since the flag was last cleared.
+        merged: How many times a unit that may be searched was tied to another.
     """
 
     def __init__(self, heads: frozenset[int]) -> None:
@@ -56,6 +57,7 @@ class Units:
         self.owners: list[int] = []
         self.heads = heads
         self.changed = False
+        self.merged = 0
 
     def new(self, count: int, owner: int = SEARCHABLE) -> Tensor:
         """Return `count` fresh units `[count]`."""
@@ -101,6 +103,7 @@ class Units:
         self.parent[high] = low
         self.owners[low] = max(one, two)  # a fixed owner (the image's) wins over SEARCHABLE
         self.changed = True
+        self.merged += SEARCHABLE in (one, two)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,15 @@ from sfg_nas.groups import Groups
 from sfg_nas.operations import BANKS, Kind, vocabulary
 from sfg_nas.operations_shapes import product_macs
 from sfg_nas.sharing.channels import ChannelMap
-from sfg_nas.sharing.traced import BATCH, TracedNetwork, TracedOp, conv_groups, is_kind
+from sfg_nas.sharing.choices import Choices, Tie
+from sfg_nas.sharing.traced import (
+    BATCH,
+    TracedNetwork,
+    TracedOp,
+    conv_groups,
+    is_kind,
+    public_path,
+)
 from sfg_nas.sharing.units import SEARCHABLE, Layout
 
 
@@ -68,6 +76,7 @@ class Wiring:
         rows: Operation to `(axis, rows)`: the channel axis of its output and the table row of each
             position along it. Absent where labels vary along several axes (inside a shuffle).
         gated: Heads that read features in which forbidden channels are zero.
+        choices: How many filters there are and how many choices, and what ties them.
         mixing: MACs per example of each product of activations, whose channels are all tied.
     """
 
@@ -78,6 +87,7 @@ class Wiring:
     reading: tuple[ReadingLayer, ...]
     rows: Mapping[str, tuple[int | None, Tensor]]
     gated: frozenset[int]
+    choices: Choices
     mixing: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -151,9 +161,21 @@ def wire(channels: ChannelMap, groups: Groups, weights: Mapping[str, Tensor]) ->
     reading = tuple(_reading_layer(channels, key, weights[key], row_of) for key in channels.weights)
     macs = {op.name: _mixing_macs(channels, op) for op in channels.network.ops}
     mixing = {name: count for name, count in macs.items() if count}
+    choices = _choices(channels, variables)
     return Wiring(
-        channels.network, groups, variables, layers, reading, rows, channels.gated, mixing
+        channels.network, groups, variables, layers, reading, rows, channels.gated, choices, mixing
     )
+
+
+def _choices(channels: ChannelMap, variables: int) -> Choices:
+    filters = sum(len(units) for units in channels.layers.values())
+    ops = [op for op in channels.network.ops if op.name in channels.ties]
+    ties = (Tie(_public(channels, op), op.operation, channels.ties[op.name]) for op in ops)
+    return Choices(filters, variables, tuple(ties))
+
+
+def _public(channels: ChannelMap, op: TracedOp) -> str:
+    return public_path(op.path, channels.network.tasks)
 
 
 def _searchable(channels: ChannelMap) -> list[int]:

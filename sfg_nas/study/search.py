@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,8 @@ from sfg_nas.study.storage import STORAGE_ERRORS
 from sfg_nas.study.study import Study, as_study
 from sfg_nas.study.transfer import transfer
 from sfg_nas.study.workers import Errand, run_workers, work
+
+_LOG = logging.getLogger(__name__)
 
 
 def search(  # noqa: PLR0913 (the public face: each is a choice of its own)
@@ -67,8 +70,11 @@ def search(  # noqa: PLR0913 (the public face: each is a choice of its own)
     total = trials or study.config.search.trials
     if not RunFiles(runs / study.config.name).study.exists():
         # What the study's own values cannot build, no trial can: said before anything is written or trained.
-        study.make_supernet(study.config, seed=0)
+        choices = study.make_supernet(study.config, seed=0).wiring.choices
         check_curve(study)
+        progress(Progress("references", 0, 1, text=f"network: {choices}"))
+        if choices.few:
+            _LOG.warning("%s: little is left to search for: %s", study.config.name, choices)
     try:
         with open_place(study, runs, storage) as place:
             if source is not None:

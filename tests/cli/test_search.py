@@ -28,6 +28,15 @@ def test_search_again_changes_nothing(call: Callable, runs: Path) -> None:
     assert Run.load(runs / "small").trials().to_json() == before
 
 
+def test_what_there_is_to_search_is_said_once(call: Callable, study: Path) -> None:
+    options = ("--runs", study.parent / "runs", "--device", "cpu", "--set", "search.trials=1")
+    begun = call("search", study, *options)
+    assert begun.code == 0
+    assert "references: network: 28 filters, 28 free choices of a group\n" in begun.err
+    assert "little is left" not in begun.err
+    assert "network:" not in call("search", study, *options).err
+
+
 def test_status_by_name_and_by_path(call: Callable, runs: Path) -> None:
     by_name = call("status", "small", "--runs", runs)
     by_path = call("status", runs / "small")

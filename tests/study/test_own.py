@@ -153,3 +153,33 @@ def test_one_depth_cannot_be_searched() -> None:
     load_study(own, backbone=two_layers, data=make_data())
     with pytest.raises(ConfigError, match=r"search.space: .* one depth.*found backbone.depth"):
         load_study(own, backbone=Net(), data=make_data())
+
+
+class Attentive(nn.Module):
+    """Means over channels, after each convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Conv2d(1, 48, 3, padding=1)
+        self.two = nn.Conv2d(48, 48, 3, padding=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return features [N, 48, H, W]."""
+        for conv in (self.one, self.two):
+            images = torch.relu(conv(images))
+            images = images * torch.sigmoid(images.mean(1, keepdim=True))
+        return images
+
+
+@pytest.mark.parametrize(("network", "few"), [(Attentive, True), (Net, False)])
+def test_that_little_is_left_to_search_is_said(
+    network: type[nn.Module], few: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    study = load_study(content(), backbone=network, data=make_data())
+    for _ in range(2):  # the second goes on
+        search(study, runs=tmp_path)
+    said = [record.getMessage() for record in caplog.records if "little is left" in record.msg]
+    found = (
+        "96 filters, 2 free choices of a group; 94 fewer by mean.dim in the backbone's `forward`"
+    )
+    assert said == [f"tiny: little is left to search for: {found}"] * few
