@@ -23,6 +23,7 @@ from sfg_nas.sharing.start import Start, StartKind
 from sfg_nas.sharing.supernet import Relaxation, Supernet
 from sfg_nas.sharing.trace import trace
 from sfg_nas.sharing.traced import BackboneWithHeads, TracedNetwork
+from sfg_nas.sharing.unfused import unfuse
 from sfg_nas.sharing.wiring import Wiring, wire
 
 Tracer = Callable[[BackboneWithHeads, Tensor], TracedNetwork]
@@ -79,6 +80,7 @@ def convert(  # noqa: PLR0913 - the public face: each argument has its own defau
     network = copied(BackboneWithHeads(backbone, heads))
     if chosen.activation_first:
         activation_first(network)
+    unfuse(network)
     recognise_norms(network, example_input)
     recognise_lengths(network, example_input)
     wiring = _wiring(network, example_input, parsed, tracer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Mapping
+from itertools import product
 from typing import TypeVar
 
 import torch
@@ -107,10 +108,10 @@ def _mixes(network: TracedNetwork, state: Mapping[str, Tensor], key: str, axis: 
     before = network.static_value(key, state)
     index = torch.arange(before.shape[axis], device=before.device)
     for digit in range(max(len(index) - 1, 1).bit_length()):
-        for value in (0, 1):
+        for value, added in product((0, 1), (False, True)):
             chosen = (index >> digit) & 1 == value
             changed = {
-                target: _changed(state[target], chosen, axis)
+                target: _changed(state[target], chosen, axis, added=added)
                 for target in network.static_targets(key)
                 if target in state
             }
@@ -121,12 +122,14 @@ def _mixes(network: TracedNetwork, state: Mapping[str, Tensor], key: str, axis: 
     return False
 
 
-def _changed(tensor: Tensor, chosen: Tensor, axis: int) -> Tensor:
-    """Return other numbers for the chosen filters of a tensor that has some for each."""
+def _changed(tensor: Tensor, chosen: Tensor, axis: int, *, added: bool) -> Tensor:
+    """Return other numbers for the chosen filters of a tensor that has some for each: larger ones, or with some added."""
     fits = [d for d in (axis, 0) if d < tensor.dim() and tensor.shape[d] == len(chosen)]
     if not fits or not tensor.is_floating_point():
         return tensor
     factor = torch.linspace(1.25, 1.75, tensor.numel(), device=tensor.device).view_as(tensor)
     other = tensor.detach().clone()
-    other.movedim(fits[0], 0)[chosen] *= factor.to(tensor.dtype).movedim(fits[0], 0)[chosen]
+    by = factor.to(tensor.dtype).movedim(fits[0], 0)[chosen]
+    places = other.movedim(fits[0], 0)
+    places[chosen] = places[chosen] + by if added else places[chosen] * by
     return other

@@ -10,99 +10,22 @@ in a global response norm (Woo et al. 2023), and in a division by the length of 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import permutations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from sfg_nas.sharing.channel_norms import ChannelNorm, ResponseNorm, flat
 from sfg_nas.sharing.copies import copied
 from sfg_nas.sharing.intercept import FUNCTIONS, Calls
 
 _TOLERANCE = 1e-5
 _MOST_EPS = 1e-2
 _LEAST_EPS = 1e-12
-_LEAST_LENGTH = 1e-12
 _CROP = 6
 _SCALES = (1.0, 1e-3)
 """Of the inputs that are tried; at the smaller one eps decides, and is measured."""
-
-
-@dataclass
-class ChannelNorm:
-    """The forward pass of a module that is a norm over one axis; an object, so that copies use their own module.
-
-    Attributes:
-        module: Has the parameters.
-        weight: Name of the scale, None without one.
-        bias: Name of the offset, None without one.
-        axis: 1, or -1.
-        centred: Whether the mean is taken away.
-        eps: Added to the variance.
-        length: Whether it divides by the length of the channels (the root of their sum of squares) and not by their
-            root mean square. With C channels that is the root of C apart, which it stays for every group.
-    """
-
-    module: nn.Module
-    weight: str | None
-    bias: str | None
-    axis: int
-    centred: bool
-    eps: float
-    length: bool = False
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Return the normalised input, of the same shape."""
-        y, sizes = x.movedim(self.axis, -1), (x.shape[self.axis],)
-        weight, bias = self._flat(self.weight), self._flat(self.bias)
-        if self.centred:
-            y = functional.layer_norm(y, sizes, weight, bias, self.eps)
-        else:
-            y = functional.rms_norm(y, sizes, weight, self.eps)
-        if self.length:
-            y = y * sizes[0] ** -0.5
-        return y.movedim(-1, self.axis)
-
-    def _flat(self, name: str | None) -> Tensor | None:
-        return None if name is None else _flat(self.module, name)
-
-
-@dataclass
-class ResponseNorm:
-    """The forward pass of a module that is a global response norm (Woo et al. 2023), by way of a root mean square norm.
-
-    With G the length of a channel over its places, it gives x + weight * x * G / (mean of G over channels + eps) + bias;
-    that quotient is the square of the root mean square norm of the root of G.
-
-    Attributes:
-        module: Has the parameters.
-        weight: Name of the scale.
-        bias: Name of the offset.
-        axis: 1, or -1.
-        eps: Added to the mean.
-    """
-
-    module: nn.Module
-    weight: str
-    bias: str
-    axis: int
-    eps: float
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Return the input and its normalised response, of the same shape."""
-        y = x.movedim(self.axis, -1)
-        places = tuple(range(1, y.dim() - 1))
-        length = torch.linalg.vector_norm(y, dim=places, keepdim=True)
-        root = length.clamp_min(_LEAST_LENGTH).sqrt()  # whose gradient is finite
-        quotient = functional.rms_norm(root, root.shape[-1:], None, self.eps).square()
-        weight, bias = _flat(self.module, self.weight), _flat(self.module, self.bias)
-        return (y + weight * (y * quotient) + bias).movedim(-1, self.axis)
-
-
-def _flat(module: nn.Module, name: str) -> Tensor:
-    value: Tensor = getattr(module, name)
-    return value if value.dim() == 1 else value.reshape(-1)
 
 
 def recognise_norms(network: nn.Module, example: Tensor) -> list[str]:
@@ -205,11 +128,19 @@ def _norm_of(module: nn.Module, shapes: Sequence[torch.Size]) -> ChannelNorm | R
             continue  # for some of the inputs it is none
         for form in _forms(twin, axis):
             norm = _fitted(form, samples[-1])
-            if norm is not None and all(_same(norm(x), y) for x, y in samples):
+            if (
+                norm is not None
+                and all(_same(norm(x), y) for x, y in samples)
+                and _same_gradients(norm, twin, samples)
+            ):
                 return replace(norm, module=module)
         for weight, bias in permutations([name for name, _ in twin.named_parameters()], 2):
             response = _fitted_response(ResponseNorm(twin, weight, bias, axis, 0.0), samples[-1])
-            if response is not None and all(_same(response(x), y) for x, y in samples):
+            if (
+                response is not None
+                and all(_same(response(x), y) for x, y in samples)
+                and _same_gradients(response, twin, samples)
+            ):
                 return ResponseNorm(module, weight, bias, axis, response.eps)
     return None
 
@@ -255,7 +186,7 @@ def _forms(twin: nn.Module, axis: int) -> Iterator[ChannelNorm]:
 def _fitted(norm: ChannelNorm, sample: tuple[Tensor, Tensor]) -> ChannelNorm | None:
     """Return a norm with the eps that its output shows, None if there is no such eps."""
     x, y = (value.movedim(norm.axis, -1) for value in sample)
-    weight, bias = norm._flat(norm.weight), norm._flat(norm.bias)
+    weight, bias = norm.flat(norm.weight), norm.flat(norm.bias)
     plain = (y - (0.0 if bias is None else bias)) / (1.0 if weight is None else weight)
     plain = plain * x.shape[-1] ** 0.5 if norm.length else plain
     apart = x - x.mean(-1, keepdim=True) if norm.centred else x
@@ -274,7 +205,7 @@ def _fitted_response(norm: ResponseNorm, sample: tuple[Tensor, Tensor]) -> Respo
     if x.dim() < 3:
         return None
     length = torch.linalg.vector_norm(x, dim=tuple(range(1, x.dim() - 1)), keepdim=True)
-    weight, bias = _flat(norm.module, norm.weight), _flat(norm.module, norm.bias)
+    weight, bias = flat(norm.module, norm.weight), flat(norm.module, norm.bias)
     quotient = (y - bias - x) / (weight * x)
     eps = float((length / quotient - length.mean(-1, keepdim=True)).median())
     if not eps < _MOST_EPS:
@@ -285,6 +216,26 @@ def _fitted_response(norm: ResponseNorm, sample: tuple[Tensor, Tensor]) -> Respo
 
 def _rounded(eps: float) -> float:
     return max(float(f"{eps:.3g}"), _LEAST_EPS)
+
+
+@torch.enable_grad()
+def _same_gradients(
+    norm: ChannelNorm | ResponseNorm, twin: nn.Module, samples: Sequence[tuple[Tensor, Tensor]]
+) -> bool:
+    """Return whether gradients pass through the statistics, as they do through those of a norm."""
+    twin.train()
+    for x, y in samples:
+        weights = torch.linspace(1, 2, y.numel(), dtype=y.dtype).view_as(y)
+        found = []
+        for way in (norm, twin):
+            leaf = x.clone().requires_grad_()
+            given = way(leaf + 0)
+            if not given.requires_grad:
+                return False
+            found.append(torch.autograd.grad((given * weights).sum(), leaf)[0])
+        if not _same(*found):
+            return False
+    return True
 
 
 def _same(found: Tensor, expected: Tensor) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from sfg_nas.operations import BANKS, Kind
 from sfg_nas.sharing.copies import copied
-from sfg_nas.sharing.intercept import Replacement, intercept
+from sfg_nas.sharing.intercept import Intercepted, Replacement, intercept
 from sfg_nas.sharing.traced import BATCH, BackboneWithHeads, TracedNetwork, TracedOp, is_kind
 
 
@@ -47,7 +46,7 @@ def hidden_operations(
         return frozenset()
     twin = copied(network).eval()
     clock = _OnePass()
-    seen: dict[str, Mapping[str, int]] = {}
+    seen: dict[str, Intercepted] = {}
     for path, ops in families.items():
         through: dict[str, list[Replacement | None]] = {f: [None] * len(o) for f, o in ops.items()}
         seen[path] = intercept(twin.get_submodule(path), through, clock)
@@ -57,6 +56,6 @@ def hidden_operations(
         op.name
         for path, ops in families.items()
         for family, members in ops.items()
-        if seen[path].get(family, 0) != len(members)
+        if seen[path].done.get(family, 0) != len(members)
         for op in members
     )

@@ -11,8 +11,9 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from sfg_nas.groups import Groups
 from sfg_nas.sharing.assignments import Assignments
 from sfg_nas.sharing.guard import times
-from sfg_nas.sharing.intercept import in_backward
+from sfg_nas.sharing.intercept import Intercepted, in_backward
 from sfg_nas.sharing.rows import AllConnections
+from sfg_nas.sharing.traced import BackboneWithHeads
 from sfg_nas.sharing.wiring import Wiring
 
 
@@ -23,6 +24,7 @@ class TableHolder:
         careful: Whether masked values may be anything but finite (see `guard`).
         unreached: Factors of the gradients of unreached filters, `[F]` by the key of a weight (see that module).
         connections: What computes them.
+        intercepted: Modules in which masks are not enough.
     """
 
     def __init__(self, assignments: Assignments, groups: Groups) -> None:
@@ -35,6 +37,7 @@ class TableHolder:
         self.unreached: Mapping[str, Tensor] = {}
         self._allowed: Sequence[Tensor] = ()
         self.connections: AllConnections | None = None
+        self.intercepted: Sequence[Intercepted] = ()
 
     def hold(self, table: Tensor) -> None:
         """Use these masks `[V + E, E]` until `release`."""
@@ -47,6 +50,11 @@ class TableHolder:
     def release(self) -> None:
         """End the pass; its masks are kept for what is run again in its backward pass."""
         self._last, self.tables = self.tables, None
+
+    def check_calls(self) -> None:
+        """Raise a ConversionError if a module has not made the calls that are answered one by one."""
+        for module in self.intercepted:
+            module.check()
 
     @property
     def allowed(self) -> Sequence[Tensor]:
@@ -74,7 +82,31 @@ class TableHolder:
         return table, table @ self.reads.to(table)
 
 
-def gated(features: object, task: int, table: Tensor, wiring: Wiring, *, careful: bool) -> object:
+def outputs_of(
+    network: BackboneWithHeads, features: object, holder: TableHolder, table: Tensor, wiring: Wiring
+) -> dict[str, Tensor]:
+    """Return what the heads make of features; those that masks cannot restrict get a copy with zeros.
+
+    Args:
+        network: Backbone and heads.
+        features: What the backbone returned.
+        holder: Of the masks.
+        table: Masks `[V + E, E]`.
+        wiring: Which heads need a copy.
+    """
+
+    def seen(task: int) -> object:
+        return (
+            _gated(features, task, table, wiring, careful=holder.careful)
+            if task in wiring.gated
+            else features
+        )
+
+    heads = zip(network.tasks, network.heads, strict=True)
+    return {name: head(seen(task)) for task, (name, head) in enumerate(heads)}
+
+
+def _gated(features: object, task: int, table: Tensor, wiring: Wiring, *, careful: bool) -> object:
     """Return features in which the channels that a task may not read are zero.
 
     Args:

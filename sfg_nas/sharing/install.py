@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,10 +15,10 @@ from sfg_nas.operations import BANKS, Kind, default_eps, is_centred
 from sfg_nas.sharing.connections import ConnectionMask, TableSource
 from sfg_nas.sharing.copies import called_weights, located
 from sfg_nas.sharing.guard import read_carefully
-from sfg_nas.sharing.intercept import Passes, Replacement, intercept
+from sfg_nas.sharing.intercept import Intercepted, Passes, Replacement, intercept, other_calls
 from sfg_nas.sharing.norms import affine, norm_axes, norm_eps, norm_segments, read_norm
 from sfg_nas.sharing.rows import AllConnections
-from sfg_nas.sharing.traced import BackboneWithHeads, TracedOp, is_kind
+from sfg_nas.sharing.traced import BackboneWithHeads, TracedOp, is_kind, public_path
 from sfg_nas.sharing.unreached import damped_bank
 from sfg_nas.sharing.wiring import Wiring
 
@@ -29,11 +29,11 @@ class Tables(TableSource, Passes, Protocol):
 
 def install_masks(
     network: BackboneWithHeads, wiring: Wiring, table: Tables
-) -> AllConnections | None:
+) -> tuple[AllConnections | None, list[Intercepted]]:
     """Mask the weights of every reading layer, and intercept what masks cannot reach.
 
     Returns:
-        What computes the connections of all masks, None if there are no masks.
+        What computes the connections of all masks, None if there are no masks; and what is intercepted.
     """
     called = called_weights(network, wiring.network)
     computed: dict[str, Replacement] = {}
@@ -53,12 +53,15 @@ def install_masks(
         for op in wiring.network.ops
         if is_kind(op, Kind.MIXING_NORM) and _mixes(op, wiring)
     }
-    if computed:
-        _intercept_all(network, wiring, "conv", computed, table)
-    if norms:
-        _intercept_all(network, wiring, "norm", norms, table)
+    families: dict[str, Mapping[str, Replacement]] = {"conv": computed, "norm": norms}
+    intercepted = [
+        item
+        for family, chosen in families.items()
+        if chosen
+        for item in _intercept_all(network, wiring, family, chosen, table)
+    ]
     size = wiring.variables + len(wiring.groups.extended)
-    return AllConnections(masked, size) if masked else None
+    return AllConnections(masked, size) if masked else None, intercepted
 
 
 def _intercept_all(
@@ -67,14 +70,15 @@ def _intercept_all(
     family: str,
     chosen: Mapping[str, Replacement],
     clock: Passes,
-) -> None:
+) -> Iterator[Intercepted]:
     kinds = (Kind.MIXING_NORM,) if family == "norm" else BANKS
     calls: dict[str, list[Replacement | None]] = {}
     for op in wiring.network.ops:
         if is_kind(op, *kinds):
             calls.setdefault(op.path, []).append(chosen.get(op.name))
     for path, replacements in calls.items():
-        intercept(network.get_submodule(path), {family: replacements}, clock)
+        public = public_path(path, wiring.groups.tasks)
+        yield intercept(network.get_submodule(path), {family: replacements}, clock, public)
 
 
 @dataclass
@@ -110,7 +114,8 @@ def _norm_call(op: TracedOp, wiring: Wiring, table: TableSource) -> _NormCall:
     assert over is not None
     reads = torch.from_numpy(wiring.groups.reads).float()
     segments = norm_segments(op, len(rows))
-    return _NormCall(table, rows, segments, reads, axis, over, op.operation)
+    path = public_path(op.path, wiring.groups.tasks)
+    return _NormCall(table, rows, segments, reads, axis, over, op.operation, path)
 
 
 def _full_precision(device: str) -> AbstractContextManager[object]:
@@ -135,8 +140,11 @@ class _NormCall:
     axis: int
     over: tuple[int, ...]
     operation: str
+    path: str
 
-    def __call__(self, _original: Callable[..., Tensor], *args: object, **kwargs: object) -> Tensor:
+    def __call__(self, original: Callable[..., Tensor], *args: object, **kwargs: object) -> Tensor:
+        if original.__name__ != self.operation:
+            raise other_calls(self.path, "norm", f"`{original.__name__}` for `{self.operation}`")
         centred = is_centred(self.operation)
         names = ("input", "normalized_shape", "weight", *(("bias",) if centred else ()), "eps")
         given = dict(zip(names, args, strict=False)) | kwargs

@@ -8,13 +8,15 @@ operation where the module calls it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from typing import Protocol
 
 import torch
 from torch import nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
+
+from sfg_nas.errors import ConversionError, explain
 
 Replacement = Callable[..., torch.Tensor]
 
@@ -95,17 +97,22 @@ class _Interception(Calls):
     def __init__(
         self,
         replacements: Mapping[str, Sequence[Replacement | None]],
+        path: str,
         done: dict[str, int],
         inside: _Inside,
     ) -> None:
         super().__init__()
-        self.replacements, self.done, self.inside = replacements, done, inside
+        self.replacements, self.path, self.done, self.inside = replacements, path, done, inside
 
     def _next(self, family: str) -> Replacement | None:
         place = self.done.get(family, 0)
         self.done[family] = place + 1
         items = self.replacements[family]
-        return items[place] if place < len(items) else None
+        if place < len(items):
+            return items[place]
+        if items and not _all_alike(items):
+            raise other_calls(self.path, family, f"more than {len(items)}")
+        return items[-1] if items else None
 
     def answer(
         self, function: Callable[..., object], args: Sequence[object], keywords: dict[str, object]
@@ -120,8 +127,44 @@ class _Interception(Calls):
             return replacement(function, *args, **keywords)
 
 
+def _all_alike(items: Sequence[Replacement | None]) -> bool:
+    """Return whether it does not matter which of some replacements answers a call."""
+    return all(_alike(items[0], item) for item in items[1:])
+
+
+def _alike(one: object, other: object) -> bool:
+    if one is other:
+        return True
+    if type(one) is not type(other) or not is_dataclass(one):
+        return False
+    pairs = [(value, vars(other)[name]) for name, value in vars(one).items()]
+    return all(
+        torch.equal(a, b) if isinstance(a, torch.Tensor) else a is b or bool(a == b)
+        for a, b in pairs
+    )
+
+
+def other_calls(path: str, family: str, found: str) -> ConversionError:
+    """Return the error for a module that makes other calls than on the example, so that none can be told from another.
+
+    Args:
+        path: Of the module, in the network.
+        family: Of the functions.
+        found: What is wrong.
+    """
+    what = "norms over channels" if family == "norm" else "layers with computed weights"
+    return ConversionError(
+        explain(
+            where=f"supernet: module `{path or 'backbone'}`",
+            rule=f"in every pass its `forward` must call its {what} as it does in evaluation on the example",
+            found=found,
+            do="give what is called in training alone a module of its own (`nn.GroupNorm`, say), not one that is called elsewhere too",
+        )
+    )
+
+
 @dataclass
-class _Intercepted:
+class Intercepted:
     """A module's forward with replacements; an object, so that a deep copy runs the copy's own parts.
 
     A module that is called several times in one pass of the network goes on in its replacements where
@@ -130,22 +173,31 @@ class _Intercepted:
 
     forward: Callable[..., object]
     replacements: Mapping[str, Sequence[Replacement | None]]
+    path: str
     clock: Passes
     inside: _Inside
     at: int = -1
     done: dict[str, int] = field(default_factory=dict)
 
     def __call__(self, *args: object, **kwargs: object) -> object:
+        """Return what the module gives."""
         left = any(self.done.get(f, 0) < len(items) for f, items in self.replacements.items())
         if self.at != self.clock.passes or (in_backward() and not left):
             self.at = self.clock.passes
             self.done.clear()
         outside, self.inside.depth = self.inside.depth, 0
         try:
-            with _Interception(self.replacements, self.done, self.inside):
+            with _Interception(self.replacements, self.path, self.done, self.inside):
                 return self.forward(*args, **kwargs)
         finally:
             self.inside.depth = outside
+
+    def check(self) -> None:
+        """Raise a ConversionError if some of the calls of the pass that ends were left out, and it matters which."""
+        for family, items in self.replacements.items():
+            done = self.done.get(family, 0) if self.at == self.clock.passes else 0
+            if 0 < done < len(items) and not _all_alike(items):
+                raise other_calls(self.path, family, f"{done} of {len(items)} calls")
 
 
 def in_backward() -> bool:
@@ -154,8 +206,11 @@ def in_backward() -> bool:
 
 
 def intercept(
-    module: nn.Module, replacements: Mapping[str, Sequence[Replacement | None]], clock: Passes
-) -> Mapping[str, int]:
+    module: nn.Module,
+    replacements: Mapping[str, Sequence[Replacement | None]],
+    clock: Passes,
+    path: str = "",
+) -> Intercepted:
     """Let a module's own calls of some functions be answered by replacements.
 
     Calls that its parts make are not its own.
@@ -166,15 +221,16 @@ def intercept(
             order: a callable object `(original, *args, **kwargs)` that can be deeply copied, or None to let that
             call through.
         clock: Tells one pass of the network from the next.
+        path: Of the module in the network, for errors.
 
     Returns:
-        Calls of each family seen so far in the pass under way, which grow as the module runs.
+        What runs now; `done` has the calls of each family so far in the pass under way.
     """
     inside = _Inside()
-    intercepted = _Intercepted(module.forward, replacements, clock, inside)
+    intercepted = Intercepted(module.forward, replacements, path, clock, inside)
     for part in module.modules():
         if part is not module:
             part.register_forward_pre_hook(_Step(inside, 1), prepend=True)
             part.register_forward_hook(_Step(inside, -1), always_call=True)
     module.forward = intercepted
-    return intercepted.done
+    return intercepted

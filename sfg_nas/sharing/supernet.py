@@ -13,7 +13,7 @@ from sfg_nas.groups import Groups
 from sfg_nas.sharing.assignments import Assignments
 from sfg_nas.sharing.cost import ExpectedCost, macs_of, params_of
 from sfg_nas.sharing.guard import Careful, all_finite
-from sfg_nas.sharing.holder import TableHolder, gated
+from sfg_nas.sharing.holder import TableHolder, outputs_of
 from sfg_nas.sharing.initial import Initial
 from sfg_nas.sharing.install import install_masks
 from sfg_nas.sharing.names import masked_targets, plain_name, plain_parameters, stored_name
@@ -22,6 +22,7 @@ from sfg_nas.sharing.prediction import Predictions, passes
 from sfg_nas.sharing.presets import PRESETS, Preset
 from sfg_nas.sharing.streams import StreamRunner
 from sfg_nas.sharing.traced import BackboneWithHeads
+from sfg_nas.sharing.unfused import checkpoints_in_one_graph
 from sfg_nas.sharing.unreached import DampedGradients, Reach
 from sfg_nas.sharing.wiring import Wiring
 
@@ -70,7 +71,7 @@ class Supernet(nn.Module):
         if relaxation == "streams":
             self._streams = StreamRunner(network, wiring)
         else:
-            made = install_masks(network, wiring, self._holder)
+            made, self._holder.intercepted = install_masks(network, wiring, self._holder)
             self._holder.connections = self._connections = made
         self.initial = Initial.of(wiring.network, self.static_values())
 
@@ -139,16 +140,11 @@ class Supernet(nn.Module):
             return found
         self._holder.hold(table)
         try:
-            features = self.network.backbone(x)
-            careful = self._holder.careful
-            return {
-                task: head(
-                    gated(features, t, table, self.wiring, careful=careful)
-                    if t in self.wiring.gated
-                    else features
-                )
-                for t, (task, head) in enumerate(zip(self.tasks, self.network.heads, strict=True))
-            }
+            with checkpoints_in_one_graph():
+                features = self.network.backbone(x)
+                outputs = outputs_of(self.network, features, self._holder, table, self.wiring)
+            self._holder.check_calls()
+            return outputs
         finally:
             self._holder.release()
 

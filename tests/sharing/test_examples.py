@@ -116,3 +116,42 @@ def test_a_reach_that_no_axis_gives_away_is_found() -> None:
     with pytest.raises(ConversionError, match="mixes the examples of a batch") as error:
         convert(changed(change), heads(), torch.randn(2, 3, 8, 8))
     assert "module `backbone.middle`" in str(error.value)
+
+
+def over_its_spread(x: Tensor) -> Tensor:
+    """Standardise each image, which is no number where an image has one value."""
+    return (x - x.mean((1, 2, 3), keepdim=True)) / x.std((1, 2, 3), keepdim=True)
+
+
+@pytest.mark.parametrize(
+    ("before", "example"),
+    [
+        (over_its_spread, torch.zeros(2, 3, 8, 8)),
+        (torch.log, torch.rand(2, 3, 8, 8)),
+        (torch.sqrt, torch.zeros(2, 3, 8, 8)),
+        (torch.log, -torch.ones(2, 3, 8, 8)),
+    ],
+)
+def test_a_network_that_gives_no_numbers_for_some_images(before: Change, example: Tensor) -> None:
+    backbone = nn.Sequential(Net(lambda _, x: before(x)), conv(3, 8), nn.ReLU(), conv(8, 4))
+    net = convert(backbone, heads(), example)
+    x = torch.rand(3, 3, 8, 8) + 0.1
+    original = {task: head(backbone(x)) for task, head in heads().items()}
+    assert set(net.eval().harden(everything_shared(net))(x)) == set(original)
+
+
+def test_one_that_mixes_examples_is_found_there_too() -> None:
+    backbone = nn.Sequential(
+        Net(lambda _, x: torch.log(x)), conv(3, 8), Net(lambda _, x: attended(x)), conv(8, 4)
+    )
+    with pytest.raises(ConversionError, match="mixes the examples of a batch"):
+        convert(backbone, heads(), torch.rand(2, 3, 8, 8))
+
+
+@pytest.mark.parametrize("wrap", [lambda y: (y, y), lambda y: {"out": y}, lambda y: [y]])
+def test_a_head_that_gives_several_things_is_refused(wrap: Callable[[Tensor], object]) -> None:
+    several = {
+        task: Net(lambda net, x: wrap(net.last(x)), last=head) for task, head in heads().items()
+    }
+    with pytest.raises(ConversionError, match="every head must return one tensor"):
+        convert(conv(3, 4), several, torch.rand(2, 3, 8, 8))

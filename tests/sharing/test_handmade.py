@@ -12,7 +12,8 @@ from torch.nn import functional
 
 from sfg_nas import convert, distill, scale_width
 from sfg_nas.sharing import Supernet
-from sfg_nas.sharing.handmade import ChannelNorm, ResponseNorm, recognise_norms
+from sfg_nas.sharing.channel_norms import ChannelNorm, ResponseNorm
+from sfg_nas.sharing.handmade import recognise_norms
 from sfg_nas.sharing.trace import trace
 from sfg_nas.sharing.traced import BackboneWithHeads
 from tests.conversions import allocations, pair_of
@@ -298,6 +299,15 @@ class ByTorch(OverChannels):
         return y.movedim(-1, 1)
 
 
+class Detached(OverChannels):
+    """Takes its statistics for constants."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        variance, mean = torch.var_mean(x, 1, keepdim=True, correction=0)
+        y = (x - mean.detach()) * torch.rsqrt(variance.detach() + self.eps)
+        return self.scale.view(-1, 1, 1) * y + self.offset.view(-1, 1, 1)
+
+
 class ResponseAlone(Affine):
     """A global response norm without its offset."""
 
@@ -307,7 +317,8 @@ class ResponseAlone(Affine):
 
 
 @pytest.mark.parametrize(
-    "other", [Unbiased, WithActivation, InEvaluationAlone, OverPlaces, ByTorch, ResponseAlone]
+    "other",
+    [Unbiased, WithActivation, InEvaluationAlone, OverPlaces, ByTorch, Detached, ResponseAlone],
 )
 def test_what_is_something_else_is_left_alone(other: type[nn.Module]) -> None:
     net = network(other)

@@ -7,11 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sfg_nas.errors import ConversionError
 from sfg_nas.sharing import BackboneWithHeads, convert, random_allocation
 from sfg_nas.sharing.intercept import intercept
 from tests.conversions import Pair, as_streams
 from tests.networks import Builder, Net, StandardisedConv, conv, pooled
-from tests.properties import three_ways_equal
+from tests.properties import foreign_gradients_are_zero, three_ways_equal
 
 
 def prepared(backbone: nn.Module, features: int) -> Pair:
@@ -96,3 +97,92 @@ def test_three_way_equality(backbone: Builder, features: int) -> None:
     both = prepared(backbone(), features)
     for seed in range(3):
         three_ways_equal(both, random_allocation(both.connections, seed=seed))
+
+
+class Refined(nn.Module):
+    """Refines its features more often in training, by one block with a norm over channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = conv(3, 8), conv(8, 6)
+        self.block = nn.Sequential(conv(8, 8), nn.GroupNorm(2, 8), nn.ReLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = functional.relu(self.first(x))
+        for _ in range(4 if self.training else 2):
+            x = x + self.block(x)
+        return self.last(x)
+
+
+class OnceMore(nn.Module):
+    """Calls one norm on values of other filters, once more or once less in training."""
+
+    def __init__(self, more: int) -> None:
+        super().__init__()
+        self.more = more
+        self.first, self.second, self.last = conv(3, 8), conv(8, 8), conv(8, 6)
+        self.norm = nn.GroupNorm(1, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(self.first(x))
+        y = self.second(functional.relu(x))
+        if not self.training or self.more > 0:
+            y = self.norm(y)
+        if self.training and self.more > 0:
+            self.extra = self.norm(y * 2).mean()
+        return self.last(functional.relu(y))
+
+
+class SkipsOne(nn.Module):
+    """Leaves out one of several layers whose weights are computed, in training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = conv(3, 8), conv(8, 6)
+        self.weights = nn.ParameterList([nn.Parameter(torch.randn(8, 8, 1, 1)) for _ in range(3)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = functional.relu(self.first(x))
+        for place, weight in enumerate(self.weights):
+            if place != 1 or not self.training:
+                x = functional.relu(functional.conv2d(x, weight - weight.mean()))
+        return self.last(x)
+
+
+class OtherNormFirst(nn.Module):
+    """Calls a norm of another kind in training, before the one of the trace."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = conv(3, 8), conv(8, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        if self.training:
+            self.extra = functional.layer_norm(x, x.shape[1:]).sum()
+        return self.last(functional.relu(functional.group_norm(x, 2)))
+
+
+def test_a_block_may_be_called_more_often_in_training() -> None:
+    supernet = prepared(Refined(), 6).connections
+    allocation = random_allocation(supernet, seed=1)
+    foreign_gradients_are_zero(supernet, allocation, torch.randn(4, 3, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("build", "found"),
+    [
+        (lambda: OnceMore(1), "`norm`: .*its norms over channels .*found more than 2"),
+        (lambda: OnceMore(-1), "`norm`: .*found 1 of 2 calls"),
+        (SkipsOne, "`backbone`: .*its layers with computed weights .*found 2 of 3 calls"),
+        (OtherNormFirst, "`backbone`: .*found `layer_norm` for `group_norm`"),
+    ],
+)
+def test_other_calls_in_training_than_on_the_example_are_refused(
+    build: Builder, found: str
+) -> None:
+    supernet = prepared(build(), 6).connections
+    supernet.eval()(torch.randn(4, 3, 8, 8))
+    with pytest.raises(ConversionError, match=found):
+        supernet.train()(torch.randn(4, 3, 8, 8))
+    supernet.eval()(torch.randn(4, 3, 8, 8))

@@ -15,7 +15,12 @@ from sfg_nas.errors import ConversionError
 from sfg_nas.sharing import BackboneWithHeads, convert, random_allocation
 from tests.conversions import Pair, allocations, as_streams, layer_by_layer, pair_of
 from tests.networks import Net, Sample, conv, pooled
-from tests.properties import reading_rule_holds, shared_is_original, three_ways_equal
+from tests.properties import (
+    foreign_gradients_are_zero,
+    reading_rule_holds,
+    shared_is_original,
+    three_ways_equal,
+)
 
 
 def in_place(net: Net, x: Tensor) -> Tensor:
@@ -143,6 +148,18 @@ def test_filters_of_a_spectral_norm_share_a_group() -> None:
     allocation = random_allocation(both.connections, seed=1)
     three_ways_equal(both, allocation)
     reading_rule_holds(both.connections, allocation, both.x)
+
+
+@pytest.mark.parametrize("orthogonal_map", ["matrix_exp", "householder", "cayley"])
+def test_filters_of_an_orthogonal_map_share_a_group(orthogonal_map: str) -> None:
+    layer = parametrizations.orthogonal(nn.Linear(6, 6), orthogonal_map=orthogonal_map)
+    last = Net(lambda net, x: net.layer(x.movedim(1, -1)).movedim(-1, 1), layer=layer)
+    both = prepared(nn.Sequential(conv(3, 6), nn.ReLU(), last))
+    assert both.connections.wiring.variables == 6 + 1
+    allocation = random_allocation(both.connections, seed=1)
+    three_ways_equal(both, allocation)
+    reading_rule_holds(both.connections, allocation, both.x)
+    foreign_gradients_are_zero(both.connections, allocation, both.x)
 
 
 def data_dependent(net: Net, x: Tensor) -> Tensor:

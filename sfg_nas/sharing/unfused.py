@@ -1,0 +1,47 @@
+"""Ways of PyTorch around a module's own calls: taken out, so that masks and norms are seen by all that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+import torch
+from torch import nn
+from torch.utils import checkpoint
+
+
+def unfuse(network: nn.Module) -> None:
+    """Let encoder layers call their parts in evaluation without gradients, too, where PyTorch has one kernel for all of them.
+
+    Args:
+        network: Is changed.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.TransformerEncoderLayer):
+            module.activation_relu_or_gelu = 0  # asked for by the kernel alone
+
+
+class _InOneGraph:
+    """Stands for the function that runs a checkpoint with a backward pass of its own."""
+
+    @staticmethod
+    def apply(function: Callable[..., object], preserve: bool, *args: object) -> object:
+        """Return what a checkpointed function gives; it is run again within the one backward pass."""
+        result: object = checkpoint.checkpoint(
+            function, *args, use_reentrant=False, preserve_rng_state=preserve
+        )
+        return result
+
+
+@contextmanager
+def checkpoints_in_one_graph() -> Iterator[None]:
+    """Run all checkpoints of a forward pass without reentrance, inside a `with`.
+
+    Masks are made once for all layers; a backward pass of its own for each checkpoint would go through them several times.
+    """
+    if torch.compiler.is_compiling():
+        yield
+        return
+    with patch.object(checkpoint, "CheckpointFunction", _InOneGraph):
+        yield
