@@ -19,6 +19,7 @@ from sfg_nas.architecture.node import Node
 from sfg_nas.architecture.readable import annotate
 from sfg_nas.architecture.structure import structure_of
 from sfg_nas.architecture.text import write_text
+from sfg_nas.architecture.tied import tied
 from sfg_nas.errors import ArchitectureError, explain
 from sfg_nas.files import parse_json, read_text
 from sfg_nas.groups import Groups
@@ -142,13 +143,14 @@ class Architecture:
 
     @cached_property
     def params(self) -> int:
-        """Number of trained parameters."""
-        return sum(
-            math.prod(parameter["shape"])
+        """Number of trained parameters; those that a module has for several calls count once."""
+        sizes = {
+            tied(self, name, label): math.prod(parameter["shape"])
             for name in self.graph
-            for parameter in self.node(name)["params"].values()
+            for label, parameter in self.node(name)["params"].items()
             if parameter["trained"]
-        )
+        }
+        return sum(sizes.values())
 
     def only(self, tasks: str | Iterable[str]) -> Architecture:
         """Return the part that some of the tasks need.

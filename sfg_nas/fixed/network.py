@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from sfg_nas.architecture import Architecture, Node
+from sfg_nas.architecture import Architecture, Node, tied
 from sfg_nas.errors import ArchitectureError, explain
 from sfg_nas.fixed.layers import (
     Constant,
@@ -48,6 +48,7 @@ class FixedNetwork(nn.Module):
         self.architecture = architecture
         self.layers = nn.ModuleDict()
         self.module_of: dict[str, str] = {}
+        self._tied: dict[Hashable, str] = {}  # tensor -> first node that has it
         self._steps: list[Step] = []
         self._lean: list[Step] = []
         self._outputs: dict[str, int] = {}
@@ -181,15 +182,50 @@ class FixedNetwork(nn.Module):
         module = self._module(name, node)
         if module is None or isinstance(module, Values):
             if module is not None:
-                self.layers[self._key(name)] = module
+                module = self._kept(name, module)
             return self._functional(node, module)
-        self.layers[self._key(name)] = started(module, node)
+        module = self._kept(name, started(module, node))
         if isinstance(module, ReadNorm):
             return Layer(module, operand=1, axis=module.axis)
         joined = -1 if operation == "linear" else 1
         if isinstance(module, Select):
             joined = module.axis
         return Layer(module, operand=0, axis=joined)
+
+    def _kept(self, name: str, module: nn.Module) -> nn.Module:
+        """Keep the layer of a node and return it, or the one there is if a module of the user's is called once more.
+
+        A weight that only some of the calls have in common is one parameter of several layers.
+        """
+        architecture = self.architecture
+        node = architecture.node(name)
+        ties = {label: tied(architecture, name, label) for label in node["params"]}
+        first = next((self._tied[tie] for tie in ties.values() if tie in self._tied), None)
+        if first is not None and self._is_called_again(name, first, ties):
+            self.module_of[name] = self.module_of[first]
+            return self.layers[self.module_of[name]]
+        self.layers[self._key(name)] = module
+        for label, tie in ties.items():
+            holder = self._tied.setdefault(tie, name)
+            value = getattr(module, label, None)
+            if holder != name and isinstance(value, nn.Parameter):
+                setattr(module, label, getattr(self.layers[self.module_of[holder]], label))
+        return module
+
+    def _is_called_again(self, name: str, first: str, ties: Mapping[str, Hashable]) -> bool:
+        """Return whether a node is a further call of the layer of another."""
+        one, other = self.architecture.node(first), self.architecture.node(name)
+        return (
+            all(self._tied.get(tie) == first for tie in ties.values())
+            and ties.keys() == one["params"].keys()
+            and all(one[part] == other[part] for part in ("op", "settings", "repeats"))
+            and self._read(first) == self._read(name)
+        )
+
+    def _read(self, name: str) -> list[list[list[int]]]:
+        """Return the channels of everything a node reads."""
+        sources = self.architecture.sources(name)
+        return [[self.architecture.node(s)["channels"] for s in operand] for operand in sources]
 
     def _functional(self, node: Node, module: nn.Module | None) -> Run:
         return Function(

@@ -8,10 +8,10 @@ becomes an escaped literal.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from sfg_nas.architecture import Architecture, Node
+from sfg_nas.architecture import Architecture, Node, tied
 from sfg_nas.fixed.network import FixedNetwork
 from sfg_nas.fixed.sizes import counted, is_resize
 from sfg_nas.fixed.source_calls import expression, joined
@@ -53,7 +53,7 @@ def network_source(network: FixedNetwork, *, weights: str = "network.safetensors
         network: The network; only its architecture and the names of its layers are used.
         weights: Name of the file with its weights, as `export` writes them beside it.
     """
-    writer = _Writer(network.architecture)
+    writer = _Writer(network.architecture, network.module_of)
     parts = writer.parts()
     shape = ", ".join(map(str, network.architecture.input_shape))
     text = [_HEADER.format(weights=weights, shape=shape, hash=network.architecture.hash)]
@@ -103,8 +103,11 @@ class _Part:
 class _Writer:
     """Writes the classes of an architecture."""
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(self, architecture: Architecture, module_of: Mapping[str, str]) -> None:
         self.architecture = architecture
+        self.module_of = module_of
+        self.made: dict[str, str] = {}  # layer of the network -> attribute, for a further call
+        self.holders: dict[Hashable, str] = {}  # weight -> attribute that has it, for other layers
         self.place: dict[str, tuple[_Part, str]] = {}  # node -> part and variable
         self.stored: dict[str, str] = {}  # node -> prefix of its weights in the class
         self._parts: dict[frozenset[str], _Part] = {}
@@ -148,9 +151,7 @@ class _Writer:
         built = constructor(self.architecture, name)
         if built is None:
             return self._without_layer(name, node, part, read)
-        attribute = part.attributes.new(node["layer"], "layer")
-        self.stored[name] = f"{part.name}.{attribute}."
-        part.layers.append(f"self.{attribute} = {built}")
+        attribute = self._layer(name, node, part, built)
         if node["op"] == "constant":
             return f"self.{attribute}(image)"
         axis = 1
@@ -163,6 +164,23 @@ class _Writer:
         operand = read[1] if built.startswith("ReadNorm") else read[0]
         return f"self.{attribute}({joined(operand, axis)})"
 
+    def _layer(self, name: str, node: Node, part: _Part, built: str) -> str:
+        """Return the attribute with the layer of a node: a new one, or that of an earlier call."""
+        key = self.module_of[name]
+        if key in self.made:
+            return self.made[key]
+        attribute = self.made[key] = part.attributes.new(node["layer"], "layer")
+        self.stored[name] = f"{part.name}.{attribute}."
+        part.layers.append(f"self.{attribute} = {built}")
+        for label, record in node["params"].items():
+            if not record["trained"]:
+                continue
+            own = f"self.{attribute}.{label}"
+            holder = self.holders.setdefault(tied(self.architecture, name, label), own)
+            if holder != own:
+                part.layers.append(f"{own} = {holder}")
+        return attribute
+
     def _without_layer(self, name: str, node: Node, part: _Part, read: list[list[str]]) -> str:
         if node["op"] == "select":
             positions = node["settings"]["positions"]
@@ -173,6 +191,10 @@ class _Writer:
             return f"{whole}.narrow({axis}, {positions[0]}, {len(positions)})"
         tensors: dict[str, str] = {}
         for label, record in node["params"].items():
+            again = self.made.get(f"{self.module_of[name]}\n{label}")
+            if again is not None:
+                tensors[label] = again
+                continue
             attribute = part.attributes.new(f"{node['layer']}_{label}", "value")
             self.stored[f"{name}\n{label}"] = f"{part.name}.{attribute}"
             values = record["values"]
@@ -183,7 +205,7 @@ class _Writer:
                 if record["trained"]
                 else f'self.register_buffer("{attribute}", {zeros})'
             )
-            tensors[label] = f"self.{attribute}"
+            tensors[label] = self.made[f"{self.module_of[name]}\n{label}"] = f"self.{attribute}"
         return expression(node, dict(zip(node["operands"], read, strict=True)), tensors)
 
     def _read(self, source: str, reader: _Part) -> str:
@@ -226,8 +248,12 @@ def _names(network: FixedNetwork, writer: _Writer) -> str:
     """Return the table from the names in the source to those in the file of weights."""
     lines = ["", "", "NAMES = {  # here: in the file of weights"]
     state = network.state_dict()
+    seen: set[str] = set()
     for node, key in network.module_of.items():
         stored = f"layers.{key}."
+        if key in seen:  # a further call
+            continue
+        seen.add(key)
         for name in state:
             if not name.startswith(stored):
                 continue

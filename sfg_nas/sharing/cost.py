@@ -124,8 +124,9 @@ def params_of(wiring: Wiring, values: Mapping[str, Tensor], names: Collection[st
     copies: list[tuple[float, Tensor]] = []
     for layer in wiring.reading:
         if layer.grouped:
-            each = values[layer.weight].numel() * len(layer.ops) / len(layer.filters)
+            each = values[layer.weight].numel() / len(layer.filters)
             rows += each * torch.bincount(layer.filters, minlength=size)
+    seen: set[tuple[str, tuple[int, ...]]] = set()
     for op in wiring.network.ops:
         if op.name not in wiring.rows:
             continue
@@ -133,6 +134,9 @@ def params_of(wiring: Wiring, values: Mapping[str, Tensor], names: Collection[st
         for argument, key in op.statics.items():
             if key not in trained or (is_kind(op, *BANKS) and argument == "weight"):
                 continue
+            if (key, tuple(own.tolist())) in seen:  # a module that is called once more
+                continue
+            seen.add((key, tuple(own.tolist())))
             along = affine_axis(op, argument, axis, values[key])
             count = values[key].numel()
             if along is None or axis is None:
@@ -140,7 +144,7 @@ def params_of(wiring: Wiring, values: Mapping[str, Tensor], names: Collection[st
             else:
                 rows += count / len(own) * torch.bincount(own, minlength=size)
     filters, channels = _counts(dense_rows=[(la.filters, la.channels) for la in dense], size=size)
-    numel = [values[layer.weight].numel() * len(layer.ops) for layer in dense]
+    numel = [values[layer.weight].numel() for layer in dense]
     places = [len(layer.filters) * len(layer.channels) for layer in dense]
     each_one = torch.tensor(numel, dtype=torch.double) / torch.tensor(places, dtype=torch.double)
     return Prices(filters * each_one.unsqueeze(1), channels, rows, copies)
