@@ -144,6 +144,8 @@ def test_the_intervals_of_the_first_screen_are_the_stored_ones() -> None:
         "utkface_compare": "Δ {:+.2f} %, 95 % interval {:+.2f} to {:+.2f}",
         "utkface_compare_advantage": "Δ {:+.2f} %, 95 % interval {:+.2f} to {:+.2f}",
         "utkface_compare_10pct_advantage": "Δ {:+.2f} %, 95 % interval {:+.2f} to {:+.2f}",
+        "utkface_compare_10pct_advantage_1": "{:+.2f} % ({:+.2f} to {:+.2f})",
+        "utkface_compare_10pct_advantage_2": "{:+.2f} % ({:+.2f} to {:+.2f})",
         "multimnist_compare_advantage_0": "Δ {:+.2f} % (95 % interval {:+.2f} to {:+.2f})",
         "multimnist_compare_advantage_1": "{:+.2f} % ({:+.2f} to {:+.2f})",
         "multimnist_compare_advantage_2": "{:+.2f} % ({:+.2f} to {:+.2f})",
