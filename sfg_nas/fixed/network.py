@@ -136,11 +136,16 @@ class FixedNetwork(nn.Module):
             ArchitectureError: A task is unknown.
         """
         part = FixedNetwork(self.architecture.only(tasks))
-        state = self.state_dict()
-        like = next((v for v in state.values() if v.is_floating_point()), None)
+        like = next((v for v in self.state_dict().values() if v.is_floating_point()), None)
         if like is not None:
             part.to(like)
-        part.load_state_dict({name: state[name] for name in part.state_dict()})
+        part.load_state_dict(
+            {
+                f"layers.{key}.{label}": value
+                for node, key in part.module_of.items()
+                for label, value in self.layers[self.module_of[node]].state_dict().items()
+            }
+        )
         return part.train(self.training)
 
     def _build(self) -> None:

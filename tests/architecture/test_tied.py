@@ -73,3 +73,40 @@ def test_it_trains_as_the_supernet_does(build: type[nn.Module]) -> None:
     found, expected = fixed.eval()(x), supernet.eval()(x)
     for task, output in expected.items():
         torch.testing.assert_close(found[task], output, rtol=1e-4, atol=1e-5)
+
+
+class OnTwoMaps(nn.Module):
+    """One block over two maps, one for each task."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.block = conv(6, 8), nn.Sequential(conv(8, 8), nn.BatchNorm2d(8))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = torch.relu(self.first(x))
+        return self.block(x), self.block(nn.functional.avg_pool2d(x, 2))
+
+
+class Takes(nn.Module):
+    """A head on one of several maps."""
+
+    def __init__(self, place: int) -> None:
+        super().__init__()
+        self.place, self.last = place, pooled(8)(2)
+
+    def forward(self, maps: tuple[Tensor, ...]) -> Tensor:
+        result: Tensor = self.last(maps[self.place])
+        return result
+
+
+def test_a_part_has_the_weights_whichever_call_it_needs() -> None:
+    torch.manual_seed(0)
+    heads = {task: Takes(place) for place, task in enumerate("ab")}
+    supernet = convert(OnTwoMaps(), heads, torch.randn(2, 6, 8, 8))
+    allocation = everything_shared(supernet)
+    fixed = build_network(distill(supernet, allocation), weights=supernet).eval()
+    x = torch.randn(3, 6, 8, 8)
+    for task in "ab":
+        part = fixed.only(task)
+        assert count(part) == part.architecture.params
+        torch.testing.assert_close(part(x)[task], fixed(x)[task])
