@@ -264,6 +264,23 @@ def own_gradients_are_not_zero(supernet: Supernet, allocation: Allocation, x: Te
                 assert moved, f"`{task}` does not train filter {channel} of `{owned.op.name}`"
 
 
+def everything_holds(pair: Pair, chosen: Mapping[str, Allocation]) -> None:
+    """Raise unless all three forms agree under all allocations, and the reading rule holds under the random one.
+
+    Args:
+        pair: Both forms of a network.
+        chosen: Allocations by name, `random` among them.
+    """
+    for allocation in chosen.values():
+        three_ways_equal(pair, allocation)
+        three_ways_equal(pair, allocation, training=True)
+        assert faults_of(distill(pair.connections, allocation)) == []
+    shared_is_original(pair)
+    for supernet in (pair.connections, pair.streams):
+        reading_rule_holds(supernet, chosen["random"], pair.x)
+        foreign_gradients_are_zero(supernet, chosen["random"], pair.x)
+
+
 def gradients_of(supernet: Supernet, task: str, x: Tensor) -> dict[int, Tensor | None]:
     """Return the gradient of a loss of one task for every parameter, by `id`."""
     buffers = {name: value.clone() for name, value in supernet.named_buffers()}

@@ -19,7 +19,7 @@ class ChannelNorm:
         module: Has the parameters.
         weight: Name of the scale, None without one.
         bias: Name of the offset, None without one.
-        axis: 1, or -1.
+        axis: Of the channels.
         centred: Whether the mean is taken away.
         eps: Added to the variance.
         length: Whether it divides by the length of the channels (the root of their sum of squares) and not by their

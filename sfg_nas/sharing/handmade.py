@@ -128,19 +128,11 @@ def _norm_of(module: nn.Module, shapes: Sequence[torch.Size]) -> ChannelNorm | R
             continue  # for some of the inputs it is none
         for form in _forms(twin, axis):
             norm = _fitted(form, samples[-1])
-            if (
-                norm is not None
-                and all(_same(norm(x), y) for x, y in samples)
-                and _same_gradients(norm, twin, samples)
-            ):
+            if norm is not None and _is_same(norm, twin, samples):
                 return replace(norm, module=module)
         for weight, bias in permutations([name for name, _ in twin.named_parameters()], 2):
             response = _fitted_response(ResponseNorm(twin, weight, bias, axis, 0.0), samples[-1])
-            if (
-                response is not None
-                and all(_same(response(x), y) for x, y in samples)
-                and _same_gradients(response, twin, samples)
-            ):
+            if response is not None and _is_same(response, twin, samples):
                 return ResponseNorm(module, weight, bias, axis, response.eps)
     return None
 
@@ -216,6 +208,14 @@ def _fitted_response(norm: ResponseNorm, sample: tuple[Tensor, Tensor]) -> Respo
 
 def _rounded(eps: float) -> float:
     return max(float(f"{eps:.3g}"), _LEAST_EPS)
+
+
+def _is_same(
+    norm: ChannelNorm | ResponseNorm, twin: nn.Module, samples: Sequence[tuple[Tensor, Tensor]]
+) -> bool:
+    """Return whether a norm gives what the module gave, with the same gradients."""
+    same = all(_same(norm(x), y) for x, y in samples)
+    return same and _same_gradients(norm, twin, samples)
 
 
 @torch.enable_grad()

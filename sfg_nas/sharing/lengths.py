@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sfg_nas.sharing.channel_norms import ChannelNorm
 from sfg_nas.sharing.copies import copied
 from sfg_nas.sharing.intercept import Calls
 
@@ -42,7 +43,7 @@ class _AsNorms(Calls):
         given = _filled_in(args, keywords)
         place, self.done = self.done, self.done + 1
         if place < len(self.chosen) and self.chosen[place] and _is_length(given):
-            return _by_root_mean_square(given["input"], given["dim"], given["eps"])  # type: ignore[arg-type]
+            return _as_norm(given["input"], given["dim"], given["eps"])  # type: ignore[arg-type]
         return _plain(**given)  # type: ignore[arg-type]
 
 
@@ -65,17 +66,18 @@ def _is_length(given: Mapping[str, object]) -> bool:
     )
 
 
-def _by_root_mean_square(x: Tensor, dim: int, eps: float) -> Tensor:
-    """Return the input divided by its length along one axis.
-
-    With C values along the axis the length is the root of C times their root mean square, which it stays for a group that
-    reads fewer. A length below `eps` counts as about that.
-    """
-    y = x.movedim(dim, -1)
-    size = y.shape[-1]
-    y = functional.rms_norm(y, (size,), None, eps**2 / size)
-    result: Tensor = (y * size**-0.5).movedim(-1, dim)
-    return result
+def _as_norm(x: Tensor, dim: int, eps: float) -> Tensor:
+    """Return the input divided by its length along one axis; a length below `eps` counts as about that."""
+    norm = ChannelNorm(
+        nn.Identity(),  # it has no parameters
+        weight=None,
+        bias=None,
+        axis=dim,
+        centred=False,
+        eps=eps**2 / x.shape[dim],
+        length=True,
+    )
+    return norm(x)
 
 
 def _plain(input: Tensor, p: float, dim: int, eps: float, out: Tensor | None) -> Tensor:  # noqa: A002 - torch's name
@@ -153,14 +155,19 @@ def recognise_lengths(network: nn.Module, example: Tensor) -> list[str]:
         module.register_forward_pre_hook(callers.begin(path), prepend=True)
         module.register_forward_hook(callers.end, always_call=True)
     weights = {name: value.detach() for name, value in twin.named_parameters()}
-    x = (
-        example[:_EXAMPLES].detach().clone().requires_grad_() + 0
-    )  # what comes from it has gradients
-    try:
-        with torch.enable_grad(), torch.random.fork_rng(devices=[]), callers:
-            torch.func.functional_call(twin, weights, (x,))
-    except Exception:  # noqa: BLE001 - whatever is wrong with the network, its trace says it
-        return []
+    x = example[:_EXAMPLES].detach().clone().requires_grad_()
+    for told in (
+        False,
+        True,
+    ):  # the second time, if any do, what comes from the example has gradients
+        callers.found.clear()
+        try:
+            with torch.set_grad_enabled(told), torch.random.fork_rng(devices=[]), callers:
+                torch.func.functional_call(twin, weights, (x + 0,))
+        except Exception:  # noqa: BLE001 - whatever is wrong with the network, its trace says it
+            return []
+        if not callers.found:
+            return []
     found = {path: seen[0] for path, seen in callers.found.items() if len(set(seen)) == 1}
     found = {path: calls for path, calls in found.items() if any(calls)}
     for path, calls in found.items():

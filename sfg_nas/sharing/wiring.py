@@ -170,12 +170,9 @@ def wire(channels: ChannelMap, groups: Groups, weights: Mapping[str, Tensor]) ->
 def _choices(channels: ChannelMap, variables: int) -> Choices:
     filters = sum(len(units) for units in channels.layers.values())
     ops = [op for op in channels.network.ops if op.name in channels.ties]
-    ties = (Tie(_public(channels, op), op.operation, channels.ties[op.name]) for op in ops)
+    tasks = channels.network.tasks
+    ties = (Tie(public_path(o.path, tasks), o.operation, channels.ties[o.name]) for o in ops)
     return Choices(filters, variables, tuple(ties))
-
-
-def _public(channels: ChannelMap, op: TracedOp) -> str:
-    return public_path(op.path, channels.network.tasks)
 
 
 def _searchable(channels: ChannelMap) -> list[int]:
