@@ -167,3 +167,25 @@ def test_what_was_found_on_a_tenth_of_the_faces_is_no_better_than_a_plain_tree()
     low, high = interval(apart.mean(), apart.std(), len(apart))
     shown = f"({apart.mean():+.2f} %, {low:+.2f} to {high:+.2f})"
     assert shown in " ".join(read("README.md").split())
+
+
+@pytest.mark.parametrize(
+    ("name", "searches"),
+    [
+        ("multimnist_compare_advantage", ("_0", "_1", "_2", "_3")),
+        ("utkface_compare_10pct_advantage", ("", "_1", "_2")),
+    ],
+)
+def test_the_mean_over_searches_is_that_of_the_stored_ones(
+    name: str, searches: tuple[str, ...]
+) -> None:
+    means = []
+    for which in searches:
+        frame = pd.read_csv(ROOT / f"studies/results/{name}{which}_paired.csv")
+        row = frame.query("question == 'at-found' and metric == 'delta'").iloc[0]
+        means.append(100 * row["mean"])
+    found = pd.Series(means)
+    low, high = interval(found.mean(), found.std(), len(found))
+    text = " ".join(read(f"studies/results/{name}.md").split())
+    assert f"{found.mean():+.2f} %" in text
+    assert f"{low:+.2f} to {high:+.2f}" in text
