@@ -24,6 +24,7 @@ from sfg_nas.study.storage import STORAGE_ERRORS
 from sfg_nas.study.study import Study, as_study
 from sfg_nas.study.transfer import transfer
 from sfg_nas.study.workers import Errand, run_workers, work
+from sfg_nas.training import History
 
 _LOG = logging.getLogger(__name__)
 
@@ -68,18 +69,19 @@ def search(  # noqa: PLR0913 (the public face: each is a choice of its own)
     """
     study, runs = as_study(study, backbone, data), Path(runs)
     total = trials or study.config.search.trials
+    network = ""
     if not RunFiles(runs / study.config.name).study.exists():
         # What the study's own values cannot build, no trial can: said before anything is written or trained.
         choices = study.make_supernet(study.config, seed=0).wiring.choices
         check_curve(study)
-        progress(Progress("references", 0, 1, text=f"network: {choices}"))
+        network = f"network: {choices}"
         if choices.few:
             _LOG.warning("%s: little is left to search for: %s", study.config.name, choices)
     try:
         with open_place(study, runs, storage) as place:
             if source is not None:
                 transfer(place, study.space, source)
-            references = _references(study, place, device, progress)
+            references = _references(study, place, device, network, progress)
             errand = Errand(study, runs, device, storage, total)
 
             def send_out(errand: Errand) -> None:
@@ -131,15 +133,21 @@ def _finals(
     progress(Progress("finals", total, total, text=result.in_words()))
 
 
-def _references(study: Study, place: Place, device: str, progress: ProgressCallback) -> References:
+def _references(
+    study: Study, place: Place, device: str, network: str, progress: ProgressCallback
+) -> References:
+    """Return the references, trained if there are none; the first report says what network is searched."""
     epochs = study.config.references.epochs or study.config.training.epochs
+
+    def say(history: History, done: int, total: int) -> None:
+        text = network if done == 0 and len(history.rows) == 1 else ""
+        progress(Progress("references", done, total, text=text).after(history.rows, epochs))
+
     return ensure_references(
         study,
         place.files,
         device=device,
-        on_epoch=lambda history, done, total: progress(
-            Progress("references", done, total).after(history.rows, epochs)
-        ),
+        on_epoch=say,
         locks=place.locks,
         courier=place.courier,
     )
