@@ -30,6 +30,7 @@ from sfg_nas.data.location import Location, Progress
 from sfg_nas.data.own import OwnData, bundle_from_dataset
 from sfg_nas.data.predicted import label_image, stems_of, write_label_image
 from sfg_nas.data.preparation import PREPARATION_FILE, Preparation
+from sfg_nas.data.scorable import check_scorable
 from sfg_nas.data.splits import Splits, random_splits
 from sfg_nas.data.table_tasks import KEYS as COLUMN_TASK_KEYS
 from sfg_nas.data.tables import read_table
@@ -148,6 +149,7 @@ __all__ = [
     "below",
     "bundle_from_arrays",
     "bundle_from_dataset",
+    "check_scorable",
     "data_options",
     "decode_batches",
     "find_photos",

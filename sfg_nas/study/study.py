@@ -21,9 +21,10 @@ from sfg_nas.config import (
     Value,
     parse_overrides,
 )
-from sfg_nas.data import DataBundle, Location, OwnData, bundle_from_dataset, load_data
+from sfg_nas.data import DataBundle, Location, OwnData
 from sfg_nas.search_space import Candidate, SearchSpace, check_whole_study, resolve_space
 from sfg_nas.sharing import PRESETS, Start, Supernet, Tracer, activation_first, convert, trace
+from sfg_nas.study.bundles import as_configured, load_bundle, own_data
 from sfg_nas.study.names import known_names, read_study
 from sfg_nas.study.own import (
     BackboneFactory,
@@ -86,7 +87,7 @@ class Study:
             check_own_size(make, list(self.space))
             study = replace(study, backbone=make)
         if data is not None:
-            study = replace(study, data=as_configured(_own_data(data, self.config), self.config))
+            study = replace(study, data=as_configured(own_data(data, self.config), self.config))
         return study
 
     @property
@@ -224,7 +225,7 @@ def load_study(
         names = Names(backbones=names.backbones)
     config, space = check_whole_study(document, changes, names, beside=folder)
     config = resolve_space(config, space)
-    bundle = _own_data(data, config) if data is not None else load_bundle(config, place)
+    bundle = own_data(data, config) if data is not None else load_bundle(config, place)
     study = Study(config=config, data=as_configured(bundle, config), space=space, folder=folder)
     return study.using(backbone=backbone)
 
@@ -248,51 +249,3 @@ def as_study(
     if isinstance(study, Study):
         return study.using(backbone=backbone, data=data)
     return load_study(study, backbone=backbone, data=data)
-
-
-def _own_data(data: DataBundle | OwnData, config: StudyConfig) -> DataBundle:
-    if isinstance(data, DataBundle):
-        return data
-    return bundle_from_dataset(data, seed=config.data.seed)
-
-
-def load_bundle(config: StudyConfig, place: Location) -> DataBundle:
-    """Return the data set that a study's section `data` names, before `as_configured`.
-
-    Args:
-        config: The study's configuration.
-        place: Where data sets and decoded images lie.
-
-    Raises:
-        ConfigError, DataError: As `load_data`.
-    """
-    section = config.data
-    options: dict[str, object] = {"fraction": section.fraction, "seed": section.seed}
-    options |= {} if section.size is None else {"size": section.size}
-    options |= section.options
-    return load_data(
-        section.kind,
-        root=place.root,
-        cache=place.cache,
-        progress=place.progress,
-        beside=place.beside,
-        **options,
-    )
-
-
-def as_configured(bundle: DataBundle, config: StudyConfig) -> DataBundle:
-    """Return a data set with the study's tasks, their weights and likelihoods, and its normalisation.
-
-    Args:
-        bundle: As it was loaded.
-        config: The study's configuration.
-
-    Raises:
-        ConfigError: If they do not fit the data.
-    """
-    if config.data.normalisation == "image":
-        bundle = bundle.whitened()
-    if config.tasks is None:
-        return bundle
-    likelihoods = {n: t.likelihood for n, t in config.tasks.items() if t.likelihood != "auto"}
-    return bundle.with_tasks({n: t.weight for n, t in config.tasks.items()}, likelihoods)

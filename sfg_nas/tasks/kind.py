@@ -225,6 +225,10 @@ class TaskKind(ABC):
         known = ~torch.isnan(target) if self.dtype.is_floating_point else target >= 0
         return known.flatten(1).any(1) if known.dim() > 1 else known
 
+    def scored(self, task: TaskFields, target: Tensor) -> Tensor:
+        """Return which examples are enough, each by itself, for the main metric to be a number, `[N]`."""
+        return self.labelled(task, target)
+
     def metric_unit(self, task: TaskFields) -> str | None:
         """Return the unit of the main metric, None for a fraction of one."""
         del task

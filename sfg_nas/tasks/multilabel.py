@@ -135,6 +135,11 @@ class MultiLabel(TaskKind):
         strata: Tensor = torch.unique(target, dim=0, return_inverse=True)[1]
         return strata
 
+    def scored(self, task: TaskFields, target: Tensor) -> Tensor:
+        """Return which examples have one of the labels: average precision needs a positive."""
+        del task
+        return (target == 1).any(1)
+
     def check_labels(self, task: TaskFields, labels: Labels) -> Labels:
         """Return labels `[N, outputs]`."""
         del task

@@ -115,6 +115,17 @@ def test_no_label_at_all(sample: Sample) -> None:
 
 
 @EVERY
+def test_examples_that_are_scored_are_enough_for_the_metric(sample: Sample) -> None:
+    task, target, output = sample.task, sample.target, outputs(sample)
+    scored = task.rules.scored(task, target).tolist()
+    assert any(scored)
+    for row, enough in enumerate(scored):
+        own = slice(row, row + 1)
+        value = task.evaluate(output[own], target[own])[task.metric]
+        assert math.isfinite(value) == enough
+
+
+@EVERY
 def test_the_loss_is_a_mean_and_order_does_not_matter(sample: Sample) -> None:
     task, target, output = sample.task, sample.target, outputs(sample)
     torch.testing.assert_close(

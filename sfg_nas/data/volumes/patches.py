@@ -75,6 +75,10 @@ class Patches:
         """Return the part with the targets of these tasks only."""
         return replace(self, tasks=tuple(tasks))
 
+    def labelled(self, task: str) -> bool:
+        """Return whether any subject has labels of a task."""
+        return any(_LABELS[task](subject) is not None for subject in self.subjects)
+
     @cached_property
     def _tiles(self) -> tuple[Place, ...]:
         return tuple(
@@ -227,6 +231,10 @@ class Patches:
         return torch.stack([values, region])
 
 
+_LABELS: Mapping[str, Callable[[StoredSubject], object]] = {
+    CT: lambda subject: subject.ct,
+    ORGANS: lambda subject: subject.labels,
+}
 _TARGETS: Mapping[str, Callable[[Patches, int, Tile], Tensor]] = {
     CT: Patches._attenuation,
     ORGANS: Patches._classes,

@@ -11,10 +11,11 @@ from sfg_nas.architecture import Architecture
 from sfg_nas.data import Location
 from sfg_nas.fixed import build_network, distill
 from sfg_nas.sharing import random_allocation
+from sfg_nas.study.bundles import as_configured, load_bundle
 from sfg_nas.study.planted.allocations import at_equal_macs, oracle_allocation, shared_fraction
 from sfg_nas.study.planted.bank import searched, truth_of
 from sfg_nas.study.settings import training_settings
-from sfg_nas.study.study import Study, as_configured, load_bundle
+from sfg_nas.study.study import Study
 from sfg_nas.tasks import relative_gain
 from sfg_nas.training import (
     SupervisedMethod,
