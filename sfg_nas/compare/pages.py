@@ -113,8 +113,10 @@ def _percent(value: float, metric: str) -> str:
 
 
 def _range(row: Mapping[object, object], low: str, high: str, metric: str) -> str:
-    ends = [_percent(float(str(row[end])), metric) for end in (low, high)]
-    return "–" if "–" in ends else " to ".join(ends)
+    ends = [float(str(row[end])) for end in (low, high)]
+    if not all(map(math.isfinite, ends)):
+        return "none: all equal" if int(str(row["seeds"])) > 1 else "none"
+    return " to ".join(_percent(end, metric) for end in ends)
 
 
 def markdown(

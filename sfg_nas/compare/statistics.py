@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t as student
 
+from sfg_nas.report.verdict import FEWEST_SEEDS, without_spread
+
 LEVEL = 0.95
 _ALL_RESAMPLES = 6
 """Up to so many differences every resample is counted (6^6 = 46,656), above it some are drawn."""
@@ -24,9 +26,9 @@ class Interval:
         count: Differences, one for each seed.
         mean: Their mean.
         sd: Their standard deviation; NaN for one.
-        low: Lower end of the t interval; NaN for one.
+        low: Lower end of the t interval; NaN for one, and where all are equal.
         high: Upper end.
-        bootstrap_low: Lower end of the percentile bootstrap; NaN for one.
+        bootstrap_low: Lower end of the percentile bootstrap; NaN for one, and where all are equal.
         bootstrap_high: Upper end.
     """
 
@@ -40,8 +42,8 @@ class Interval:
 
     @property
     def settled(self) -> bool:
-        """Return whether the t interval leaves zero out."""
-        return self.low > 0 or self.high < 0
+        """Return whether there are seeds enough and the t interval leaves zero out."""
+        return self.count >= FEWEST_SEEDS and (self.low > 0 or self.high < 0)
 
 
 def interval(
@@ -52,6 +54,7 @@ def interval(
     The t interval rests on differences that are about normal; with `comparisons` it is widened so that all of them
     hold together (Bonferroni). The bootstrap resamples the differences themselves: with 3 it can give nothing wider
     than from the least to the greatest, which holds the true median in 75 of 100 cases, whatever level is asked for.
+    Differences that are all equal show nothing of chance and have no interval: one of no width would settle any of them.
 
     Args:
         differences: One for each seed.
@@ -63,6 +66,8 @@ def interval(
     if len(values) < 2:
         return Interval(len(values), mean, *[math.nan] * 5)
     sd = float(values.std(ddof=1))
+    if without_spread(mean, sd):
+        return Interval(len(values), mean, 0.0, *[math.nan] * 4)
     tail = (1 - level) / comparisons / 2
     reach = float(student.ppf(1 - tail, len(values) - 1)) * sd / math.sqrt(len(values))
     low, high = np.quantile(_means(values), [tail, 1 - tail], method="inverted_cdf")

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from sfg_nas.compare.statistics import bootstrap_coverage
+from sfg_nas.report.verdict import FEWEST_SEEDS
 
 Row = Mapping[str, Any]
 
 
 def judgement(row: Row, tolerance: float = 0.0) -> str:
-    """Return `better`, `worse`, `equal` (inside the tolerance), `open` or `unknown` (one seed) for a comparison.
+    """Return `better`, `worse`, `equal` (inside the tolerance) or `open` for a comparison, or that there is no verdict.
+
+    There is none from fewer than `FEWEST_SEEDS` paired seeds (`few`), and none from differences that are all equal
+    (`identical`): they show nothing of what chance does.
 
     Args:
         row: Of the comparisons.
         tolerance: Differences smaller than this do not matter.
     """
     low, high = float(row["low"]), float(row["high"])
+    if row["seeds"] < FEWEST_SEEDS:
+        return "few"
     if low != low or high != high:
-        return "unknown"
+        return "identical"
     if row["better"] < 0:
         low, high = -high, -low
     if tolerance > 0 and -tolerance < low and high < tolerance:
@@ -54,20 +61,24 @@ def verdict(comparisons: pd.DataFrame, *, tolerance: float = 0.0) -> list[str]:
         {str(key): value for key, value in row.items()}
         for row in comparisons[comparisons["metric"] == main].to_dict("records")
     ]
-    seeds = {int(row["seeds"]) for row in rows}
-    if max(seeds) < 2:
-        return [
-            "Single seed: what a seed does cannot be told from what a method does, so there is no verdict. "
-            "Repeat with at least three seeds.",
-            *_raw(rows),
-        ]
+    most = max(int(row["seeds"]) for row in rows)
+    if most < FEWEST_SEEDS:
+        return [_too_few(most), *_raw(rows)]
     paragraphs = [_about_found(row, tolerance) for row in rows if row["question"] == "at-found"]
     equal = [row for row in rows if row["question"] == "equal-macs"]
     paragraphs += _at_equal_macs(equal, tolerance)
     paragraphs += _against_single(
         [row for row in rows if row["question"] == "single-task"], tolerance
     )
-    return [*paragraphs, _caution(rows, seeds)]
+    return [*paragraphs, _caution([row for row in rows if row["seeds"] >= FEWEST_SEEDS])]
+
+
+def _too_few(seeds: int) -> str:
+    counts = {0: "No seed in common", 1: "Single seed"}
+    return (
+        f"{counts.get(seeds, f'{seeds} seeds')}: what a seed does cannot be told from what a method does, so there is no "
+        f"verdict. Repeat with at least {FEWEST_SEEDS} seeds (`--seeds {FEWEST_SEEDS}`); what is trained is kept."
+    )
 
 
 def _raw(rows: Sequence[Row]) -> list[str]:
@@ -87,7 +98,10 @@ def _about_found(row: Row, tolerance: float) -> str:
         "equal": "the found network and hard sharing narrowed to the same MACs are equal for the purpose",
         "open": "no difference that these seeds can show between the found network and hard sharing narrowed to the "
         "same MACs",
-        "unknown": "one seed, no verdict between the found network and hard sharing narrowed to the same MACs",
+        "few": f"no verdict between the found network and hard sharing narrowed to the same MACs from {_seeds(row)}; "
+        f"at least {FEWEST_SEEDS} are needed",
+        "identical": f"all {row['seeds']} differences between the found network and hard sharing narrowed to the same "
+        "MACs are equal, so that nothing can be said about chance",
     }
     return f"At the found network's cost: {verdicts[judgement(row, tolerance)]} ({_numbers(row)})."
 
@@ -129,16 +143,36 @@ def _listed(rows: Sequence[Row], words: Mapping[str, str], tolerance: float) -> 
                 for row in members
             )
             parts.append(f"{text}: {listed}")
-    left = [str(row["method"]) for row in rows if judgement(row, tolerance) == "unknown"]
-    if left:
-        parts.append(f"one seed, no verdict: {', '.join(left)}")
+    parts += _without_verdict(rows)
     return "; ".join(parts) + "."
+
+
+def _without_verdict(rows: Sequence[Row]) -> list[str]:
+    parts = []
+    same = [f"{row['method']} ({_numbers(row)})" for row in rows if judgement(row) == "identical"]
+    if same:
+        why = "all differences equal, so that nothing can be said about chance"
+        parts.append(f"{why}: {', '.join(same)}")
+    few = [f"{row['method']} ({_seeds(row)})" for row in rows if judgement(row) == "few"]
+    if few:
+        why = f"no verdict, at least {FEWEST_SEEDS} seeds are needed"
+        parts.append(f"{why}: {', '.join(few)}")
+    return parts
+
+
+def _seeds(row: Row) -> str:
+    count = int(row["seeds"])
+    return f"{count or 'no'} paired seed{'' if count == 1 else 's'}"
 
 
 def _numbers(row: Row) -> str:
     name = "Δ" if row["metric"] == "delta" else str(row["metric"])
     metric = str(row["metric"])
-    text = f"{name} {_signed(row['mean'], metric)}, 95 % interval "
+    text = f"{name} {_signed(row['mean'], metric)}"
+    kind = judgement(row)
+    if kind in ("few", "identical"):
+        return text + (f" with each of {_seeds(row)}" if kind == "identical" else "")
+    text += ", 95 % interval "
     text += f"{_signed(row['low'], metric)} to {_signed(row['high'], metric)}"
     if row["comparisons"] > 1 and (row["low"] > 0 or row["high"] < 0):
         also = "also" if holds_for_all(row) else "not"
@@ -147,11 +181,14 @@ def _numbers(row: Row) -> str:
 
 
 def _signed(value: float, metric: str) -> str:
+    if not math.isfinite(value):
+        return "not known"
     shown = f"{100 * value:+.2f} %" if metric == "delta" else f"{value:+.4g}"
     return shown.replace("-", "−")
 
 
-def _caution(rows: Sequence[Row], seeds: set[int]) -> str:
+def _caution(rows: Sequence[Row]) -> str:
+    seeds = {int(row["seeds"]) for row in rows}
     count, least, most = len(rows), min(seeds), max(seeds)
     paired = f"{least} seeds" if least == most else f"{least} to {most} seeds"
     text = (

@@ -16,6 +16,9 @@ from sfg_nas.study import Run
 from sfg_nas.study.stored import read_table
 
 LEVEL = 0.95
+FEWEST_SEEDS = 3
+"""Paired seeds below which nothing is called better or worse: two differences say next to nothing of their spread."""
+_ROUNDING = 1e-9
 _EQUAL_MACS = "hard-sharing at equal MACs"
 _OTHERS = {
     _EQUAL_MACS: "hard sharing narrowed to the same MACs",
@@ -99,15 +102,27 @@ def _finals(run: Run) -> tuple[str, ...]:
     )
 
 
+def without_spread(mean: float, sd: float) -> bool:
+    """Return whether values are all equal, up to the rounding of their digits.
+
+    Args:
+        mean: Of the values.
+        sd: Their standard deviation; NaN for one value.
+    """
+    return sd <= _ROUNDING * abs(mean)
+
+
 def interval(mean: float, sd: float, count: int) -> tuple[float, float]:
-    """Return the 95 % t interval of a mean, NaN for fewer than two values.
+    """Return the 95 % t interval of a mean, NaN for fewer than two values and for values that are all equal.
+
+    Equal values show nothing of what chance does to them; an interval of no width would call any mean settled.
 
     Args:
         mean: Of the values.
         sd: Their standard deviation.
         count: How many.
     """
-    if count < 2 or not math.isfinite(sd):
+    if count < 2 or not math.isfinite(sd) or without_spread(mean, sd):
         return math.nan, math.nan
     from scipy.stats import t
 
@@ -116,10 +131,20 @@ def interval(mean: float, sd: float, count: int) -> tuple[float, float]:
 
 
 def _headline(other: str, row: pd.Series) -> str:
-    low, high = interval(row["mean"], row["sd"], int(row["seeds"]))
+    seeds = int(row["seeds"])
+    low, high = interval(row["mean"], row["sd"], seeds)
     against = _OTHERS.get(other, other)
+    if seeds < FEWEST_SEEDS:
+        count = {0: "no seed in common", 1: "a single seed"}.get(seeds, f"{seeds} seeds")
+        return (
+            f"No verdict: {count} cannot tell the found network from {against}. Repeat with at least {FEWEST_SEEDS} "
+            f"(--seeds {FEWEST_SEEDS})."
+        )
     if not math.isfinite(low):
-        return f"No verdict: a single seed cannot tell the found network from {against}."
+        return (
+            f"No verdict: all {seeds} differences between the found network and {against} are equal, so that nothing can "
+            "be said about chance."
+        )
     if low > 0:
         return f"The found network is better than {against}."
     if high < 0:
@@ -131,11 +156,18 @@ def _sentence(other: str, row: pd.Series) -> str:
     seeds = int(row["seeds"])
     low, high = interval(row["mean"], row["sd"], seeds)
     text = f"Against {_OTHERS.get(other, other)}: a difference of Δ of {_percent(row['mean'])}"
-    if not math.isfinite(low):
+    if seeds == 0:
+        return f"Against {_OTHERS.get(other, other)}: no difference of Δ, as no seed is finished by both."
+    if seeds == 1:
         return f"{text}, of one seed."
-    settled = "leaves zero out" if low > 0 or high < 0 else "holds zero"
+    if not math.isfinite(low):
+        return f"{text} with every one of {seeds} paired seeds; without any spread there is no interval."
+    if seeds < FEWEST_SEEDS:
+        settled = "too few for a verdict"
+    else:
+        settled = "it leaves zero out" if low > 0 or high < 0 else "it holds zero"
     ends = f"{_percent(low)} to {_percent(high)}"
-    return f"{text}, 95 % interval {ends} over {seeds} paired seeds; it {settled}."
+    return f"{text}, 95 % interval {ends} over {seeds} paired seeds; {settled}."
 
 
 def _percent(value: float) -> str:

@@ -45,3 +45,12 @@ def test_the_long_table_has_one_row_per_method_seed_and_metric() -> None:
     row = table[(table["method"] == "hard-sharing") & (table["seed"] == 1)]
     assert set(row["metric"]) == {"age_x/mae", "delta"}
     assert row.set_index("metric").loc["age_x/mae", ["test", "validation"]].tolist() == [7, 5]
+
+
+def test_differences_without_an_interval_say_why() -> None:
+    rows = frame()
+    rows["test/delta"] = [0.0, 0.0, 0.01, 0.01]
+    [row] = pages.differences(comparisons(rows, TASKS)).rows
+    assert row[3:5] == ("none: all equal", "none: all equal")
+    [row] = pages.differences(comparisons(rows[rows["seed"] == 0], TASKS)).rows
+    assert row[3:] == ("none", "none", "1")

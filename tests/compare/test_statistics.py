@@ -59,3 +59,22 @@ def test_one_difference_has_no_interval() -> None:
     assert found.mean == 2.0
     assert math.isnan(found.low)
     assert not found.settled
+
+
+@pytest.mark.parametrize(
+    "values", [[0.02] * 2, [0.0] * 3, [-1.5] * 12, [0.9 - 0.89, 0.8 - 0.79, 0.01]]
+)
+def test_equal_differences_settle_nothing(values: list[float]) -> None:
+    found = interval(values)
+    assert found.mean == pytest.approx(values[0])
+    assert found.sd == 0.0
+    ends = (found.low, found.high, found.bootstrap_low, found.bootstrap_high)
+    assert all(math.isnan(end) for end in ends)
+    assert not found.settled
+
+
+def test_two_differences_settle_nothing() -> None:
+    found = interval([1.0, 1.001])
+    assert found.low > 0  # whatever the interval is, two differences hardly know their spread
+    assert not found.settled
+    assert interval([1.0, 1.001, 1.002]).settled

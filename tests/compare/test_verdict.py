@@ -96,3 +96,47 @@ def test_at_equal_macs_methods_are_set_beside_hard_sharing() -> None:
 
 def test_nothing_to_compare_is_said() -> None:
     assert verdict(pd.DataFrame()) == ["No comparison: fewer than two methods are finished."]
+
+
+def test_differences_that_are_all_equal_give_no_verdict() -> None:
+    first, second, caution = said([0.03, 0.03, 0.03])
+    assert "all 3 differences" in first
+    assert "nothing can be said about chance (Δ +3.00 % with each of 3 paired seeds)" in first
+    assert "paid" not in first
+    alike = "all differences equal, so that nothing can be said about chance: hard-sharing-at-found"
+    assert f"{alike} (Δ +0.00 % with each of 3 paired seeds), found (Δ +3.00 % with" in second
+    assert "4 comparisons were made" in caution
+    assert "no difference" not in said([0.0, 0.0, 0.0], tolerance=0.01)[0]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"), [(0, "No seed in common"), (1, "Single seed"), (2, "2 seeds")]
+)
+def test_fewer_than_three_paired_seeds_give_no_verdict(seeds: int, words: str) -> None:
+    scores = [0.03, 0.0301]
+    others = [1.0 - 0.1 * seed for seed in range(seeds)] + [float("nan")] * (2 - seeds)
+    frame = networks(**{"single-task": others, "hard-sharing": scores, "found": scores})
+    told = verdict(comparisons(frame, TASKS))
+    assert told[0].startswith(words)
+    assert "Repeat with at least 3 seeds (`--seeds 3`)" in told[0]
+    assert not any(
+        word in " ".join(told) for word in ("better", "worse", "nan", "difference shown")
+    )
+
+
+def test_a_method_of_two_seeds_has_no_verdict_beside_one_of_three() -> None:
+    frame = networks(
+        **{
+            "single-task": [0.0, 0.0001, 0.0],
+            "hard-sharing": [0.01, 0.011, 0.009],
+            "hard-sharing-at-found": [0.0, 0.0, 0.0],
+            "found": [0.05, 0.051],
+        }
+    )
+    first, second, caution = verdict(comparisons(frame, TASKS))
+    assert "no verdict" in first
+    assert "from 2 paired seeds; at least 3 are needed (Δ +5.05 %)" in first
+    assert second.endswith("no verdict, at least 3 seeds are needed: found (2 paired seeds).")
+    assert "better than one network for each task: hard-sharing (" in second
+    assert "Paired over 3 seeds" in caution
+    assert "2 comparisons were made" in caution

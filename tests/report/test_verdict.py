@@ -18,6 +18,8 @@ def test_interval() -> None:
     assert high == pytest.approx(0.5 + 3.182446 / 2)
     assert low == pytest.approx(0.5 - 3.182446 / 2)
     assert all(math.isnan(end) for end in interval(0.5, math.nan, 1))
+    assert all(math.isnan(end) for end in interval(0.5, 0.0, 4))
+    assert all(math.isnan(end) for end in interval(0.0, 0.0, 4))
 
 
 def with_paired(run: Run, folder: Path, *rows: tuple[str, float, float, int]) -> Run:
@@ -39,6 +41,10 @@ def with_paired(run: Run, folder: Path, *rows: tuple[str, float, float, int]) ->
         (-0.05, 0.01, 3, "hurts"),
         (0.01, 0.01, 3, "Not settled"),
         (0.05, math.nan, 1, "single seed"),
+        (0.05, 0.0001, 2, "No verdict: 2 seeds cannot tell"),
+        (0.05, 0.0, 3, "all 3 differences between the found network and hard sharing narrowed"),
+        (0.05, 1e-17, 3, "nothing can be said about chance"),
+        (math.nan, math.nan, 0, "no seed in common"),
     ],
 )
 def test_the_headline_follows_from_the_interval(
@@ -48,6 +54,8 @@ def test_the_headline_follows_from_the_interval(
     found = verdict_of(with_paired(small_runs["two"].run, tmp_path, *others))
     assert words in found.headline
     assert len(found.sentences) == 2
+    assert "nan" not in " ".join((found.headline, *found.sentences))
+    assert words.startswith(("is", "hurts", "Not")) or "No verdict" in found.headline
     assert len(found.tables) == 1
 
 
