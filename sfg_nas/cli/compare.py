@@ -53,7 +53,8 @@ def compare(
 ) -> None:
     """Train baselines, controls and found networks at the same budget, and say what follows.
 
-    Opens the test part once, at the end. An interrupted comparison goes on where it stopped.
+    Opens the test part once, at the end. An interrupted comparison goes on where it stopped. Methods that an
+    earlier call trained with the same settings stay in the tables.
     """
     path, changes = study_file(study), changes_of(common)
     with resumable():

@@ -13,6 +13,7 @@ from sfg_nas.compare import pages
 from sfg_nas.compare.entrant import Entrant, Setting
 from sfg_nas.compare.extras import EXTRA_REPORTS
 from sfg_nas.compare.job import Job, stored
+from sfg_nas.compare.kept import kept
 from sfg_nas.compare.methods import ALWAYS, chosen, expand, needs_search
 from sfg_nas.compare.notes import GIVEN_WEIGHTS, same_networks, without_equal_macs
 from sfg_nas.compare.plan import rates, seed_jobs, tuning_jobs
@@ -75,7 +76,8 @@ def compare(  # noqa: PLR0913 (the public face: each is a choice of its own)
 
     All methods of a seed see the same images in the same order and have the same epochs and as many learning rates to
     try, which validation decides about. The test part is opened once all trainings are done. What is there already
-    with the same settings is not trained again; interrupted anywhere, the same call goes on.
+    with the same settings is not trained again; interrupted anywhere, the same call goes on. Methods that earlier calls
+    trained with the same settings stay in the tables, and a note says which these are.
 
     Args:
         study: From `load_study`.
@@ -189,8 +191,14 @@ def _failures(team: Team, jobs: Sequence[Job]) -> list[str]:
 def _conclude(team: Team, jobs: Sequence[Job], notes: Sequence[str]) -> Comparison:
     setting = team.setting
     study, folder = setting.study, setting.files.root
-    frame = networks(setting, jobs, team.entrant)
-    notes = [*notes, *same_networks(frame), *without_equal_macs(setting, jobs, team.entrant)]
+    earlier = kept(setting, {job.entrant for job in jobs}, len({job.seed for job in jobs}))
+    frame = networks(setting, jobs, team.entrant, earlier.rows)
+    notes = [
+        *notes,
+        *earlier.notes,
+        *same_networks(frame),
+        *without_equal_macs(setting, jobs, team.entrant),
+    ]
     notes += [GIVEN_WEIGHTS] if study.given_weights else []
     notes += [note for note in (training_only(study),) if note]
     paired = comparisons(frame, study.tasks)

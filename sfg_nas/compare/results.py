@@ -21,7 +21,10 @@ FRAME = ["method", "scale", "seed", "learning_rate", "factor", *COSTS, "flatness
 
 
 def networks(
-    setting: Setting, jobs: Sequence[Job], entrant: Callable[[str], Entrant]
+    setting: Setting,
+    jobs: Sequence[Job],
+    entrant: Callable[[str], Entrant],
+    earlier: Sequence[dict[str, Any]] = (),
 ) -> pd.DataFrame:
     """Return one row per finished network and way of predicting, with `validation/...` and `test/...` columns.
 
@@ -31,6 +34,7 @@ def networks(
         setting: The comparison.
         jobs: Its trainings.
         entrant: Gives a method by name.
+        earlier: Rows of earlier calls.
     """
     reference = study_macs(setting.study)
     rows: list[dict[str, Any]] = []
@@ -39,15 +43,34 @@ def networks(
         content, tested = stored(job, method, setting), stored(job, method, setting, "test")
         if not content or not tested:
             continue
-        own = _rows(job, content, tested)
-        if job.scale == EQUAL:
-            # What a method learns anew need not cost what its width was fitted to.
-            own = [row for row in own if abs(row["macs"] / reference - 1) <= NEAR]
-        rows += own
-        if job.scale == OWN and setting.section.equal_macs:
-            twin = twin_of(setting, method, job.seed, reference)
-            rows += [row | {"scale": EQUAL} for row in own[:1] if twin.same]
-    return _with_delta(pd.DataFrame(rows), setting.study.tasks)
+        same = job.scale == OWN and setting.section.equal_macs
+        same = same and twin_of(setting, method, job.seed, reference).same
+        rows += rows_of(job, content, tested, reference=reference, same=same)
+    return _with_delta(pd.DataFrame([*rows, *earlier]), setting.study.tasks)
+
+
+def rows_of(
+    job: Job,
+    content: Mapping[str, Any],
+    tested: Mapping[str, Any],
+    *,
+    reference: int,
+    same: bool,
+) -> list[dict[str, Any]]:
+    """Return one row for each way of predicting of a finished training.
+
+    Args:
+        job: The training.
+        content: Its costs and scores on validation.
+        tested: Its scores on test.
+        reference: MACs of hard sharing.
+        same: Whether it costs that much at its own width, so that it has a row at equal MACs, too.
+    """
+    own = _rows(job, content, tested)
+    if job.scale == EQUAL:
+        # What a method learns anew need not cost what its width was fitted to.
+        own = [row for row in own if abs(row["macs"] / reference - 1) <= NEAR]
+    return own + [row | {"scale": EQUAL} for row in own[:1] if same]
 
 
 def _rows(job: Job, content: Mapping[str, Any], tested: Mapping[str, Any]) -> list[dict[str, Any]]:
