@@ -9,12 +9,13 @@ from xml.etree.ElementTree import ParseError
 
 import networkx as nx
 
-from sfg_nas.architecture.form import GRAPH_KEYS, MAX_NODES, NODE_TYPES, check_form
+from sfg_nas.architecture.form import GRAPH_KEYS, MAX_NODES, NODE_TYPES, ONE_SIZE, check_form
 from sfg_nas.architecture.readable import described
 from sfg_nas.architecture.text import AGAIN, decode_ranges, encode_ranges, format_error
 from sfg_nas.files import strict_json
 
 SCHEMA = 1
+_WRITTEN = ("schema", *GRAPH_KEYS, ONE_SIZE)
 MAX_CHANNELS = 4_000_000
 """Channels of all nodes together."""
 
@@ -32,6 +33,8 @@ def graph_to_json(graph: nx.DiGraph[str], *, indent: int | None) -> str:
             for u, v, d in sorted(graph.edges(data=True), key=lambda e: (e[0], e[1]))
         ],
     }
+    if graph.graph.get(ONE_SIZE):
+        content[ONE_SIZE] = True
     return json.dumps(content, indent=indent, sort_keys=True)
 
 
@@ -57,7 +60,7 @@ def read_graph(content: object, *, where: str) -> nx.DiGraph[str]:
             where, f"an architecture of schema {SCHEMA} is expected", repr(found)[:100]
         )
     graph: nx.DiGraph[str] = nx.DiGraph()
-    graph.graph.update({key: content[key] for key in ("schema", *GRAPH_KEYS) if key in content})
+    graph.graph.update({key: content[key] for key in _WRITTEN if key in content})
     nodes, edges = content.get("nodes"), content.get("edges")
     if not isinstance(nodes, dict) or not isinstance(edges, list):
         raise format_error(where, "`nodes` is a mapping and `edges` a list", "something else")
@@ -130,7 +133,7 @@ def from_graphml(text: str, *, where: str) -> nx.DiGraph[str]:
         flat = nx.parse_graphml(text, force_multigraph=False)
         if flat.is_multigraph() or not flat.is_directed() or text.count("<node ") != len(flat):
             raise format_error(where, "each node and edge stands once, directed", "another graph")
-        content = {k: strict_json(v) for k, v in flat.graph.items() if k in ("schema", *GRAPH_KEYS)}
+        content = {k: strict_json(v) for k, v in flat.graph.items() if k in _WRITTEN}
         content["nodes"] = {
             str(name): {k: strict_json(v) for k, v in data.items() if k not in described({})}
             for name, data in flat.nodes(data=True)

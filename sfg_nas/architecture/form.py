@@ -12,7 +12,10 @@ from sfg_nas.architecture.text import format_error
 
 MAX_NODES = 50_000
 GRAPH_KEYS = ("tasks", "groups", "input_shape")
+ONE_SIZE = "one_size"
+"""Attribute of a graph that does not hold for images of another size; it is missing where nothing is known of that."""
 _PARAMETER_KEYS = {"key", "shape", "axis", "trained", "fill", "values"}
+_OPTIONAL_KEYS = {"spread", "frozen"}
 NODE_TYPES: Mapping[str, tuple[type, ...]] = {
     "op": (str,),
     "layer": (str,),
@@ -94,6 +97,8 @@ def _form_faults(graph: nx.DiGraph[str]) -> Iterator[Found]:
     for group in groups:
         yield from _strings(group, "groups")
     yield from _sizes(data["input_shape"], "input_shape")
+    if not isinstance(data.get(ONE_SIZE, False), bool):
+        yield ONE_SIZE, "true or false is expected", repr(data[ONE_SIZE])[:100]
     for name, node in graph.nodes(data=True):
         if not isinstance(name, str):
             yield "nodes", "names are text", repr(name)[:100]
@@ -139,7 +144,7 @@ def _settings(value: object, place: str, depth: int = 0) -> Iterator[Found]:
 def _parameters(params: Mapping[object, object], place: str) -> Iterator[Found]:
     for name, value in params.items():
         where = f"{place}: params.{str(name)[:50]}"
-        if not isinstance(value, dict) or set(value) - {"spread"} != _PARAMETER_KEYS:
+        if not isinstance(value, dict) or set(value) - _OPTIONAL_KEYS != _PARAMETER_KEYS:
             yield where, f"{sorted(_PARAMETER_KEYS)} are expected", repr(value)[:100]
             return
         yield from _sizes(value["shape"], where)
@@ -148,6 +153,7 @@ def _parameters(params: Mapping[object, object], place: str) -> Iterator[Found]:
             and isinstance(value["axis"], int | None)
             and not isinstance(value["axis"], bool)
             and isinstance(value["trained"], bool)
+            and isinstance(value.get("frozen", False), bool)
             and isinstance(value["fill"], int | float)
             and _is_spread(value.get("spread", 1.0))
             and _is_constant(value["values"], value["shape"])

@@ -13,7 +13,7 @@ from typing import cast
 import networkx as nx
 
 from sfg_nas.architecture.files import from_graphml, graph_to_json, read_graph, to_graphml
-from sfg_nas.architecture.form import PlainGraph, check_form, plain_copy
+from sfg_nas.architecture.form import ONE_SIZE, PlainGraph, check_form, plain_copy
 from sfg_nas.architecture.lint import lint_graph
 from sfg_nas.architecture.node import Node
 from sfg_nas.architecture.readable import annotate
@@ -71,6 +71,11 @@ class Architecture:
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one input, `(C, H, W)`."""
         return tuple(self.graph.graph["input_shape"])
+
+    @property
+    def one_size(self) -> bool:
+        """Whether it is known that the graph does not hold for images of another size than `input_shape`."""
+        return bool(self.graph.graph.get(ONE_SIZE, False))
 
     def node(self, name: str) -> Node:
         """Return the attributes of a node."""
@@ -143,12 +148,12 @@ class Architecture:
 
     @cached_property
     def params(self) -> int:
-        """Number of trained parameters; those that a module has for several calls count once."""
+        """Number of trained parameters, without frozen ones; those that a module has for several calls count once."""
         sizes = {
             tied(self, name, label): math.prod(parameter["shape"])
             for name in self.graph
             for label, parameter in self.node(name)["params"].items()
-            if parameter["trained"]
+            if parameter["trained"] and not parameter.get("frozen", False)
         }
         return sum(sizes.values())
 

@@ -13,6 +13,7 @@ class Parameter(TypedDict):
     axis: int | None  # the axis that follows the node's channels
     trained: bool
     fill: float  # where training from scratch starts
+    frozen: NotRequired[bool]  # a parameter or a running statistic that training leaves as it is
     spread: NotRequired[float]  # of a filter bank's start, as a multiple of PyTorch's own; else 1
     values: list[float] | list[bool] | None  # all values of a constant, which is not trained
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import networkx as nx
 
 from sfg_nas.architecture.files import graph_to_json
+from sfg_nas.architecture.form import ONE_SIZE
 
 _START = ("fill", "spread")
 
@@ -13,10 +14,12 @@ def structure_of(graph: nx.DiGraph[str]) -> str:
     """Return canonical JSON text of a graph, the same for all graphs that build the same network.
 
     Left out are the names of nodes (a node is known by its layer and group), the order of tasks in a
-    group and of slots in an edge, and the values that trained parameters start from.
+    group and of slots in an edge, the values that trained parameters start from, and what is known of
+    other sizes of images.
     """
     place = {task: i for i, task in enumerate(graph.graph["tasks"])}
     bare: nx.DiGraph[str] = nx.relabel_nodes(graph, _labels(graph, place), copy=True)
+    bare.graph.pop(ONE_SIZE, None)
     for _, node in bare.nodes(data=True):
         node["group"] = sorted(node["group"], key=lambda task: place.get(task, len(place)))
         node["params"] = {

@@ -173,9 +173,8 @@ def retrain(
     table(_with_spread(rows), title=f"{ready.config.name}: on the test part, mean over seeds")
     if any(row["seeds"] == 1 for row in rows):
         note("single seed: a difference may be chance", common)
-    for line in [*_no_control(rows), training_only(ready)]:
-        if line:
-            note(line, common)
+    for line in [*_no_control(rows), *training_only(ready)]:
+        note(line, common)
     note(f"networks and tables: {folder}", common)
 
 

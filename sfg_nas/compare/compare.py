@@ -200,7 +200,7 @@ def _conclude(team: Team, jobs: Sequence[Job], notes: Sequence[str]) -> Comparis
         *without_equal_macs(setting, jobs, team.entrant),
     ]
     notes += [GIVEN_WEIGHTS] if study.given_weights else []
-    notes += [note for note in (training_only(study),) if note]
+    notes += training_only(study)
     paired = comparisons(frame, study.tasks)
     said = verdict(paired, tolerance=setting.section.tolerance)
     extra = EXTRA_REPORTS.get(study.config.data.kind)

@@ -8,7 +8,7 @@ import numpy as np
 
 from sfg_nas.fixed.budget import Connections
 from sfg_nas.sharing.cost import macs_of, params_of
-from sfg_nas.sharing.names import plain_parameters
+from sfg_nas.sharing.names import masked_targets, plain_name, plain_parameters
 from sfg_nas.sharing.supernet import Supernet
 
 
@@ -24,11 +24,14 @@ def connections_of(supernet: Supernet, cost: Literal["macs", "params"] = "macs")
         prices = macs_of(wiring)
         fixed = float(prices.rows.sum())
     else:
-        names = plain_parameters(supernet.network)
+        names = plain_parameters(supernet.network) - supernet.frozen
         prices = params_of(wiring, supernet.static_values(), names)
         # What is no weight between filters and channels is the same for every allocation.
         weights = (prices.filters.sum(1) * prices.channels.sum(1)).sum()
-        fixed = sum(p.numel() for p in supernet.weight_parameters()) - float(weights)
+        own = supernet.network.named_parameters()
+        masked = masked_targets(supernet.network)
+        sizes = (p.numel() for name, p in own if plain_name(name, masked) in names)
+        fixed = sum(sizes) - float(weights)
     return Connections(
         prices.filters.numpy(),
         prices.channels.numpy(),

@@ -10,6 +10,7 @@ from sfg_nas.allocation import Allocation
 from sfg_nas.architecture import Architecture
 from sfg_nas.fixed.banks import write_bank, write_mixing_norm, write_read
 from sfg_nas.fixed.moves import write_movement
+from sfg_nas.fixed.other_sizes import has_one_size
 from sfg_nas.fixed.part import Part
 from sfg_nas.groups import Groups
 from sfg_nas.operations import BANKS, Kind
@@ -23,7 +24,8 @@ def distill(supernet: Supernet, allocation: Allocation | None = None) -> Archite
     """Return the architecture of a hard allocation.
 
     Every operation of the user's network is written once per group that owns channels of it, over
-    those channels alone; what no head can reach is left out.
+    those channels alone; what no head can reach is left out. Whether the graph holds for images of
+    other sizes is tried once for each supernet.
 
     Args:
         supernet: The supernet whose network and ties are used.
@@ -38,7 +40,12 @@ def distill(supernet: Supernet, allocation: Allocation | None = None) -> Archite
         assert hard is not None
     else:
         hard = supernet.wiring.variables_of(allocation or supernet.allocation())
-    return _Divider(supernet, hard.cpu()).divide()
+    architecture = _Divider(supernet, hard.cpu()).divide()
+    if not has_one_size(supernet, lambda groups: _Divider(supernet, groups.cpu()).divide()):
+        return architecture
+    graph = architecture.graph.copy()
+    graph.graph["one_size"] = True
+    return Architecture(graph)
 
 
 class _Divider:
@@ -58,6 +65,7 @@ class _Divider:
             for name, (axis, _) in self.wiring.rows.items()
         }
         self.trained = plain_parameters(supernet.network)
+        self.frozen = supernet.frozen
 
     def divide(self) -> Architecture:
         first = self.wiring.network.ops[0]
@@ -121,6 +129,11 @@ class _Divider:
     def is_trained(self, key: str) -> bool:
         """Return whether a static value is, or depends on, a parameter."""
         return bool(self.wiring.network.static_targets(key) & self.trained)
+
+    def is_frozen(self, key: str) -> bool:
+        """Return whether training leaves a static value as it is, though it is one of parameters or of running statistics."""
+        targets = self.wiring.network.static_targets(key)
+        return bool(targets & self.frozen) and not targets & (self.trained - self.frozen)
 
     def connect(self, source: str, target: str, operand: int, position: int) -> None:
         """Let `source` feed one slot of `target`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import cast
+from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -193,6 +193,20 @@ def with_constants(bank: nn.Module, node: Node) -> nn.Module:
     return bank
 
 
+def frozen(layer: nn.Module, node: Node) -> nn.Module:
+    """Return a layer in which training leaves what the user's network froze as it is.
+
+    Args:
+        layer: Of any kind.
+        node: The node it stands for.
+    """
+    for label, record in node["params"].items():
+        value = getattr(layer, label, None)
+        if record.get("frozen", False) and isinstance(value, nn.Parameter):
+            value.requires_grad_(False)
+    return layer
+
+
 @torch.no_grad()
 def started(layer: nn.Module, node: Node) -> nn.Module:
     """Return a layer whose trained tensors start as the user's network did; drawn ones keep their draw.
@@ -220,6 +234,12 @@ def constant(parameter: Parameter) -> Tensor:
 class _ChannelNorm(nn.modules.batchnorm._BatchNorm):
     """Batch norm for any number of dimensions, as the traced operator runs it."""
 
+    held = False
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode; a norm that is held stays in evaluation mode."""
+        return super().train(mode and not self.held)
+
     def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002, ARG002 - torch's name
         return
 
@@ -241,6 +261,12 @@ class _InstanceNorm(nn.modules.instancenorm._InstanceNorm):
         )
 
 
+def is_held(node: Node) -> bool:
+    """Return whether a batch norm stays in evaluation mode when its network is trained."""
+    statistics = node["params"].get("running_mean")
+    return statistics is not None and statistics.get("frozen", False)
+
+
 def make_channel_norm(node: Node) -> nn.Module:
     """Return the batch or instance norm of a node."""
     count = len(node["channels"]) if node["axis"] is not None else node["shape"][0]
@@ -250,13 +276,15 @@ def make_channel_norm(node: Node) -> nn.Module:
     eps = float(cast(float, settings.get("eps", 1e-5)))
     momentum = float(cast(float, settings.get("momentum", 0.1)))
     if node["op"] == "batch_norm":
-        return _ChannelNorm(
+        norm = _ChannelNorm(
             count,
             eps=eps,
             momentum=momentum or None,  # the trace shows a cumulative average (None) as 0
             affine=affine_,
             track_running_stats=tracked,
         )
+        norm.held = is_held(node)
+        return norm.train()
     return _InstanceNorm(
         count, eps=eps, momentum=momentum, affine=affine_, track_running_stats=tracked
     )

@@ -14,6 +14,7 @@ from sfg_nas.fixed.layers import (
     Constant,
     ReadNorm,
     Select,
+    frozen,
     make_bank,
     make_channel_norm,
     started,
@@ -21,7 +22,7 @@ from sfg_nas.fixed.layers import (
 )
 from sfg_nas.fixed.lean import lean_steps, may_be_lean
 from sfg_nas.fixed.runners import Function, Layer, Values, first
-from sfg_nas.fixed.sizes import Sizes, counted, is_sized, unfit
+from sfg_nas.fixed.sizes import Sizes, bound, is_sized, unfit
 from sfg_nas.fixed.steps import Run, Step, with_lifetimes
 from sfg_nas.operations import BANKS, NORMS, Kind, Setting, vocabulary
 from sfg_nas.sharing.unreached import damped, damping_of
@@ -58,7 +59,7 @@ class FixedNetwork(nn.Module):
         self._sized = {
             name for name, node in nodes.items() if is_sized(node["op"], node["settings"])
         }
-        self._counted = counted(nodes)
+        self._bound = bound(architecture)
         self._build()
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
@@ -67,7 +68,7 @@ class FixedNetwork(nn.Module):
         Images may be of another size than the example; a size that a step took from an earlier value follows it.
 
         Raises:
-            ArchitectureError: A step does not fit images of that size.
+            ArchitectureError: A step does not fit images of that size, or was made for the example's.
         """
         lean = may_be_lean(x, self) and (tuple(x.shape[1:]) == self._image or not self._sized)
         values, _ = self._run(x, self._lean if lean else self._steps)
@@ -91,9 +92,8 @@ class FixedNetwork(nn.Module):
         """Return the values of the outputs by place, and those of nodes by name."""
         if tuple(x.shape[1:]) == self._image:
             return self._pass(x, steps, nodes, None)
-        if self._counted:
-            found = f"node `{self._counted}` takes the number of places of the example"
-            raise unfit(self._image, x.shape[1:], found)
+        if self._bound:
+            raise unfit(self._image, x.shape[1:], self._bound)
         try:
             return self._pass(x, steps, nodes, Sizes() if self._sized else None)
         except (RuntimeError, ValueError) as err:
@@ -187,9 +187,9 @@ class FixedNetwork(nn.Module):
         module = self._module(name, node)
         if module is None or isinstance(module, Values):
             if module is not None:
-                module = self._kept(name, module)
+                module = self._kept(name, frozen(module, node))
             return self._functional(node, module)
-        module = self._kept(name, started(module, node))
+        module = self._kept(name, started(frozen(module, node), node))
         if isinstance(module, ReadNorm):
             return Layer(module, operand=1, axis=module.axis)
         joined = -1 if operation == "linear" else 1

@@ -51,6 +51,9 @@ class Divider(Protocol):
     def is_trained(self, key: str) -> bool:
         """Return whether a static value is, or depends on, a parameter."""
 
+    def is_frozen(self, key: str) -> bool:
+        """Return whether training leaves a static value as it is, though it is one of parameters or running statistics."""
+
 
 class Part:
     """One operation's channels of one owner.
@@ -170,6 +173,8 @@ class Part:
         target = self.divider.wiring.network.static_target(key)
         trained = self.divider.is_trained(key)
         record = parameter(key=target or key, shape=shape, axis=axis, trained=trained)
+        if self.divider.is_frozen(key):
+            record["frozen"] = True
         if trained or is_kind(self.op, Kind.CHANNEL_NORM):
             record["fill"] = self.divider.initial.fill(self.op, argument)
             if is_kind(self.op, *BANKS):  # it starts as PyTorch starts it, or as the user did

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from sfg_nas.architecture import Node
+from sfg_nas.architecture import Architecture, Node
 from sfg_nas.errors import ArchitectureError, explain
 from sfg_nas.operations import Setting
 
@@ -35,22 +35,22 @@ def is_resize(operation: str, settings: Mapping[str, object]) -> bool:
     return "upsample" in operation and isinstance(settings.get("output_size"), list)
 
 
-def counted(nodes: Mapping[str, Node]) -> str:
-    """Return the name of a node that multiplies or divides by the number of places of a value on the example, or nothing.
-
-    Such a number (a mean as `x.sum((2, 3)) / (h * w)`) cannot be told from one that is the same for all images.
+def bound(architecture: Architecture) -> str:
+    """Return in words why a graph holds for images of the example's size alone, or nothing.
 
     Args:
-        nodes: By name.
+        architecture: Says what was found by trying; a number that is that of a value's places (a mean as
+            `x.sum((2, 3)) / (h * w)`) cannot be told from one that is the same for all images, and is a reason, too.
     """
+    nodes = {name: architecture.node(name) for name in architecture.in_order()}
     places = {math.prod(node["shape"][1:]) for node in nodes.values() if len(node["shape"]) > 2}
     for name, node in nodes.items():
         number = node["settings"].get("other")
         if node["op"] not in ("div.Tensor", "mul.Tensor") or not isinstance(number, int | float):
             continue
         if number and {number, round(1 / number)} & places - {1}:
-            return name
-    return ""
+            return f"node `{name}` takes the number of places of the example"
+    return "a step has a number made from the size of the example" if architecture.one_size else ""
 
 
 class Sizes:

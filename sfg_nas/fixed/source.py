@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from sfg_nas.architecture import Architecture, Node, tied
 from sfg_nas.fixed.network import FixedNetwork
-from sfg_nas.fixed.sizes import counted, is_resize
+from sfg_nas.fixed.sizes import bound, is_resize
 from sfg_nas.fixed.source_calls import expression, joined
 from sfg_nas.fixed.source_helpers import HELPERS
 from sfg_nas.fixed.source_layers import constructor, contiguous
@@ -179,6 +179,8 @@ class _Writer:
             holder = self.holders.setdefault(tied(self.architecture, name, label), own)
             if holder != own:
                 part.layers.append(f"{own} = {holder}")
+            elif record.get("frozen", False):
+                part.layers.append(f"{own}.requires_grad_(False)")
         return attribute
 
     def _without_layer(self, name: str, node: Node, part: _Part, read: list[list[str]]) -> str:
@@ -199,9 +201,10 @@ class _Writer:
             self.stored[f"{name}\n{label}"] = f"{part.name}.{attribute}"
             values = record["values"]
             truths = ", dtype=torch.bool" if values and isinstance(values[0], bool) else ""
+            held = ", requires_grad=False" if record.get("frozen", False) else ""
             zeros = f"torch.zeros({literal(record['shape'])}{truths})"
             part.layers.append(
-                f"self.{attribute} = nn.Parameter({zeros})"
+                f"self.{attribute} = nn.Parameter({zeros}{held})"
                 if record["trained"]
                 else f'self.register_buffer("{attribute}", {zeros})'
             )
@@ -230,7 +233,8 @@ def _whole(writer: _Writer, parts: list[_Part]) -> str:
     lines += [f"        self.{part.name} = {part.kind}()" for part in parts]
     lines += ["", "    def forward(self, image):"]
     nodes = {name: writer.architecture.node(name) for name in writer.architecture.in_order()}
-    if counted(nodes) or any(is_resize(node["op"], node["settings"]) for node in nodes.values()):
+    resizes = any(is_resize(node["op"], node["settings"]) for node in nodes.values())
+    if resizes or bound(writer.architecture):
         shape = writer.architecture.input_shape
         lines.append(f"        if image.shape[1:] != {tuple(shape)}:")
         said = f"images of {' x '.join(map(str, shape))} are needed: steps hold sizes of these"

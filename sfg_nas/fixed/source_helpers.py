@@ -84,6 +84,21 @@ class ReadNorm(nn.Module):
         return means.index_select(self.axis, self.segments)
 '''
 
+HELD_NORM = '''
+class HeldNorm(nn.modules.batchnorm._BatchNorm):
+    """Batch norm that stays in evaluation mode when its network is trained."""
+
+    def __init__(self, *given, **options):
+        super().__init__(*given, **options)
+        self.training = False
+
+    def train(self, mode=True):
+        return super().train(False)
+
+    def _check_input_dim(self, x):
+        pass
+'''
+
 KEPT = '''
 def kept(layer):
     """Make a buffer of a layer's weight, which is not trained."""
@@ -97,5 +112,6 @@ HELPERS: Mapping[str, str] = {
     "Constant": CONSTANT,
     "Select": SELECT,
     "ReadNorm": READ_NORM,
+    "HeldNorm": HELD_NORM,
     "kept": KEPT,
 }

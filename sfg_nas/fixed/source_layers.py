@@ -7,7 +7,7 @@ from typing import cast
 from torch import nn
 
 from sfg_nas.architecture import Architecture, Node
-from sfg_nas.fixed.layers import make_bank, make_channel_norm
+from sfg_nas.fixed.layers import is_held, make_bank, make_channel_norm
 from sfg_nas.fixed.source_text import literal
 from sfg_nas.operations import BANKS, Kind, is_centred, vocabulary
 
@@ -90,6 +90,8 @@ def channel_norm(node: Node) -> str:
     dims = max(len(node["shape"]) - 1, 1)
     instance = node["op"] == "instance_norm"
     kind = f"nn.{'InstanceNorm' if instance else 'BatchNorm'}{dims}d"
+    if is_held(node) and not instance:
+        kind = "HeldNorm"
     given = [str(built.num_features)]
     if built.eps != 1e-5:
         given.append(f"eps={literal(built.eps)}")

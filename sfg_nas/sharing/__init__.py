@@ -3,7 +3,7 @@
 from sfg_nas.sharing.assignments import ESTIMATORS, Estimator
 from sfg_nas.sharing.choices import Choices
 from sfg_nas.sharing.convert import Tracer, convert, random_allocation
-from sfg_nas.sharing.draws import unseen_draws
+from sfg_nas.sharing.draws import computed_weights, unseen_draws
 from sfg_nas.sharing.objective import Objective, objective
 from sfg_nas.sharing.prediction import Predictions
 from sfg_nas.sharing.presets import PRESETS, Preset, activation_first
@@ -34,6 +34,7 @@ __all__ = [
     "Tracer",
     "WidthPlan",
     "activation_first",
+    "computed_weights",
     "convert",
     "objective",
     "random_allocation",

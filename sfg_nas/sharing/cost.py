@@ -123,7 +123,7 @@ def params_of(wiring: Wiring, values: Mapping[str, Tensor], names: Collection[st
     rows = torch.zeros(size, dtype=torch.double)
     copies: list[tuple[float, Tensor]] = []
     for layer in wiring.reading:
-        if layer.grouped:
+        if layer.grouped and layer.weight in trained:
             each = values[layer.weight].numel() / len(layer.filters)
             rows += each * torch.bincount(layer.filters, minlength=size)
     seen: set[tuple[str, tuple[int, ...]]] = set()
@@ -144,7 +144,7 @@ def params_of(wiring: Wiring, values: Mapping[str, Tensor], names: Collection[st
             else:
                 rows += count / len(own) * torch.bincount(own, minlength=size)
     filters, channels = _counts(dense_rows=[(la.filters, la.channels) for la in dense], size=size)
-    numel = [values[layer.weight].numel() for layer in dense]
+    numel = [values[la.weight].numel() if la.weight in trained else 0 for la in dense]
     places = [len(layer.filters) * len(layer.channels) for layer in dense]
     each_one = torch.tensor(numel, dtype=torch.double) / torch.tensor(places, dtype=torch.double)
     return Prices(filters * each_one.unsqueeze(1), channels, rows, copies)

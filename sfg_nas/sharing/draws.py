@@ -1,4 +1,4 @@
-"""Random numbers that a network draws in training and that its trace, taken in evaluation mode, does not show."""
+"""What a network does in training and its trace, taken in evaluation mode, does not show: random numbers, computed weights."""
 
 from __future__ import annotations
 
@@ -24,22 +24,46 @@ _DROPOUTS = {
 """Of weights these are drop-connect (Wan et al. 2013): a trace takes weights as they are in evaluation mode."""
 
 
-class _Listener(Calls):
-    """Notes which module draws random numbers by which function."""
+_BANKS = {
+    "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "linear",
+}  # fmt: skip
+"""Functions whose second argument is a weight."""
 
-    def __init__(self) -> None:
+
+class _Listener(Calls):
+    """Notes which module draws random numbers by which function, and which has a weight that it computes.
+
+    Attributes:
+        inside: Paths of the modules that are running, the innermost last.
+        draws: Paths, each with the function.
+        computed: Paths of modules whose weight is neither a parameter nor a buffer.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
+        self.stored = {id(buffer) for buffer in network.buffers()}
         self.inside: list[str] = []
-        self.found: dict[str, None] = {}
+        self.draws: dict[str, None] = {}
+        self.computed: dict[str, None] = {}
+
+    def _is_stored(self, weight: Tensor) -> bool:
+        """Return whether a weight is a parameter or a buffer, or one of these in another shape."""
+        base = weight._base if weight._base is not None else weight
+        return isinstance(base, nn.Parameter) or id(base) in self.stored
 
     def answer(
         self, function: Callable[..., object], args: Sequence[object], keywords: dict[str, object]
     ) -> object:
         name = (resolve_name(function) or getattr(function, "__name__", "")).rpartition(".")[2]
         of_weights = name in _DROPOUTS and bool(args) and isinstance(args[0], nn.Parameter)
+        path = self.inside[-1] or "forward"
         if name in _DRAWS or of_weights:
             what = f"{name} of weights" if of_weights else name
-            self.found[f"{self.inside[-1] or 'forward'} ({what})"] = None
+            self.draws[f"{path} ({what})"] = None
+        if name in _BANKS:
+            weight = keywords.get("weight", args[1] if len(args) > 1 else None)
+            if isinstance(weight, Tensor) and not self._is_stored(weight):
+                self.computed[path] = None
         return function(*args, **keywords)
 
 
@@ -55,9 +79,29 @@ def unseen_draws(backbone: nn.Module, example_input: Tensor) -> tuple[str, ...]:
     Returns:
         Paths of modules, each with the function that draws; none if the network does not run in training mode.
     """
+    return tuple(_heard(backbone, example_input).draws)
+
+
+def computed_weights(backbone: nn.Module, example_input: Tensor) -> tuple[str, ...]:
+    """Return the modules whose filters are computed from other tensors in each pass: weight norm, masked convolutions, say.
+
+    A fixed network has what was computed as weights of its own, and trains these.
+
+    Args:
+        backbone: Any module; it is not changed.
+        example_input: `[N, C, H, W]`; values do not matter.
+
+    Returns:
+        Paths of modules; none if the network does not run in training mode.
+    """
+    return tuple(_heard(backbone, example_input).computed)
+
+
+def _heard(backbone: nn.Module, example_input: Tensor) -> _Listener:
+    """Return a listener to one pass of a copy in training mode, as far as it runs."""
     network = copied(backbone, parameters=False).train()
     show_stochastic_depth(network)
-    listener = _Listener()
+    listener = _Listener(network)
     handles = []
 
     def entering(path: str) -> Callable[..., None]:
@@ -78,4 +122,4 @@ def unseen_draws(backbone: nn.Module, example_input: Tensor) -> tuple[str, ...]:
     finally:
         for handle in handles:
             handle.remove()
-    return tuple(listener.found)
+    return listener

@@ -12,6 +12,7 @@ from sfg_nas.errors import ConfigError, explain
 from sfg_nas.groups import Groups
 from sfg_nas.sharing.assignments import Assignments
 from sfg_nas.sharing.cost import ExpectedCost, macs_of, params_of
+from sfg_nas.sharing.frozen import frozen_tensors
 from sfg_nas.sharing.guard import Careful, all_finite
 from sfg_nas.sharing.holder import TableHolder, outputs_of
 from sfg_nas.sharing.initial import Initial
@@ -44,6 +45,7 @@ class Supernet(nn.Module):
         relaxation: `connections` or `streams`.
         preset: What differs between the paper's model and its published code.
         initial: Where every value that `static_values` gives stood before any training.
+        frozen: Names of the user's tensors that training leaves as they are.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Supernet(nn.Module):
             made, self._holder.intercepted = install_masks(network, wiring, self._holder)
             self._holder.connections = self._connections = made
         self.initial = Initial.of(wiring.network, self.static_values())
+        self.frozen = frozen_tensors(network)
 
     @property
     def groups(self) -> Groups:
@@ -249,7 +252,7 @@ class Supernet(nn.Module):
     def expected_params(self, task: str | None = None) -> Tensor:
         """Return E[parameters], as `expected_macs` does."""
         if self._params is None:
-            names = plain_parameters(self.network)
+            names = plain_parameters(self.network) - self.frozen
             prices = params_of(self.wiring, self.static_values(), names)
             self._params = ExpectedCost(prices, self.groups)
         return self._expected(self._params, task)

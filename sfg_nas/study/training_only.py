@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
-from sfg_nas.sharing import unseen_draws
+from sfg_nas.sharing import computed_weights, unseen_draws
 from sfg_nas.study.study import Study
 from sfg_nas.training import fenced_random_state
 
 _SHOWN = 2
 
 
-def training_only(study: Study) -> str:
-    """Return what to know of a backbone that draws random numbers in training alone, empty if it does not.
+def training_only(study: Study) -> list[str]:
+    """Return what to know of a backbone that does something in training alone, empty if it does not.
 
     Args:
         study: The study.
     """
     with fenced_random_state(0):
         backbone = study.make_backbone(study.config.backbone)
-    found = unseen_draws(backbone, torch.zeros(2, *study.data.image_shape))
-    if not found:
-        return ""
+    example = torch.zeros(2, *study.data.image_shape)
+    notes = []
+    if found := unseen_draws(backbone, example):
+        notes.append(
+            f"the backbone draws random numbers in training that are no dropout ({_some(found)}; stochastic depth, say): "
+            "single-task networks and hard sharing are trained with them, networks of an allocation, found or not, without"
+        )
+    if found := computed_weights(backbone, example):
+        notes.append(
+            f"the backbone computes filters from other tensors ({_some(found)}; weight norm, weight standardisation or a "
+            "mask, say): single-task networks and hard sharing are trained through that, networks of an allocation, found "
+            "or not, have what was computed as weights and train these"
+        )
+    return notes
+
+
+def _some(found: Sequence[str]) -> str:
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    return (
-        f"the backbone draws random numbers in training that are no dropout ({', '.join(found[:_SHOWN])}{more}; stochastic "
-        "depth, say): single-task networks and hard sharing are trained with them, networks of an allocation, found or "
-        "not, without"
-    )
+    return f"{', '.join(found[:_SHOWN])}{more}"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.nn import functional, utils
+from torch.nn.utils import parametrizations
 
-from sfg_nas.sharing import unseen_draws
-from tests.networks import Net, conv
+from sfg_nas.sharing import computed_weights, unseen_draws
+from tests.networks import Net, StandardisedConv, conv
 
 
 class DropBlock(nn.Module):
@@ -71,3 +74,35 @@ def test_dropout_of_weights_is_named() -> None:
 
     backbone = nn.Sequential(conv(3, 8), DropConnect(8, 8, 3), nn.Dropout(0.5))
     assert unseen_draws(backbone, torch.zeros(1, 3, 8, 8)) == ("1 (dropout of weights)",)
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")
+@pytest.mark.parametrize(
+    "wrap", [utils.weight_norm, utils.spectral_norm, parametrizations.weight_norm]
+)
+def test_filters_that_are_computed_are_named(wrap: Callable[[nn.Module], nn.Module]) -> None:
+    backbone = nn.Sequential(conv(3, 8), wrap(conv(8, 8)), nn.ReLU(), StandardisedConv(8, 8, 3))
+    assert computed_weights(backbone, torch.zeros(1, 3, 8, 8)) == ("1", "3")
+    assert unseen_draws(backbone, torch.zeros(1, 3, 8, 8)) == ()
+
+
+def test_masked_filters_are_named() -> None:
+    class Masked(nn.Conv2d):
+        def forward(self, x: Tensor) -> Tensor:
+            return functional.conv2d(x, weight=self.weight * self.weight.tril(), padding=1)
+
+    backbone = nn.Sequential(Masked(3, 8, 3))
+    assert computed_weights(backbone, torch.zeros(1, 3, 8, 8)) == ("0",)
+
+
+def test_filters_in_another_shape_and_buffers_are_not_computed() -> None:
+    class Flat(nn.Conv2d):
+        def __init__(self) -> None:
+            super().__init__(3, 8, 1)
+            self.register_buffer("kernel", torch.ones(8, 1, 3, 3))
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = functional.linear(x.movedim(1, -1), self.weight.flatten(1), self.bias)
+            return functional.conv2d(x.movedim(-1, 1), self.kernel, groups=8)
+
+    assert computed_weights(Flat(), torch.zeros(1, 3, 8, 8)) == ()

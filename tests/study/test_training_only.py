@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from sfg_nas.compare import compare
 from sfg_nas.study import Study, load_study, training_only
@@ -34,11 +35,19 @@ def study(backbone: nn.Module) -> Study:
 
 
 def test_what_is_drawn_in_training_alone_is_said(tmp_path: Path) -> None:
-    text = training_only(study(Deep()))
+    (text,) = training_only(study(Deep()))
     assert "(forward (bernoulli_); stochastic depth, say)" in text
     assert text in compare(study(Deep()), runs=tmp_path).notes
 
 
+def test_filters_that_are_computed_are_said(tmp_path: Path) -> None:
+    backbone = Small()
+    backbone.inner = weight_norm(backbone.inner)
+    (text,) = training_only(study(backbone))
+    assert text.startswith("the backbone computes filters from other tensors (inner; weight norm")
+    assert text in compare(study(backbone), runs=tmp_path).notes
+
+
 def test_other_networks_have_no_such_note(make_study: Callable[..., Study], tmp_path: Path) -> None:
-    assert training_only(make_study()) == training_only(study(Small())) == ""
+    assert training_only(make_study()) == training_only(study(Small())) == []
     assert not any("in training" in note for note in compare(study(Small()), runs=tmp_path).notes)
