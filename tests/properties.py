@@ -16,7 +16,7 @@ from sfg_nas.fixed import FixedNetwork, build_network, distill
 from sfg_nas.operations import BANKS, Kind
 from sfg_nas.sharing import BackboneWithHeads, Supernet
 from sfg_nas.sharing.names import stored_name
-from sfg_nas.sharing.traced import TracedOp, is_kind
+from sfg_nas.sharing.traced import TracedNetwork, TracedOp, is_kind
 from tests.conversions import Pair, everything_shared
 
 TOLERANCE = 1e-5
@@ -179,12 +179,29 @@ def owned_parameters(supernet: Supernet, owner_of_row: Tensor) -> Iterator[Owned
                 axis, rows = _axis_of(op, argument, value), wiring.rows[op.name][1]
                 if op.name in filters:
                     rows = filters[op.name].filters
+                    if argument == "weight" and wiring.network.moved_target(key) == target:
+                        axis = _axis_of_filters(wiring.network, key, value, axis)
                     if axis == 0 and filters[op.name].transposed and argument == "weight":
                         rows = filters[op.name].channels
                 if axis is None or value.shape[axis] != len(rows):
                     continue
                 owners = tuple(supernet.groups.extended[i] for i in owner_of_row[rows].tolist())
                 yield Owned(op, argument, value, axis, owners)
+
+
+def _axis_of_filters(
+    network: TracedNetwork, key: str, value: Tensor, axis: int | None
+) -> int | None:
+    """Return the axis of a parameter along which the filters of a weight lie that is it in another order."""
+    target = network.static_target(key)
+    if target is not None:
+        return axis
+    [target] = network.static_targets(key)
+    index = torch.arange(value.numel(), dtype=torch.float).view_as(value)
+    first = network.static_value(key, {target: index})[0].long().reshape(-1)
+    places = torch.unravel_index(first, value.shape)
+    along = [d for d, own in enumerate(places) if len(own.unique()) == 1 and value.shape[d] > 1]
+    return along[0] if len(along) == 1 else None
 
 
 def _axis_of(op: TracedOp, argument: str, value: Tensor) -> int | None:

@@ -15,6 +15,7 @@ from sfg_nas.sharing.traced import TracedNetwork, TracedOp, conv_groups, is_kind
 from sfg_nas.sharing.units import Layout
 
 _PREFIX = "backbone."
+_Found = tuple[str, int, Tensor, bool]  # key, axis, roots, whether a bank reads them
 _ALIGNED = (Kind.CHANNEL_NORM, Kind.MIXING_NORM, Kind.POINTWISE)
 
 
@@ -52,16 +53,15 @@ def tensor_axes(
         for argument in op.statics:
             of_bank = argument == "weight" and is_kind(op, *BANKS)
             found = _bank_axes if of_bank else _other_axes
-            for target, axis, roots in found(traced, counts, state, op, argument):
+            for target, axis, roots, reads in found(traced, counts, state, op, argument):
                 if (target, axis) not in seen and target.startswith(_PREFIX):
                     seen.add((target, axis))
-                    reads = of_bank and axis == int(not is_kind(op, Kind.CONV_TRANSPOSE))
                     yield Axis(target.removeprefix(_PREFIX), axis, roots, of_bank, reads)
 
 
 def _bank_axes(
     traced: TracedNetwork, counts: Counts, state: Mapping[str, Tensor], op: TracedOp, argument: str
-) -> Iterator[tuple[str, int, Tensor]]:
+) -> Iterator[_Found]:
     """Yield the axes of a filter bank, and of what it is computed from."""
     key = op.statics[argument]
     weight = traced.static_value(key, state)
@@ -73,15 +73,21 @@ def _bank_axes(
         found[1] = found[1][: weight.shape[1]]
         if counted(op, len(read)):  # conv-groups come and go as they are
             del found[1]
+    moved = traced.moved_target(key) if traced.static_target(key) is None else None
     for target in sorted(traced.static_targets(key)):
         value = state.get(target)
         if value is None:
             continue
         for axis, roots in found.items():
+            reads = axis == int(not transposed)
+            if target == moved:
+                own = _followed(traced, key, state, target, _along(roots, axis, weight))
+                yield from ((target, place, labels, reads) for place, labels in own)
+                continue
             like = value.dim() == weight.dim() or (value.dim() == 1 and axis == int(transposed))
             place = axis if value.dim() == weight.dim() else 0
             if like and value.shape[place] == len(roots):
-                yield target, place, roots
+                yield target, place, roots, reads
 
 
 def counted(op: TracedOp, channels: int) -> bool:
@@ -103,7 +109,7 @@ def filters_made(op: TracedOp, counts: Counts) -> Tensor:
 
 def _other_axes(
     traced: TracedNetwork, counts: Counts, state: Mapping[str, Tensor], op: TracedOp, argument: str
-) -> Iterator[tuple[str, int, Tensor]]:
+) -> Iterator[_Found]:
     """Yield the axes of a bias, of what a norm scales with, of a slope for each channel."""
     layout = counts.layouts[op.name]
     if len(layout.axes) != 1 or not is_kind(op, *BANKS, *_ALIGNED):
@@ -115,16 +121,30 @@ def _other_axes(
     roots = layout.units_along(axis)
     if along is None or value.shape[along] != len(roots):
         return
-    labels = roots.view([-1 if d == along else 1 for d in range(value.dim())]).expand(value.shape)
+    labels = _along(roots, along, value)
     for target in sorted(traced.static_targets(key)):
-        places = _origins(traced, key, state, target)
-        if places is None:
-            continue
-        of_target = torch.zeros(state[target].numel(), dtype=torch.long)
-        of_target[places.reshape(-1)] = labels.reshape(-1)
-        inside = Layout.of(of_target.view(state[target].shape))
-        if len(inside.axes) == 1:
-            yield target, inside.axes[0], inside.units_along(inside.axes[0])
+        for place, own in _followed(traced, key, state, target, labels):
+            yield target, place, own, False
+
+
+def _along(roots: Tensor, axis: int, value: Tensor) -> Tensor:
+    """Return the root of each number of a tensor, one of whose axes follows channels."""
+    view = [-1 if d == axis else 1 for d in range(value.dim())]
+    return roots.view(view).expand(value.shape)
+
+
+def _followed(
+    traced: TracedNetwork, key: str, state: Mapping[str, Tensor], target: str, labels: Tensor
+) -> Iterator[tuple[int, Tensor]]:
+    """Yield the axis of a parameter that follows channels as what is computed from it does, if one does."""
+    places = _origins(traced, key, state, target)
+    if places is None:
+        return
+    of_target = torch.zeros(state[target].numel(), dtype=torch.long)
+    of_target[places.reshape(-1)] = labels.reshape(-1)
+    inside = Layout.of(of_target.view(state[target].shape))
+    if len(inside.axes) == 1:
+        yield inside.axes[0], inside.units_along(inside.axes[0])
 
 
 def _origins(

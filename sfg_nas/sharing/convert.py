@@ -14,11 +14,10 @@ from sfg_nas.groups import Groups, GroupSpec
 from sfg_nas.sharing.assignments import Assignments, Estimator
 from sfg_nas.sharing.channels import follow_channels
 from sfg_nas.sharing.copies import called_weights, copied, mixed_weights
-from sfg_nas.sharing.handmade import recognise_norms
 from sfg_nas.sharing.hidden import hidden_operations
-from sfg_nas.sharing.lengths import recognise_lengths
 from sfg_nas.sharing.limits import Limits
 from sfg_nas.sharing.presets import PresetName, activation_first, preset_of
+from sfg_nas.sharing.recognise import recognise
 from sfg_nas.sharing.start import Start, StartKind
 from sfg_nas.sharing.supernet import Relaxation, Supernet
 from sfg_nas.sharing.trace import trace
@@ -81,8 +80,7 @@ def convert(  # noqa: PLR0913 - the public face: each argument has its own defau
     if chosen.activation_first:
         activation_first(network)
     unfuse(network)
-    recognise_norms(network, example_input)
-    recognise_lengths(network, example_input)
+    recognise(network, example_input)
     wiring = _wiring(network, example_input, parsed, tracer)
     layers = {name: rows.tolist() for name, rows in wiring.layers.items()}
     probabilities = start.probabilities(parsed, layers, wiring.variables, seed)

@@ -61,7 +61,7 @@ def mixed_weights(network: TracedNetwork, state: Mapping[str, Tensor]) -> frozen
     axes: dict[str, int] = {}
     for op in network.ops:
         key = op.statics.get("weight")
-        if key is not None and network.static_target(key) is None and is_kind(op, *BANKS):
+        if key is not None and is_kind(op, *BANKS) and network.moved_target(key) is None:
             alone = conv_groups(op) == 1
             axes[key] = 1 if is_kind(op, Kind.CONV_TRANSPOSE) and alone else 0
     return frozenset(key for key, axis in axes.items() if _mixes(network, state, key, axis))
@@ -124,7 +124,8 @@ def _mixes(network: TracedNetwork, state: Mapping[str, Tensor], key: str, axis: 
 
 def _changed(tensor: Tensor, chosen: Tensor, axis: int, *, added: bool) -> Tensor:
     """Return other numbers for the chosen filters of a tensor that has some for each: larger ones, or with some added."""
-    fits = [d for d in (axis, 0) if d < tensor.dim() and tensor.shape[d] == len(chosen)]
+    dims = (axis, 0, 1) if tensor.dim() == 2 else (axis, 0)  # a matrix may be turned
+    fits = [d for d in dims if d < tensor.dim() and tensor.shape[d] == len(chosen)]
     if not fits or not tensor.is_floating_point():
         return tensor
     factor = torch.linspace(1.25, 1.75, tensor.numel(), device=tensor.device).view_as(tensor)

@@ -7,7 +7,8 @@ operation where the module calls it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, is_dataclass
 from typing import Protocol
 
@@ -74,17 +75,30 @@ class Passes(Protocol):
 
 
 @dataclass
-class _Inside:
-    """How many parts of an intercepted module are running: what they call is theirs."""
+class Inside:
+    """How many parts of a module are running: what they call is theirs, not the module's own.
+
+    Attributes:
+        depth: That number.
+    """
 
     depth: int = 0
+
+    @contextmanager
+    def again(self) -> Iterator[None]:
+        """Begin with none inside a `with`: the module runs, maybe as a part of its parts."""
+        outside, self.depth = self.depth, 0
+        try:
+            yield
+        finally:
+            self.depth = outside
 
 
 @dataclass
 class _Step:
-    """A hook that notes that a part of an intercepted module begins (1) or ends (-1)."""
+    """A hook that notes that a part of a module begins (1) or ends (-1)."""
 
-    inside: _Inside
+    inside: Inside
     by: int
 
     def __call__(self, *_: object) -> None:
@@ -99,7 +113,7 @@ class _Interception(Calls):
         replacements: Mapping[str, Sequence[Replacement | None]],
         path: str,
         done: dict[str, int],
-        inside: _Inside,
+        inside: Inside,
     ) -> None:
         super().__init__()
         self.replacements, self.path, self.done, self.inside = replacements, path, done, inside
@@ -175,7 +189,7 @@ class Intercepted:
     replacements: Mapping[str, Sequence[Replacement | None]]
     path: str
     clock: Passes
-    inside: _Inside
+    inside: Inside
     at: int = -1
     done: dict[str, int] = field(default_factory=dict)
 
@@ -185,12 +199,11 @@ class Intercepted:
         if self.at != self.clock.passes or (in_backward() and not left):
             self.at = self.clock.passes
             self.done.clear()
-        outside, self.inside.depth = self.inside.depth, 0
-        try:
-            with _Interception(self.replacements, self.path, self.done, self.inside):
-                return self.forward(*args, **kwargs)
-        finally:
-            self.inside.depth = outside
+        with (
+            self.inside.again(),
+            _Interception(self.replacements, self.path, self.done, self.inside),
+        ):
+            return self.forward(*args, **kwargs)
 
     def check(self) -> None:
         """Raise a ConversionError if some of the calls of the pass that ends were left out, and it matters which."""
@@ -198,6 +211,20 @@ class Intercepted:
             done = self.done.get(family, 0) if self.at == self.clock.passes else 0
             if 0 < done < len(items) and not _all_alike(items):
                 raise other_calls(self.path, family, f"{done} of {len(items)} calls")
+
+
+def parts_of(module: nn.Module) -> Inside:
+    """Return what knows, from now on, whether parts of a module are running.
+
+    Args:
+        module: All its parts get hooks.
+    """
+    inside = Inside()
+    for part in module.modules():
+        if part is not module:
+            part.register_forward_pre_hook(_Step(inside, 1), prepend=True)
+            part.register_forward_hook(_Step(inside, -1), always_call=True)
+    return inside
 
 
 def in_backward() -> bool:
@@ -226,11 +253,6 @@ def intercept(
     Returns:
         What runs now; `done` has the calls of each family so far in the pass under way.
     """
-    inside = _Inside()
-    intercepted = Intercepted(module.forward, replacements, path, clock, inside)
-    for part in module.modules():
-        if part is not module:
-            part.register_forward_pre_hook(_Step(inside, 1), prepend=True)
-            part.register_forward_hook(_Step(inside, -1), always_call=True)
+    intercepted = Intercepted(module.forward, replacements, path, clock, parts_of(module))
     module.forward = intercepted
     return intercepted

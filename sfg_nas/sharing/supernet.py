@@ -233,7 +233,7 @@ class Supernet(nn.Module):
         """
         state = dict(self.network.named_parameters(remove_duplicate=False))
         searched = (la for la in self.wiring.reading if la.name in self.wiring.layers)
-        targets = (self.wiring.network.static_target(layer.weight) for layer in searched)
+        targets = (self.wiring.network.moved_target(layer.weight) for layer in searched)
         stored = dict.fromkeys(stored_name(t, state) for t in targets if t is not None)  # each once
         terms = [state[name].square().sum() for name in stored if name in state]  # not of buffers
         if not terms:

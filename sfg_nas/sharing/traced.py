@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, fx, nn
+from torch._ops import OpOverload
 
-from sfg_nas.operations import Kind, Setting, vocabulary
+from sfg_nas.operations import Kind, Setting, canonical_name, vocabulary
 
 BATCH = 2  # of the example: torch.export treats 0 and 1 as special sizes
 
@@ -102,6 +103,22 @@ class TracedNetwork:
         """Return the state-dict key behind a static value, None if it is computed."""
         source = self.statics[key]
         return source if isinstance(source, str) else None
+
+    def moved_target(self, key: str) -> str | None:
+        """Return the state-dict key of what a static value only puts in another order, None if it does more."""
+        source = self.statics[key]
+        count = None if isinstance(source, str) else source.meta["val"].numel()
+        while not isinstance(source, str):
+            known = isinstance(source.target, OpOverload)
+            entry = vocabulary().get(canonical_name(source.target)) if known else None  # type: ignore[arg-type]
+            inputs = [node for node in source.all_input_nodes if node.name in self.statics]
+            alone = len(inputs) == 1 == len(source.all_input_nodes)
+            if entry is None or entry.kind is not Kind.MOVEMENT or not alone:
+                return None
+            if inputs[0].meta["val"].numel() != count:
+                return None
+            source = self.statics[inputs[0].name]
+        return source
 
     def static_targets(self, key: str) -> set[str]:
         """Return the state-dict keys that a static value depends on."""

@@ -15,8 +15,7 @@ from sfg_nas.errors import ConfigError, ConversionError, explain
 from sfg_nas.sharing.axes import Axis, tensor_axes
 from sfg_nas.sharing.copies import copied
 from sfg_nas.sharing.counts import Counts, count_units
-from sfg_nas.sharing.handmade import recognise_norms
-from sfg_nas.sharing.lengths import recognise_lengths
+from sfg_nas.sharing.recognise import recognise
 from sfg_nas.sharing.resize import resize, shape_at
 from sfg_nas.sharing.trace import trace
 from sfg_nas.sharing.traced import BackboneWithHeads, TracedOp
@@ -89,8 +88,7 @@ class WidthPlan:
         leaves = _leaves(_run(backbone, example))
         heads = {f"output {i}": _Leaf(i) for i in range(len(leaves))}
         network = copied(BackboneWithHeads(backbone, heads), parameters=False)
-        recognise_norms(network, example)
-        recognise_lengths(network, example)
+        recognise(network, example)
         traced = trace(network, example)
         counts = count_units(traced)
         state = {

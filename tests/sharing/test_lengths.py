@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sfg_nas import convert, scale_width
-from sfg_nas.sharing.lengths import recognise_lengths
+from sfg_nas.sharing.recognise import recognise
 from tests.conversions import allocations, everything_shared, pair_of
 from tests.networks import Sample, pooled
 from tests.properties import everything_holds, shared_is_original, three_ways_equal
@@ -143,7 +143,7 @@ def test_it_is_found_where_it_is_called(body: Callable[[], nn.Module], paths: li
     network = sample(body).backbone
     x = torch.randn(2, 3, 8, 8)
     before = network(x)
-    assert recognise_lengths(network, x) == paths
+    assert recognise(network, x) == paths
     torch.testing.assert_close(network(x), before)
 
 
@@ -200,4 +200,4 @@ def test_the_network_can_be_made_narrower(body: Callable[[], nn.Module]) -> None
 
 
 def test_a_network_that_does_not_run_is_for_the_trace_to_refuse() -> None:
-    assert recognise_lengths(sample(Inline).backbone, torch.zeros(2, 4, 8, 8)) == []
+    assert recognise(sample(Inline).backbone, torch.zeros(2, 4, 8, 8)) == []

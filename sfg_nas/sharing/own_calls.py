@@ -1,0 +1,231 @@
+"""Calls that modules make in the midst of a `forward`, run as other functions that give the same and that masks reach.
+
+Whether a call is meant depends on what it is given: activations, or what is computed from parameters alone. That is
+found by running the network twice on a few examples; from then on the n-th own call of a module is answered as found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from sfg_nas.sharing.copies import copied
+from sfg_nas.sharing.intercept import Calls, Inside, parts_of
+
+_EXAMPLES = 2
+_NOISE = 1e-3
+"""What is added to parameters in the second run, so that what is computed from them is known by its change."""
+
+
+class Role(Enum):
+    """What a tensor is computed from."""
+
+    IMAGE = "image"  # and maybe parameters
+    PARAMETERS = "parameters"
+    NOTHING = "nothing"  # of these: a constant
+
+
+class Call(Protocol):
+    """A call of a function of torch that can be answered in another way."""
+
+    @property
+    def tensors(self) -> Sequence[Tensor]:
+        """What the function is given, as far as it matters."""
+        ...
+
+    def plan(self, roles: Sequence[Role]) -> object:
+        """Return what `run` has to know, None if this call stays as it is.
+
+        Args:
+            roles: Of `tensors`.
+        """
+        ...
+
+    def run(self, plan: object) -> object:
+        """Return what the function gives, in another way; None if that is not possible here.
+
+        Args:
+            plan: Of the same call for other examples.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Family:
+    """Functions whose calls may be answered in another way.
+
+    Attributes:
+        functions: Of torch.
+        read: Returns the call for a function, its arguments by place and by name; None for what is none of the family.
+    """
+
+    functions: Collection[object]
+    read: Callable[[object, Sequence[object], Mapping[str, object]], Call | None]
+
+
+class _Heard(Calls):
+    """Hears the calls of some families, and hands them on."""
+
+    def __init__(self, families: Sequence[Family]) -> None:
+        super().__init__()
+        self.readers = {
+            function: family.read for family in families for function in family.functions
+        }
+
+    def hear(self, call: Call | None) -> None:
+        """Take note of a call."""
+        raise NotImplementedError
+
+    def answer(
+        self, function: Callable[..., object], args: Sequence[object], keywords: dict[str, object]
+    ) -> object:
+        if function in self.readers:
+            self.hear(self.readers[function](function, args, keywords))
+        return function(*args, **keywords)
+
+
+class _Sums(_Heard):
+    """Notes the sum of each tensor of each call."""
+
+    def __init__(self, families: Sequence[Family]) -> None:
+        super().__init__(families)
+        self.found: list[list[str]] = []
+
+    def hear(self, call: Call | None) -> None:
+        self.found.append([_sum(tensor) for tensor in call.tensors] if call else [])
+
+
+def _sum(tensor: Tensor) -> str:
+    return float(tensor.detach().double().sum()).hex()  # equal, too, if it is no number
+
+
+class _Plans(_Heard):
+    """Makes a plan for each call of each module.
+
+    Attributes:
+        found: The plans of each module's own calls, of all its forward passes.
+    """
+
+    def __init__(self, families: Sequence[Family], sums: Sequence[Sequence[str]]) -> None:
+        """Take over the sums that all calls had with other parameters."""
+        super().__init__(families)
+        self.sums = iter(sums)
+        self.running: list[tuple[str, list[object]]] = []
+        self.found: dict[str, list[tuple[object, ...]]] = {}
+
+    def hear(self, call: Call | None) -> None:
+        before = next(self.sums, [])
+        plan: object = None
+        if call is not None and len(before) == len(call.tensors):
+            plan = call.plan([_role(*pair) for pair in zip(call.tensors, before, strict=True)])
+        self.running[-1][1].append(plan)
+
+    def begin(self, path: str) -> Callable[..., None]:
+        """Return a hook before a module runs."""
+
+        def hook(*_: object) -> None:
+            self.running.append((path, []))
+
+        return hook
+
+    def end(self, *_: object) -> None:
+        """Note what a module called; a hook behind it."""
+        path, plans = self.running.pop()
+        if plans:
+            self.found.setdefault(path, []).append(tuple(plans))
+
+
+def _role(tensor: Tensor, before: str) -> Role:
+    """Return the role of a tensor, of which those that change with the image have gradients."""
+    if tensor.requires_grad:
+        return Role.IMAGE
+    return Role.NOTHING if _sum(tensor) == before else Role.PARAMETERS
+
+
+class _Answers(Calls):
+    """Answers the n-th own call of a module as planned."""
+
+    def __init__(self, families: Sequence[Family], plans: Sequence[object], inside: Inside) -> None:
+        super().__init__()
+        self.readers = {
+            function: family.read for family in families for function in family.functions
+        }
+        self.plans, self.inside = iter(plans), inside
+
+    def answer(
+        self, function: Callable[..., object], args: Sequence[object], keywords: dict[str, object]
+    ) -> object:
+        if function in self.readers and not self.inside.depth:
+            plan = next(self.plans, None)
+            call = self.readers[function](function, args, keywords) if plan is not None else None
+            found = call.run(plan) if call is not None else None
+            if found is not None:
+                return found
+        return function(*args, **keywords)
+
+
+@dataclass
+class _Answered:
+    """A module's forward with some calls answered; an object, so that a deep copy runs the copy's own parts."""
+
+    forward: Callable[..., object]
+    families: tuple[Family, ...]
+    plans: tuple[object, ...]
+    inside: Inside
+
+    def __call__(self, *args: object, **kwargs: object) -> object:
+        with self.inside.again(), _Answers(self.families, self.plans, self.inside):
+            return self.forward(*args, **kwargs)
+
+
+def recognise_calls(network: nn.Module, example: Tensor, families: Sequence[Family]) -> list[str]:
+    """Let calls that modules make themselves be run in another way.
+
+    A module that makes now these calls, now others, is left as it is.
+
+    Args:
+        network: Is changed: such modules get another `forward`.
+        example: An input of the network.
+        families: The calls that are meant.
+
+    Returns:
+        Paths of these modules.
+    """
+    if example.is_meta or not example.is_floating_point():
+        return []
+    twin, sums = copied(network, parameters=False).eval(), _Sums(families)
+    weights = {name: value.detach() for name, value in twin.named_parameters()}
+    x = example[:_EXAMPLES].detach().clone()
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]), sums:
+            torch.func.functional_call(twin, weights, (x + 0,))
+        if not sums.found:
+            return []
+        plans = _Plans(families, sums.found)
+        for path, module in twin.named_modules():
+            module.register_forward_pre_hook(plans.begin(path), prepend=True)
+            module.register_forward_hook(plans.end, always_call=True)
+        changed = {name: _changed(value, i) for i, (name, value) in enumerate(weights.items())}
+        with torch.enable_grad(), torch.random.fork_rng(devices=[]), plans:
+            torch.func.functional_call(twin, changed, (x.requires_grad_() + 0,))
+    except Exception:  # noqa: BLE001 - whatever is wrong with the network, its trace says it
+        return []
+    found = {path: seen[0] for path, seen in plans.found.items() if len(set(seen)) == 1}
+    found = {path: own for path, own in found.items() if any(plan is not None for plan in own)}
+    for path, own in found.items():
+        module = network.get_submodule(path)
+        module.forward = _Answered(module.forward, tuple(families), own, parts_of(module))
+    return [*found]
+
+
+def _changed(value: Tensor, seed: int) -> Tensor:
+    """Return numbers near those of a parameter, none of which is like another by intention."""
+    if not value.is_floating_point():
+        return value
+    generator = torch.Generator().manual_seed(seed)
+    return value + _NOISE * torch.rand(value.shape, generator=generator).to(value)
