@@ -21,6 +21,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from sfg_nas.errors import ConversionError, explain
 from sfg_nas.operations import canonical_name, vocabulary
 from sfg_nas.sharing.copies import copied
+from sfg_nas.sharing.empties import fill_empties
 from sfg_nas.sharing.exported import free_axis, integer, path_of, refusal
 from sfg_nas.sharing.intercept import Calls
 from sfg_nas.sharing.marks import MARK, mark_dropout
@@ -112,6 +113,7 @@ def export_program(
             program = export(twin, (batch,), dynamic_shapes=({0: Dim.AUTO},), strict=False)
             _check_batch_is_free(program)
             mark_dropout(program)
+            fill_empties(program)
             return _simplified(program, known)
     except ConversionError:
         raise
