@@ -156,6 +156,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "compared test.json": lambda path: read_content(path, "test"),
     "compared failed.json": lambda path: read_content(path, "failed"),
     "compared width-all.json": lambda path: read_content(path, "width"),
+    "compared calls.json": lambda path: read_content(path, "calls"),
     "labels.csv": labels,
     "photo.png": photo,
     "photo.jpg": photo,

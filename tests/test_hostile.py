@@ -98,6 +98,8 @@ def good_tables(folder: Path) -> None:
     write(compared / "metrics.json", {**own, **kept, "readings": read})
     write(compared / "test.json", {**own, "readings": read})
     write(compared / "failed.json", {**own, "reason": "the loss is not finite"})
+    call = {"command": "sfg-nas compare x.yaml", "methods": ["found"]}
+    write(compared / "calls.json", {"calls": [call]})
     write(compared / "width-all.json", {"key": {"epochs": 3}, "factor": 0.75, "same": False})
 
 

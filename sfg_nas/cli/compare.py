@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -75,6 +77,7 @@ def compare(
                 seeds,
                 runs=common.runs,
                 source=None if source is None else open_run(source, common),
+                command=_given(study, methods, seeds, workers, source, smoke, common),
                 workers=Workers(workers, reload),
                 device=device,
                 progress=progress,
@@ -94,3 +97,33 @@ def compare(
         return
     result((found.folder / "compare.md").read_text(encoding="utf-8").rstrip())
     note(f"files: {found.folder}/compare.csv, compare_paired.csv, .md, .tex, .svg", common)
+
+
+def _given(
+    study: str,
+    methods: str | None,
+    seeds: int | None,
+    workers: int,
+    source: str | None,
+    smoke: bool,
+    common: Common,
+) -> str:
+    """Return the call as it was typed, without folders of this machine."""
+    words = ["sfg-nas", "compare", _portable(study)]
+    words += [] if methods is None else ["--methods", methods]
+    words += [] if seeds is None else ["--seeds", str(seeds)]
+    words += [] if workers == 1 else ["--workers", str(workers)]
+    words += [] if source is None else ["--from", _portable(source)]
+    words += ["--smoke"] if smoke else []
+    words += [word for change in common.changes for word in ("--set", change)]
+    words += [] if common.device == "auto" else ["--device", common.device]
+    words += [] if common.precision is None else ["--precision", common.precision]
+    words += [] if common.data_root is None else ["--data-root", "DIR"]
+    runs = common.runs
+    words += [] if runs == Common.runs else ["--runs", "RUNS" if runs.is_absolute() else str(runs)]
+    return shlex.join(words)
+
+
+def _portable(path: str) -> str:
+    """Return a path that was typed; of an absolute one the name."""
+    return Path(path).name if Path(path).is_absolute() else path

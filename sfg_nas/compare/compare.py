@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from sfg_nas.compare import pages
+from sfg_nas.compare.calls import python_call, remember
 from sfg_nas.compare.entrant import Entrant, Setting
 from sfg_nas.compare.extras import EXTRA_REPORTS
 from sfg_nas.compare.job import Job, stored
@@ -68,6 +69,7 @@ def compare(  # noqa: PLR0913 (the public face: each is a choice of its own)
     backbone: OwnBackbone | None = None,
     runs: str | Path = "runs",
     source: Run | None = None,
+    command: str | None = None,
     workers: Workers = ALONE,
     device: str = "cpu",
     progress: ProgressCallback = silent,
@@ -86,6 +88,7 @@ def compare(  # noqa: PLR0913 (the public face: each is a choice of its own)
         backbone: A network of your own in place of the study's, see `load_study`.
         runs: The folder of run directories.
         source: A run whose trial is `found`; None for the study's own, which is searched first if need be.
+        command: How to call this again, for the page; None: a call from Python.
         workers: Who trains; this process alone, or several.
         device: Where to train.
         progress: Called with each report.
@@ -124,7 +127,7 @@ def compare(  # noqa: PLR0913 (the public face: each is a choice of its own)
     finally:
         team.close()
     progress(Progress("compare", len(jobs), len(jobs), text="done"))
-    return _conclude(team, jobs, notes)
+    return _conclude(team, jobs, notes, command or python_call(methods, seeds))
 
 
 def _found(setting: Setting, source: Run | None) -> Trial:
@@ -188,10 +191,11 @@ def _failures(team: Team, jobs: Sequence[Job]) -> list[str]:
     return failed
 
 
-def _conclude(team: Team, jobs: Sequence[Job], notes: Sequence[str]) -> Comparison:
+def _conclude(team: Team, jobs: Sequence[Job], notes: Sequence[str], command: str) -> Comparison:
     setting = team.setting
     study, folder = setting.study, setting.files.root
-    earlier = kept(setting, {job.entrant for job in jobs}, len({job.seed for job in jobs}))
+    names = {job.entrant for job in jobs}
+    earlier = kept(setting, names, len({job.seed for job in jobs}))
     frame = networks(setting, jobs, team.entrant, earlier.rows)
     notes = [
         *notes,
@@ -210,6 +214,7 @@ def _conclude(team: Team, jobs: Sequence[Job], notes: Sequence[str]) -> Comparis
         notes,
         said,
         () if extra is None else (extra(study, setting.files, frame),),
+        remember(setting.files, command, names, earlier.methods),
     )
     write_text(folder / "compare.csv", long(frame).to_csv(index=False))
     write_text(folder / "compare_paired.csv", paired.to_csv(index=False))

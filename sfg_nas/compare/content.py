@@ -18,6 +18,17 @@ def _is_reading(value: object) -> bool:
     return sound and are_numbers(value["scores"])
 
 
+def _are_calls(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_call, value))
+
+
+def _is_call(value: object) -> bool:
+    if not isinstance(value, dict) or set(value) != {"command", "methods"}:
+        return False
+    methods = value["methods"]
+    return is_text(value["command"]) and isinstance(methods, list) and all(map(is_text, methods))
+
+
 _IDENTITY: dict[str, Check] = {"identity": lambda value: isinstance(value, dict)}
 _CONTENT: dict[str, dict[str, Check]] = {
     "metrics": {
@@ -36,9 +47,10 @@ _CONTENT: dict[str, dict[str, Check]] = {
         "same": lambda value: isinstance(value, bool),
         "reason": is_text,
     },
+    "calls": {"calls": _are_calls},
 }
 
-_LATER = {"metrics": (), "test": (), "failed": (), "width": ("reason",)}
+_LATER = {"width": ("reason",)}
 """Keys that files of earlier versions lack."""
 
 
@@ -47,13 +59,13 @@ def read_content(path: Path, name: str) -> dict[str, object]:
 
     Args:
         path: The file.
-        name: `metrics`, `test` or `failed` of a training, or the `width` of a method at equal MACs.
+        name: `metrics`, `test` or `failed` of a training, the `width` of a method at equal MACs, or the `calls` that
+            the tables come from.
 
     Raises:
         ArchitectureError: The file is damaged.
     """
     if not path.exists():
         return {}
-    return read_object(
-        path, what=f"the {name} of a training", keys=_CONTENT[name], optional=_LATER[name]
-    )
+    what = "the calls of a comparison" if name == "calls" else f"the {name} of a training"
+    return read_object(path, what=what, keys=_CONTENT[name], optional=_LATER.get(name, ()))

@@ -24,10 +24,12 @@ class Kept:
     """What earlier calls leave for the tables of this one.
 
     Attributes:
+        methods: Their names.
         rows: One per network and way of predicting, as `networks` makes them.
         notes: Which methods these are, which were left out and why, and which failed.
     """
 
+    methods: list[str] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -73,6 +75,7 @@ def kept(setting: Setting, names: Collection[str], seeds: int) -> Kept:
         if trainings:
             groups[path.name] = trainings
     found.notes.extend(_other_searches(setting, groups))
+    found.methods.extend(groups)
     reference = study_macs(setting.study)
     for training in (training for group in groups.values() for training in group):
         same = training.job.scale == OWN and setting.section.equal_macs

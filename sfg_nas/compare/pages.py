@@ -11,6 +11,7 @@ import pandas as pd
 from sfg_nas.compare.job import EQUAL, OWN
 from sfg_nas.compare.results import summary
 from sfg_nas.report import ResultsTable, results_table
+from sfg_nas.report.verdict import REPRODUCE
 from sfg_nas.tasks import Task
 
 _TITLES = {
@@ -46,6 +47,7 @@ class Words:
         notes: Lines on single methods.
         verdict: Paragraphs.
         extra: Sections of the data set's own.
+        calls: The commands that the tables come from.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Words:
     notes: Sequence[str]
     verdict: Sequence[str]
     extra: Sequence[str] = ()
+    calls: Sequence[str] = ()
 
 
 def tables(frame: pd.DataFrame, tasks: Sequence[Task]) -> dict[str, ResultsTable]:
@@ -140,10 +143,28 @@ def markdown(
         parts += ["## Notes", "", *[f"- {note}" for note in words.notes], ""]
     for extra in words.extra:
         parts += [extra.rstrip(), ""]
+    if words.calls:
+        parts += [
+            f"## {REPRODUCE}",
+            "",
+            "```sh",
+            *words.calls,
+            "```",
+            "",
+            _explained(words.calls),
+            "",
+        ]
     parts += ["## Verdict", ""]
     for paragraph in words.verdict:
         parts += [paragraph, ""]
     return "\n".join(parts)
+
+
+def _explained(calls: Sequence[str]) -> str:
+    text = "The study with all changes in place is `study.yaml` beside this file."
+    if any("--data-root DIR" in call for call in calls):
+        text += " `DIR` is the folder that holds the data sets (or set `SFG_NAS_DATA`)."
+    return text
 
 
 def latex(words: Words, frame: pd.DataFrame, compared: pd.DataFrame, tasks: Sequence[Task]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from sfg_nas.report.comparison import TABLE, compared_frame, plot_compared
 from sfg_nas.report.figures import FIGURES, RunFigure
 from sfg_nas.report.svg import inline_svg
 from sfg_nas.report.table import is_error, metric_title
-from sfg_nas.report.verdict import Verdict, verdict_of
+from sfg_nas.report.verdict import Verdict, compare_calls, verdict_of
 from sfg_nas.report.words import counted
 from sfg_nas.study import Run, Trial
 
@@ -194,12 +195,30 @@ def _commands(run: Run) -> list[str]:
     if retrained or not compared:
         commands.append(f"sfg-nas retrain NEW/{run.name}{data}")
     if compared:
-        commands.append(f"sfg-nas compare study.yaml --runs NEW{data}")
+        again = [_again(call) for call in compare_calls(run) if call.startswith("sfg-nas")]
+        commands += [
+            f"sfg-nas compare study.yaml{given} --runs NEW{data}" for given in again or [""]
+        ]
     return [*commands, f"sfg-nas report NEW/{run.name}"]
 
 
+def _again(call: str) -> str:
+    """Return the options of a call of `compare` that the resolved study does not hold already."""
+    try:
+        words = iter(shlex.split(call)[3:])
+    except ValueError:  # a page that someone else wrote
+        return ""
+    given = ""
+    for word in words:
+        if word in ("--methods", "--seeds", "--from", "--device", "--precision"):
+            given += f" {word} {shlex.quote(next(words, ''))}"
+    return given
+
+
 def _provenance(run: Run) -> dict[str, str]:
-    return {
+    shown = {
         key.replace("_", " "): value if isinstance(value, str) else json.dumps(value)
         for key, value in run.provenance.items()
     }
+    calls = compare_calls(run)
+    return shown | ({"compare was called with": "; ".join(calls)} if calls else {})

@@ -16,6 +16,8 @@ from sfg_nas.study import Run
 from sfg_nas.study.stored import read_table
 
 LEVEL = 0.95
+REPRODUCE = "How to reproduce"
+"""The section of a comparison's page that holds the commands."""
 FEWEST_SEEDS = 3
 """Paired seeds below which nothing is called better or worse: two differences say next to nothing of their spread."""
 _ROUNDING = 1e-9
@@ -176,6 +178,16 @@ def _percent(value: float) -> str:
 
 def _compared(page: Path) -> Verdict:
     """Return what `compare` wrote: the tables of its page and the verdict at its end."""
+    sections = _sections(page)
+    paragraphs = [p for p in "\n".join(sections.pop("Verdict", [])).split("\n\n") if p.strip()]
+    paragraphs = [" ".join(p.split()).replace("**", "") for p in paragraphs]
+    tables = [(name, _markdown_table(lines)) for name, lines in sections.items()]
+    first, *rest = paragraphs or ["The comparison gives no verdict."]
+    return Verdict(first, tuple(rest), tuple((n, t) for n, t in tables if t is not None))
+
+
+def _sections(page: Path) -> dict[str, list[str]]:
+    """Return the lines of each section of a page by its title."""
     sections: dict[str, list[str]] = {}
     title = ""
     for line in read_text(page).splitlines():
@@ -183,11 +195,18 @@ def _compared(page: Path) -> Verdict:
             title = line.lstrip("# ")
         else:
             sections.setdefault(title, []).append(line)
-    paragraphs = [p for p in "\n".join(sections.pop("Verdict", [])).split("\n\n") if p.strip()]
-    paragraphs = [" ".join(p.split()).replace("**", "") for p in paragraphs]
-    tables = [(name, _markdown_table(lines)) for name, lines in sections.items()]
-    first, *rest = paragraphs or ["The comparison gives no verdict."]
-    return Verdict(first, tuple(rest), tuple((n, t) for n, t in tables if t is not None))
+    return sections
+
+
+def compare_calls(run: Run) -> list[str]:
+    """Return the commands that a run's comparison comes from, as its page has them; none from before they were kept.
+
+    Args:
+        run: A run.
+    """
+    page = run.path / "compare.md"
+    lines = _sections(page).get(REPRODUCE, []) if page.is_file() else []
+    return [line for line in lines if line.startswith(("sfg-nas compare ", "compare("))]
 
 
 def _markdown_table(lines: list[str]) -> ResultsTable | None:

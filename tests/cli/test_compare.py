@@ -25,6 +25,33 @@ def test_compare_prints_the_page_and_goes_on(call: Call, study: Path, tmp_path: 
     assert "epoch" not in again.err
 
 
+def test_the_page_holds_the_command_without_folders_of_this_machine(
+    call: Call, study: Path, tmp_path: Path
+) -> None:
+    options = ["--methods", "nddr", "--seeds", "1", "--set", "compare.equal_macs=false"]
+    options += ["--set", "compare.tolerance=0.5", "--device", "cpu", "--precision", "32"]
+    answer = call(
+        "compare", study, *options, "--workers", "1", "--data-root", tmp_path, "--runs", tmp_path
+    )
+    assert answer.code == 0, answer.err
+    text = (tmp_path / "small" / "compare.md").read_text()
+    wanted = (
+        f"sfg-nas compare {study.name} --methods nddr --seeds 1 --set compare.equal_macs=false "
+        "--set compare.tolerance=0.5 --device cpu --precision 32 --data-root DIR --runs RUNS"
+    )
+    assert f"\n{wanted}\n" in text
+    assert "`DIR` is the folder that holds the data sets (or set `SFG_NAS_DATA`)" in text
+    assert str(tmp_path) not in text
+    again = call("report", "small", "--runs", tmp_path)
+    assert again.code == 0, again.err
+    page = (tmp_path / "small" / "report.html").read_text()
+    assert f"<dt>compare was called with</dt><dd>{wanted}</dd>" in page
+    short = (
+        "sfg-nas compare study.yaml --methods nddr --seeds 1 --device cpu --precision 32 --runs NEW"
+    )
+    assert short in page
+
+
 def test_wrong_names_are_said_at_once(call: Call, study: Path, tmp_path: Path) -> None:
     answer = call("compare", study, "--methods", "cross-stich", "--runs", tmp_path)
     assert answer.code == 2

@@ -29,6 +29,7 @@ def test_tables_say_means_costs_and_seconds() -> None:
     assert "| 2.00 |".replace(" ", "") in text.replace(" ", "")
     assert "12" in text
     assert text.rstrip().endswith("The end.")
+    assert "reproduce" not in text
     latex = pages.latex(words, frame(), compared, TASKS)
     assert r"A \& B" in latex
     assert r"age\_x" in latex

@@ -223,7 +223,11 @@ def test_a_comparison_is_shown_with_all_its_points(
     assert "<strong>1.0 ± 0.1</strong>" in text
     assert "**" not in text
     assert "small points are seeds" in text
-    assert "sfg-nas compare study.yaml" in text
+    assert "sfg-nas compare study.yaml --runs NEW" in text
+    page = folder / "compare.md"
+    bad = "sfg-nas compare x.yaml --methods 'a\n"
+    page.write_text(f"{page.read_text()}\n## How to reproduce\n\n```sh\n{bad}```\n")
+    assert "sfg-nas compare study.yaml --runs NEW" in report_page(run)
     table.write_text("method,scale\nx,own\n")
     assert "This picture could not be drawn" in report_page(run)
     table.unlink()
