@@ -194,6 +194,10 @@ class _Writer:
         tensors: dict[str, str] = {}
         for label, record in node["params"].items():
             again = self.made.get(f"{self.module_of[name]}\n{label}")
+            tie = tied(self.architecture, name, label)
+            if again is None and record["trained"] and tie in self.holders:
+                again = self.holders[tie]  # of another layer or operation
+                self.stored[f"{name}\n{label}"] = f"{part.name}.{again.removeprefix('self.')}"
             if again is not None:
                 tensors[label] = again
                 continue
@@ -209,6 +213,8 @@ class _Writer:
                 else f'self.register_buffer("{attribute}", {zeros})'
             )
             tensors[label] = self.made[f"{self.module_of[name]}\n{label}"] = f"self.{attribute}"
+            if record["trained"]:
+                self.holders[tie] = tensors[label]
         return expression(node, dict(zip(node["operands"], read, strict=True)), tensors)
 
     def _read(self, source: str, reader: _Part) -> str:

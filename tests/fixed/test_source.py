@@ -132,3 +132,32 @@ def renamed(architecture: Architecture, old: str, new: str, *, layer: str) -> Ar
         node["group"] = [new if t == old else t for t in node["group"]]
         node["layer"] = layer + node["layer"]
     return Architecture(graph).checked()
+
+
+def test_a_value_of_several_operations_is_one_parameter(tmp_path: Path) -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.convs = nn.ModuleList([nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 3)])
+            self.scale = nn.Parameter(torch.rand(8, 1, 1))
+
+        def forward(self, x: Tensor) -> Tensor:
+            for conv in self.convs:
+                x = conv(x).relu() * self.scale + self.scale
+            return x.mean((2, 3))
+
+    heads = {"a": nn.Linear(8, 1), "b": nn.Linear(8, 1)}
+    supernet = convert(Scaled(), heads, torch.randn(2, 3, 12, 12))
+    shared = distill(supernet, everything_shared(supernet))
+    assert shared.params == sum(p.numel() for p in supernet.network.parameters())
+    for architecture in (shared, distill(supernet, random_allocation(supernet, 1))):
+        network = build_network(architecture, weights=supernet).eval()
+        module = loaded(network, tmp_path)
+        assert sum(p.numel() for p in module.parameters()) == architecture.params
+        x = torch.randn(2, 3, 12, 12)
+        for step in range(2):
+            same_outputs(run(module, x), run(network, x), str(step), tolerance=TOLERANCE)
+            for candidate in (network, module):
+                optimizer = torch.optim.SGD(candidate.parameters(), lr=0.1)
+                sum(v.square().mean() for v in candidate(x).values()).backward()
+                optimizer.step()
