@@ -99,9 +99,9 @@ class Labeller:
         units = self._bank(f"constant {op.name}", op.shape[axis], owner)
         return Layout.along(units, axis, op.shape)
 
-    def _bank(self, key: str, count: int, owner: int) -> Tensor:
+    def _bank(self, key: str, count: int, owner: int, *, filters: bool = False) -> Tensor:
         if key not in self.banks:
-            self.banks[key] = self.units.new(count, owner)
+            self.banks[key] = self.units.new(count, owner, filters=filters)
         return self.banks[key]
 
     def _operand(self, op: TracedOp, argument: str | None = None) -> Layout:
@@ -129,7 +129,7 @@ class Labeller:
         """Return the units of a layer's filters, new ones the first time it is seen."""
         key = op.statics.get("weight", op.name)
         owner = SEARCHABLE if op.head is None else self.groups.owner_of_head(op.head)
-        units = self._bank(f"filters of {key}", count, owner)
+        units = self._bank(f"filters of {key}", count, owner, filters=True)
         if key not in self.weights:
             target = self.network.static_target(key) if "weight" in op.statics else None
             name = op.name

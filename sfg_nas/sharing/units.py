@@ -44,7 +44,7 @@ class Units:
     Attributes:
         owners: For each root, the extended index of its fixed owner or `SEARCHABLE`.
         changed: Whether a tie has been added since the flag was last cleared.
-        merged: How many times a unit that may be searched was tied to another.
+        merged: How many choices of a group for filters ties have taken away.
     """
 
     def __init__(self, heads: frozenset[int]) -> None:
@@ -58,12 +58,14 @@ class Units:
         self.heads = heads
         self.changed = False
         self.merged = 0
+        self._chooses: list[bool] = []  # of a root: whether its set may choose a group for a filter
 
-    def new(self, count: int, owner: int = SEARCHABLE) -> Tensor:
-        """Return `count` fresh units `[count]`."""
+    def new(self, count: int, owner: int = SEARCHABLE, *, filters: bool = False) -> Tensor:
+        """Return `count` fresh units `[count]`: of filters, or of other channels, such as zeros that are padded."""
         first = len(self.parent)
         self.parent.extend(range(first, first + count))
         self.owners.extend([owner] * count)
+        self._chooses.extend([filters and owner == SEARCHABLE] * count)
         return torch.arange(first, first + count)
 
     def find(self, unit: int) -> int:
@@ -103,7 +105,9 @@ class Units:
         self.parent[high] = low
         self.owners[low] = max(one, two)  # a fixed owner (the image's) wins over SEARCHABLE
         self.changed = True
-        self.merged += SEARCHABLE in (one, two)
+        choices = self._chooses[low] + self._chooses[high]
+        self._chooses[low] = choices > 0 and self.owners[low] == SEARCHABLE
+        self.merged += choices - self._chooses[low]
 
 
 @dataclass(frozen=True)

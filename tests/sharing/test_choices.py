@@ -69,6 +69,21 @@ def test_spatial_attention_is_named_and_so_is_how_little_is_left() -> None:
     assert str(many).endswith("2 fewer by w in `a`, 6 by others")
 
 
+def test_zeros_beside_filters_are_no_choices() -> None:
+    class Widened(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(8, 12, 3, padding=1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.conv(x) + torch.cat([x, torch.zeros_like(x[:, :4])], 1)
+
+    backbone = nn.Sequential(nn.Conv2d(3, 8, 3), Widened())
+    heads = {task: pooled(12)(1) for task in "ab"}
+    found = convert(backbone, heads, torch.zeros(2, 3, 12, 12)).wiring.choices
+    assert found == Choices(20, 12, (Tie("1", "add.Tensor", 8),))
+
+
 @pytest.mark.parametrize("variant", VARIANTS, ids=label)
 def test_no_choice_goes_without_being_named(variant: Variant) -> None:
     wiring = pair(*variant).connections.wiring
@@ -77,6 +92,6 @@ def test_no_choice_goes_without_being_named(variant: Variant) -> None:
     assert all(tie.fewer > 0 for tie in found.ties)
     searched = sum(len(rows) for rows in wiring.layers.values())
     assert found.filters >= searched
-    assert found.filters - found.free <= sum(tie.fewer for tie in found.ties) + (
-        found.filters - searched
-    )
+    fewer, lost = sum(tie.fewer for tie in found.ties), found.filters - searched
+    # a layer one of whose filters is the image's leaves no choice for its others either
+    assert fewer <= found.filters - found.free <= fewer + lost
