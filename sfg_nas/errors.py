@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class SfgNasError(Exception):
     """Base of every error that `sfg_nas` raises on purpose."""
@@ -41,3 +44,25 @@ def explain(*, where: str, rule: str, found: str, do: str) -> str:
         'study.yaml: depth: depth > 0 must hold; found 0; set 1'
     """
     return f"{where}: {rule}; found {found}; {do}"
+
+
+@contextmanager
+def within(where: str) -> Iterator[None]:
+    """Put where it happened before the message of a training that fails inside a `with`.
+
+    Args:
+        where: Such as `hard-sharing, seed 1`.
+
+    Raises:
+        TrainingError: The one that was raised, with the longer message.
+
+    Example:
+        >>> with within("hard-sharing, seed 1"):
+        ...     raise TrainingError("every loss must be finite")
+        Traceback (most recent call last):
+        sfg_nas.errors.TrainingError: hard-sharing, seed 1: every loss must be finite
+    """
+    try:
+        yield
+    except TrainingError as error:
+        raise type(error)(f"{where}: {error}") from error

@@ -173,7 +173,7 @@ def retrain(
     table(_with_spread(rows), title=f"{ready.config.name}: on the test part, mean over seeds")
     if any(row["seeds"] == 1 for row in rows):
         note("single seed: a difference may be chance", common)
-    for line in [*_no_control(rows), *training_only(ready)]:
+    for line in [*_no_control(rows), *_no_delta(rows), *training_only(ready)]:
         note(line, common)
     note(f"networks and tables: {folder}", common)
 
@@ -192,6 +192,19 @@ def _no_control(rows: Sequence[Mapping[str, object]]) -> list[str]:
         else "no width of the network costs as much, or it runs at none but its own"
     )
     return [f"no row of {EQUAL_MACS}: {why}"]
+
+
+def _no_delta(rows: Sequence[Mapping[str, object]]) -> list[str]:
+    """Return why no Δ is in the table; nothing if it is."""
+    alone = [row for row in rows if row["method"] == "single-task" and "delta" not in row]
+    if not alone:
+        return []
+    zero = [key for row in alone for key, value in row.items() if _is_metric(key) and value == 0]
+    return [f"no Δ: it is relative to the single-task networks, and their {', '.join(zero)} is 0"]
+
+
+def _is_metric(key: str) -> bool:
+    return "/" in key and not key.endswith(" sd")
 
 
 @contextmanager

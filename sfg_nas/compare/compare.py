@@ -122,8 +122,9 @@ def compare(  # noqa: PLR0913 (the public face: each is a choice of its own)
         # Asked again, there are the twins of the methods that have learned their networks now.
         jobs = seed_jobs(setting, entrants, seeds or section.seeds)
         team.train([job for job in jobs if job not in begun])
-        notes += _failures(team, jobs)
+        _failures(team, jobs)
         team.test(jobs)
+        notes += _failures(team, jobs)
     finally:
         team.close()
     progress(Progress("compare", len(jobs), len(jobs), text="done"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,15 +13,16 @@ from sfg_nas.compare.entrant import Entrant, Prepared, Setting
 from sfg_nas.compare.plain import SINGLE_TASK
 from sfg_nas.cost import count_params
 from sfg_nas.data import Examples
-from sfg_nas.errors import SfgNasError
+from sfg_nas.errors import SfgNasError, TrainingError, within
 from sfg_nas.files import read_json
 from sfg_nas.study import locked
 from sfg_nas.study.networks import macs_of
 from sfg_nas.study.settings import training_settings
-from sfg_nas.tasks import Task
+from sfg_nas.tasks import mean_quality
 from sfg_nas.training import (
     SCORE,
     History,
+    defined_scores,
     derive_seed,
     evaluate,
     fit,
@@ -130,8 +131,12 @@ def run_job(
         try:
             _train(job, entrant, setting, device, on_epoch)
         except SfgNasError as error:
-            own = identity(job, entrant, setting)
-            write_json(folder / "failed.json", {"identity": own, "reason": str(error)})
+            _note_failure(job, entrant, setting, error)
+
+
+def _note_failure(job: Job, entrant: Entrant, setting: Setting, error: SfgNasError) -> None:
+    content = {"identity": identity(job, entrant, setting), "reason": str(error)}
+    write_json(job.folder(setting) / "failed.json", content)
 
 
 def _forget_other(job: Job, entrant: Entrant, setting: Setting) -> None:
@@ -154,7 +159,7 @@ def _train(
 ) -> None:
     study, folder = setting.study, job.folder(setting)
     start = time.perf_counter()
-    prepared = _prepare(job, entrant, setting)
+    prepared = entrant.prepare(job.factor, seed=job.root(setting), learning_rate=job.learning_rate)
     method = prepared.method
     if job.entrant != SINGLE_TASK:  # its networks share nothing to weigh against
         method = weighted(method, study.tasks, study.config.training.weighting)
@@ -166,7 +171,7 @@ def _train(
             return {}
         values = evaluate(method.module, study.data.validation, study.tasks)
         row = {f"validation/{name}": value for name, value in values.items()}
-        return row | {SCORE: quality(values, study.tasks)}
+        return row | {SCORE: mean_quality(values, study.tasks)}
 
     def keep(history: History) -> None:
         nonlocal epochs_done
@@ -194,10 +199,6 @@ def _train(
     checkpoint.unlink(missing_ok=True)
 
 
-def _prepare(job: Job, entrant: Entrant, setting: Setting) -> Prepared:
-    return entrant.prepare(job.factor, seed=job.root(setting), learning_rate=job.learning_rate)
-
-
 def trained(job: Job, entrant: Entrant, setting: Setting) -> Prepared:
     """Return a method with the weights that a finished training left.
 
@@ -206,7 +207,7 @@ def trained(job: Job, entrant: Entrant, setting: Setting) -> Prepared:
         entrant: Its method.
         setting: The comparison.
     """
-    prepared = _prepare(job, entrant, setting)
+    prepared = entrant.prepare(job.factor, seed=job.root(setting), learning_rate=job.learning_rate)
     load_module(job.folder(setting) / "network.safetensors", prepared.method.module)
     return prepared
 
@@ -224,12 +225,14 @@ def _finish(
     save_module(folder / "network.safetensors", prepared.method.module)
     if prepared.architecture is not None:
         prepared.architecture.save(folder / "architecture.json")
+    with within("after the last epoch"):
+        readings = read_out(prepared, setting, setting.study.data.validation)
     content = {
         "identity": identity(job, entrant, setting),
         "training_seconds": sum(row["seconds"] for row in history.rows),
         "flatness": _flatness(history),
         "architecture": None if prepared.architecture is None else prepared.architecture.hash,
-        "readings": read_out(prepared, setting, setting.study.data.validation),
+        "readings": readings,
         "seconds": time.perf_counter() - start,
     }
     write_json(folder / "metrics.json", content)
@@ -253,7 +256,7 @@ def read_out(prepared: Prepared, setting: Setting, images: Examples) -> list[dic
     found: list[dict[str, object]] = []
     for reading in prepared.readings:
         network = reading.read(prepared.method.module)
-        scores = evaluate(network, images, study.tasks)
+        scores = defined_scores(network, images, study.tasks)
         module = prepared.method.module
         macs = macs_of(network, study) if reading.macs is None else reading.macs(module)
         found.append(
@@ -268,7 +271,7 @@ def read_out(prepared: Prepared, setting: Setting, images: Examples) -> list[dic
 
 
 def test_job(job: Job, entrant: Entrant, setting: Setting, *, device: str) -> None:
-    """Score a finished training on the test part, once.
+    """Score a finished training on the test part, once; where that fails it leaves the reason.
 
     Args:
         job: The training.
@@ -276,23 +279,17 @@ def test_job(job: Job, entrant: Entrant, setting: Setting, *, device: str) -> No
         setting: The comparison.
         device: Where to compute.
     """
-    if stored(job, entrant, setting, "test") or not stored(job, entrant, setting):
+    known = {name: stored(job, entrant, setting, name) for name in ("metrics", "test", "failed")}
+    if known["test"] or known["failed"] or not known["metrics"]:
         return
     prepared = trained(job, entrant, setting)
     prepared.method.module.to(device)
     prepared.method.before_step(1.0)
-    content = {
-        "identity": identity(job, entrant, setting),
-        "readings": read_out(prepared, setting, setting.study.data.test),
-    }
+    try:
+        with within("on the test part"):
+            readings = read_out(prepared, setting, setting.study.data.test)
+    except TrainingError as error:
+        _note_failure(job, entrant, setting, error)
+        return
+    content = {"identity": identity(job, entrant, setting), "readings": readings}
     write_json(job.folder(setting) / "test.json", content)
-
-
-def quality(values: Mapping[str, float], tasks: tuple[Task, ...]) -> float:
-    """Return the mean over the tasks of the main metric as a number of which 1 is perfect.
-
-    Args:
-        values: Metrics by key.
-        tasks: The tasks.
-    """
-    return sum(task.quality(values[task.key]) for task in tasks) / len(tasks)

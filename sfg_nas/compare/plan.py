@@ -9,11 +9,12 @@ from typing import cast
 
 from sfg_nas.compare.content import read_content
 from sfg_nas.compare.entrant import Entrant, Setting
-from sfg_nas.compare.job import EQUAL, OWN, TUNING, Job, quality, stored, trained
+from sfg_nas.compare.job import EQUAL, OWN, TUNING, Job, stored, trained
 from sfg_nas.compare.plain import HARD_SHARING, study_macs
 from sfg_nas.errors import ConversionError
 from sfg_nas.study import locked
 from sfg_nas.study.equal_cost import CLOSE, fit_width
+from sfg_nas.tasks import mean_quality
 from sfg_nas.training import write_json
 
 HARD_SHARING_AT_A_WIDTH = ("hard-sharing-scaled", "hard-sharing-at-found")
@@ -63,7 +64,7 @@ def chosen_rate(setting: Setting, entrant: Entrant) -> float:
     for job in tuning_jobs(setting, [entrant]):
         content = stored(job, entrant, setting)
         if content:
-            score = quality(_first_scores(content), setting.study.tasks)
+            score = mean_quality(_first_scores(content), setting.study.tasks)
             if best is None or score > best[0]:
                 best = (score, job.learning_rate)
     return setting.learning_rate if best is None else best[1]

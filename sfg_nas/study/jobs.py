@@ -14,12 +14,14 @@ from torch import nn
 from sfg_nas.config import RetrainConfig
 from sfg_nas.cost import count_params
 from sfg_nas.data import PREPARATION_FILE, Preparation
+from sfg_nas.errors import within
 from sfg_nas.study.networks import macs_of
 from sfg_nas.study.retrain_entries import Entry
 from sfg_nas.study.settings import training_settings
 from sfg_nas.study.stored import read_metrics
 from sfg_nas.study.study import Study
 from sfg_nas.study.table import SINGLE_TASK
+from sfg_nas.tasks import mean_quality
 from sfg_nas.training import (
     SCORE,
     DistilledMethod,
@@ -27,6 +29,7 @@ from sfg_nas.training import (
     Method,
     Settings,
     SupervisedMethod,
+    defined_scores,
     derive_seed,
     evaluate,
     fenced_random_state,
@@ -144,9 +147,8 @@ class TrainingJob:
         """
         tasks = self.study.tasks
         values = evaluate(network, self.study.data.validation, tasks)
-        shares = [task.quality(values[task.key]) for task in tasks]
         row = {f"validation/{name}": value for name, value in values.items()}
-        return row | {SCORE: sum(shares) / len(shares)}
+        return row | {SCORE: mean_quality(values, tasks)}
 
     def describe(self) -> None:
         """Write beside a found network what it needs to be used on other images."""
@@ -162,7 +164,7 @@ class TrainingJob:
             on_epoch: Called after each epoch.
 
         Raises:
-            TrainingError: If a loss is not finite.
+            TrainingError: If a loss or a score is not finite.
         """
         if self.is_done():
             if self.stage == "retrain" and not (self.folder / PREPARATION_FILE).exists():
@@ -209,12 +211,16 @@ class TrainingJob:
                 self.entry.architecture.save(self.folder / "architecture.json")
             self.describe()
         parts = {"validation": data.validation, "test": data.test}
+        scores: dict[str, dict[str, float]] = {}
+        for part in self.parts:
+            with within(f"after training, on the {part} part"):
+                scores[part] = defined_scores(network, parts[part], study.tasks)
         content = {
             **self.identity(),
             "macs": macs_of(network, study),
             "params": count_params(network),
             "training_seconds": sum(row["seconds"] for row in history.rows),
-            **{part: evaluate(network, parts[part], study.tasks) for part in self.parts},
+            **scores,
             "seconds": time.perf_counter() - start,
             "epochs_trained": len(history.rows),
             "best_epoch": history.best_epoch,

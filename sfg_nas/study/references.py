@@ -10,7 +10,7 @@ from torch import nn
 
 from sfg_nas.baselines import single_task
 from sfg_nas.cost import count_params
-from sfg_nas.errors import ConfigError, explain
+from sfg_nas.errors import ConfigError, explain, within
 from sfg_nas.study.courier import Courier
 from sfg_nas.study.hard_curve import (
     HardSharingCurve,
@@ -26,13 +26,13 @@ from sfg_nas.study.networks import hard_network, macs_of, scaled_by
 from sfg_nas.study.settings import training_settings
 from sfg_nas.study.stored import are_numbers, is_count, read_object
 from sfg_nas.study.study import Study
-from sfg_nas.tasks import Task, relative_gain
+from sfg_nas.tasks import Task, check_references, relative_gain
 from sfg_nas.training import (
     History,
     Method,
     SupervisedMethod,
+    defined_scores,
     derive_seed,
-    evaluate,
     fenced_random_state,
     fit,
     make_fabric,
@@ -152,13 +152,14 @@ def ensure_references(
 
     Raises:
         ConfigError: If hard sharing costs the same at all widths that the study names.
-        TrainingError: If a loss is not finite.
+        TrainingError: If a loss or a score is not finite, or Δ is not defined, as a score is 0.
     """
     with (locks or FileLocks(files.lock("references").parent)).hold("references"):
         if courier is not None:
             courier.fetch(files.references)
         stored = load_references(files)
         if stored is not None:
+            check_references(stored.values, study.tasks)
             return stored
         remove_leftovers(files.root, files.references.name)
         references = _Trainings(study, files.reference_work, device, on_epoch).run()
@@ -191,7 +192,9 @@ class _Trainings:
                 lambda: study.make_backbone(config.backbone), tasks, study.data.image_shape
             )
         shared = hard_network(study, config.backbone, seed=seed)
-        values = self._fit(SupervisedMethod(network, tasks), network, self.folder, seed)
+        with within("references: single-task networks"):
+            values = self._fit(SupervisedMethod(network, tasks), network, self.folder, seed)
+        check_references(values, study.tasks)  # no trial could be scored against them
         found = References(
             values=values,
             epochs=config.references.epochs or config.training.epochs,
@@ -220,7 +223,8 @@ class _Trainings:
         folder = self.folder / f"hard-sharing-{factor:g}-{number}"
         plain = SupervisedMethod(network, study.tasks)
         method = weighted(plain, study.tasks, study.config.training.weighting)
-        values = self._fit(method, network, folder, seed)
+        with within(f"references: hard sharing at {factor:g} of the width, training {number}"):
+            values = self._fit(method, network, folder, seed)
         delta = found.delta(values, study.tasks)
         return HardSharingPoint(factor, number, macs_of(network, study), delta, values)
 
@@ -246,4 +250,5 @@ class _Trainings:
         )
         recalibrate_norms(network, data.train, seed=seed)
         self.done += 1
-        return evaluate(network, data.validation, self.study.tasks)
+        with within("after the last epoch"):
+            return defined_scores(network, data.validation, self.study.tasks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pandas as pd
 
 from sfg_nas.architecture import Architecture
 from sfg_nas.config import RetrainConfig
+from sfg_nas.errors import within
 from sfg_nas.study.controls import CONTROLS
 from sfg_nas.study.jobs import TrainingJob
 from sfg_nas.study.layout import RunFiles, locked
@@ -59,7 +61,7 @@ def retrain(  # noqa: PLR0913 (the public face: each is a choice of its own)
 
     Raises:
         ConfigError: If the run was begun with another study, or a supernet is needed and there is none.
-        TrainingError: If a loss is not finite.
+        TrainingError: If a loss or a score is not finite; the message names the method and the seed.
     """
     study = study.using(backbone=backbone)
     files = RunFiles(Path(runs) / study.config.name)
@@ -74,7 +76,8 @@ def retrain(  # noqa: PLR0913 (the public face: each is a choice of its own)
     for done, job in enumerate(jobs):
         report = Progress("retrain", done, len(jobs), text=f"{job.entry.method}, seed {job.seed}")
         progress(report)
-        with locked(files.lock(f"retrain-{job.entry.folder}-{job.seed}")):
+        lock = files.lock(f"retrain-{job.entry.folder}-{job.seed}")
+        with locked(lock), within(f"retrain: {report.text}"):
             job.train(device, _said(job, report, progress))
     progress(Progress("retrain", len(jobs), len(jobs), text="done"))
     return _conclude(study, files, jobs, architecture if isinstance(architecture, Trial) else None)
@@ -125,9 +128,8 @@ def _note_in_ledgers(
         if mine.empty and own is not None and trial.files.root == own.files.root:
             mine = variant
         if not mine.empty:
-            values = {
-                name.removeprefix("validation/"): float(mine[name].mean()) for name in columns
-            }
+            means = {name.removeprefix("validation/"): float(mine[name].mean()) for name in columns}
+            values = {name: mean for name, mean in means.items() if not math.isnan(mean)}
             if references is not None:
                 values["delta"] = references.delta(values, study.tasks)
             write_json(trial.files.ledger, replace(trial.ledger, retrained=values).to_json())

@@ -18,6 +18,7 @@ from sfg_nas.fixed import FixedNetwork, Stopwatch, build_network, choose, distil
 from sfg_nas.sharing import Supernet
 from sfg_nas.tasks import Task
 from sfg_nas.training import (
+    defined_scores,
     each_batch,
     evaluate,
     norm_state,
@@ -99,16 +100,16 @@ def harden_and_score(
     validation, tasks = data.validation, data.tasks
     steps = dict(before or {})
     if not steps:
-        steps["relaxed"] = evaluate(supernet, validation, tasks)
-        steps["sampled"] = evaluate(_Sampled(supernet, tasks), validation, tasks)
+        steps["relaxed"] = defined_scores(supernet, validation, tasks)
+        steps["sampled"] = defined_scores(_Sampled(supernet, tasks), validation, tasks)
     allocation, choice = chosen(supernet, how)
     supernet.harden(allocation)
-    steps["hard"] = evaluate(supernet, validation, tasks)
+    steps["hard"] = defined_scores(supernet, validation, tasks)
     recalibrate_norms(supernet, data.train, batch_size=batch_size, seed=seed)
-    steps["recalibrated"] = evaluate(supernet, validation, tasks)
+    steps["recalibrated"] = defined_scores(supernet, validation, tasks)
     architecture = distill(supernet).checked()
     network = build_network(architecture, weights=supernet)
-    steps["fixed"] = evaluate(network, validation, tasks)
+    steps["fixed"] = defined_scores(network, validation, tasks)
     difference = _difference(supernet, network, validation, tasks)
     if not difference <= TOLERANCE:
         raise TrainingError(

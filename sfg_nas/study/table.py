@@ -13,7 +13,7 @@ HARD_SHARING = "hard-sharing"
 
 
 def with_delta(rows: pd.DataFrame, tasks: Sequence[Task], *, part: str = "test") -> pd.DataFrame:
-    """Return the rows with Δ of each network against the mean of the single-task networks.
+    """Return the rows with Δ of each network against the mean of the single-task networks; without it where one is 0.
 
     Args:
         rows: One row per network, as `Run.retrained` gives them.
@@ -24,6 +24,8 @@ def with_delta(rows: pd.DataFrame, tasks: Sequence[Task], *, part: str = "test")
     if single.empty:
         return rows
     references = {task.key: float(single[f"{part}/{task.key}"].mean()) for task in tasks}
+    if any(value == 0 for value in references.values()):
+        return rows
     deltas = [
         relative_gain({t.key: float(row[f"{part}/{t.key}"]) for t in tasks}, references, tasks)
         for _, row in rows.iterrows()

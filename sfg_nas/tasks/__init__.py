@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sfg_nas.tasks.classification import MISSING_CLASS
 from sfg_nas.tasks.encoding import Encoding
-from sfg_nas.tasks.gain import relative_gain
+from sfg_nas.tasks.gain import check_references, mean_quality, relative_gain
 from sfg_nas.tasks.kind import Cell, TaskKind, WrongLabelError
 from sfg_nas.tasks.pixels import channels_last, encoding_of
 from sfg_nas.tasks.registry import TASK_KINDS
@@ -19,6 +19,8 @@ __all__ = [
     "TaskKind",
     "WrongLabelError",
     "channels_last",
+    "check_references",
     "encoding_of",
+    "mean_quality",
     "relative_gain",
 ]

@@ -2,7 +2,7 @@
 
 from sfg_nas.training.checkpoint import load_module, load_tensors, save_module, save_tensors
 from sfg_nas.training.distillation import Distillation, DistilledMethod
-from sfg_nas.training.evaluation import each_batch, evaluate, predict
+from sfg_nas.training.evaluation import defined_scores, each_batch, evaluate, predict
 from sfg_nas.training.files import (
     read_rows,
     remove_leftovers,
@@ -41,6 +41,7 @@ __all__ = [
     "SupernetMethod",
     "SupervisedMethod",
     "aggregators",
+    "defined_scores",
     "derive_seed",
     "each_batch",
     "evaluate",

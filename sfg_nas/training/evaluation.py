@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
@@ -25,8 +26,11 @@ def evaluate(
         tasks: The tasks to score.
         batch_size: Images at once; it does not change the result.
 
+    Returns:
+        What is not defined is NaN, such as the Dice coefficient of a class that is neither there nor predicted.
+
     Raises:
-        TrainingError: If an output is not finite.
+        TrainingError: If an output is not finite, or a metric is infinite.
     """
     outputs: dict[str, list[Tensor]] = {task.name: [] for task in tasks}
     targets: dict[str, list[Tensor]] = {task.name: [] for task in tasks}
@@ -34,7 +38,8 @@ def evaluate(
     for found, wanted in each_batch(network, images, tasks, batch_size=batch_size):
         for task in tasks:
             output, target = found[task.name], wanted[task.name]
-            _check_finite(task, output)
+            if not bool(torch.isfinite(output).all()):
+                raise _not_finite(task, "every output must be finite", "NaN or infinity")
             if task.dense:  # maps of a whole image set need not fit into memory
                 own = task.tally(output, target)
                 tallies[task.name] = tallies[task.name] + own if task.name in tallies else own
@@ -47,20 +52,36 @@ def evaluate(
             scores = task.conclude(tallies[task.name])
         else:
             scores = task.evaluate(torch.cat(outputs[task.name]), torch.cat(targets[task.name]))
-        values |= {f"{task.name}/{metric}": float(score) for metric, score in scores.items()}
+        for metric, score in scores.items():
+            if math.isinf(
+                score
+            ):  # of outputs that are finite, but too large to be squared or added
+                raise _not_finite(task, "every metric must be finite", f"{metric} = {score}")
+            values[f"{task.name}/{metric}"] = float(score)
     return values
 
 
-def _check_finite(task: Task, output: Tensor) -> None:
-    if not bool(torch.isfinite(output).all()):
-        raise TrainingError(
-            explain(
-                where=f"evaluation of task {task.name}",
-                rule="every output must be finite",
-                found="NaN or infinity",
-                do="lower the learning rate or set training.clip",
-            )
-        )
+def defined_scores(
+    network: nn.Module, images: Examples, tasks: Sequence[Task], *, batch_size: int = 256
+) -> dict[str, float]:
+    """Return the metrics of `evaluate` that are defined, for files that hold numbers only.
+
+    Args:
+        network: As for `evaluate`.
+        images: All of them are scored.
+        tasks: The tasks to score.
+        batch_size: Images at once.
+
+    Raises:
+        TrainingError: If an output or a metric is not finite.
+    """
+    values = evaluate(network, images, tasks, batch_size=batch_size)
+    return {name: value for name, value in values.items() if not math.isnan(value)}
+
+
+def _not_finite(task: Task, rule: str, found: str) -> TrainingError:
+    where, do = f"evaluation of task {task.name}", "lower the learning rate or set training.clip"
+    return TrainingError(explain(where=where, rule=rule, found=found, do=do))
 
 
 def predict(

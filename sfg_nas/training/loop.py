@@ -15,7 +15,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from sfg_nas.data import Examples
-from sfg_nas.errors import TrainingError, explain
+from sfg_nas.errors import TrainingError, explain, within
 from sfg_nas.training.checkpoint import load_tensors, save_tensors, section
 from sfg_nas.training.method import Method
 from sfg_nas.training.seeds import derive_seed, fenced_random_state
@@ -71,8 +71,8 @@ def fit(
             being called twice for an epoch; it may raise to end the run.
 
     Raises:
-        TrainingError: If a loss is not finite, if there is no image to train with, or if the checkpoint is damaged or
-            belongs to a run with other settings.
+        TrainingError: If a loss or a score is not finite (the checkpoint is removed then), if there is no image to
+            train with, or if the checkpoint is damaged or belongs to a run with other settings.
     """
     loop = _Loop(method, train, settings, fabric, seed)
     with fenced_random_state(derive_seed(seed, "torch"), fabric.device):
@@ -81,7 +81,12 @@ def fit(
             if on_epoch is not None:
                 on_epoch(loop.history())
         while not loop.finished:
-            loop.run_epoch(validate)
+            try:
+                loop.run_epoch(validate)
+            except TrainingError:
+                if checkpoint is not None:  # whoever went on from it would come to the same end
+                    checkpoint.unlink(missing_ok=True)
+                raise
             if checkpoint is not None:
                 loop.save(checkpoint)
             if on_epoch is not None:
@@ -143,7 +148,9 @@ class _Loop:
         row: Row = {"epoch": epoch + 1, "step": (epoch + 1) * self._steps_per_epoch}
         row |= {name: float(value) / self._steps_per_epoch for name, value in sums.items()}
         row |= self._state.learning_rates() | dict(self._method.epoch_values())
-        row |= dict(validate()) if validate is not None else {}
+        if validate is not None:
+            with within(f"after epoch {epoch + 1}"):
+                row |= dict(validate())
         row["seconds"] = time.perf_counter() - start
         self._rows.append(row)
         self._note_best(row)
@@ -170,7 +177,8 @@ class _Loop:
         loss = self._method.loss(self._state.network, images, targets)
         if not bool(torch.isfinite(loss.total)):
             raise _not_finite(epoch, step, loss.parts)
-        self._state.descend(loss, factor)
+        with within(f"training: epoch {epoch + 1}, step {step}"):
+            self._state.descend(loss, factor)
         return {"loss": loss.total.detach()} | {k: v.detach() for k, v in loss.parts.items()}
 
     def _note_best(self, row: Row) -> None:

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor, nn
 
-from sfg_nas.errors import ConfigError, explain
+from sfg_nas.errors import ConfigError, TrainingError, explain
 from sfg_nas.tasks import Task
 from sfg_nas.training.method import Loss, Method, ParameterGroup
 
@@ -161,6 +161,12 @@ class GradientAggregated(_Wrapped):
         jacobian = torch.stack(
             [torch.cat([_flat(row[place[id(p)]], p) for p in several]) for row in rows]
         )
+        finite = torch.isfinite(jacobian).all(1).tolist()
+        if not all(finite):  # some aggregators have errors of their own for it
+            bad = [task.name for task, fine in zip(self._tasks, finite, strict=True) if not fine]
+            where, do = "training.weighting", "lower the learning rate or set training.clip"
+            rule, found = "every gradient must be finite", f"one that is not, of {', '.join(bad)}"
+            raise TrainingError(explain(where=where, rule=rule, found=found, do=do))
         merged = self._aggregate(jacobian)
         pieces: Sequence[Tensor] = torch.split_with_sizes(merged, [p.numel() for p in several])
         for parameter, piece in zip(several, pieces, strict=True):

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sfg_nas.cli.search import _no_control
+from sfg_nas.cli.search import _no_control, _no_delta
 from sfg_nas.study import Cluster, Run, Study
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,6 +75,15 @@ def test_a_control_that_there_is_not_is_said() -> None:
     assert line == f"no row of hard-sharing at equal MACs: {why}"
     (line,) = _no_control([whole, found | {"relative_macs": 0.99}])
     assert line.endswith("the found network costs as much")
+
+
+def test_why_there_is_no_delta() -> None:
+    row = {"method": "single-task", "a/dice": 0.0, "a/dice sd": 0.0, "b/mae": 1.0, "b/mae sd": 0.0}
+    found = {"method": "found", "a/dice": 0.1, "b/mae": 0.0}
+    (line,) = _no_delta([row, found])
+    assert line == "no Δ: it is relative to the single-task networks, and their a/dice is 0"
+    assert _no_delta([row | {"delta": 0.0}, found | {"delta": 0.1}]) == []
+    assert _no_delta([found]) == []
 
 
 def test_retrain_with_a_teacher_in_half_precision(

@@ -10,7 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sfg_nas.compare import EXTRA_REPORTS, METHODS, Workers, compare
+from sfg_nas.compare import EXTRA_REPORTS, METHODS, Workers, compare, job
+from sfg_nas.compare.entrant import Prepared, Setting
 from sfg_nas.compare.methods import expand, parse
 from sfg_nas.errors import ConfigError, TrainingError
 from sfg_nas.study import Progress, Run, Study
@@ -150,6 +151,36 @@ def test_a_method_that_fails_is_said_and_the_others_stand(
     assert set(found.networks["method"]) == {"single-task", "hard-sharing"}
     assert any("the mask fell off" in note for note in found.notes)
     assert "the mask fell off" in (found.folder / "compare.md").read_text()
+
+
+def test_a_method_that_fails_on_the_test_part_is_said_and_the_others_stand(
+    make_study: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = make_study({"compare.equal_macs": False})
+    whole, calls = job.read_out, []
+
+    def read_out(prepared: Prepared, setting: Setting, images: object) -> list[dict[str, object]]:
+        if images is study.data.test and prepared.architecture is not None:
+            calls.append(prepared)
+            raise TrainingError("evaluation of task level: every output must be finite")
+        return whole(prepared, setting, images)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(job, "read_out", read_out)
+    words = "constant-mask (own), seed 0 failed: on the test part: evaluation of task level"
+    for _ in range(2):
+        found = compare(study, ["constant-mask"], 1, runs=tmp_path)
+        assert set(found.networks["method"]) == {"single-task", "hard-sharing"}
+        assert any(note.startswith(words) for note in found.notes)
+    assert len(calls) == 1  # the same training would fail again
+
+
+def test_a_reference_that_diverges_ends_it_with_the_reason(
+    make_study: Make, tmp_path: Path
+) -> None:
+    study = make_study({"compare.equal_macs": False, "compare.learning_rate": 1e30})
+    words = r"compare: the references must be trained.*single-task \(own\), seed 0 failed: training: epoch 1"
+    with pytest.raises(TrainingError, match=words):
+        compare(study, ["constant-mask"], 1, runs=tmp_path)
 
 
 def test_a_data_set_may_add_a_section(

@@ -12,20 +12,23 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from torch import Tensor
 
 from sfg_nas.config import RetrainConfig
-from sfg_nas.data import PREPARATION_FILE, Preparation
+from sfg_nas.data import PREPARATION_FILE, DataBundle, Preparation, Splits, bundle_from_arrays
 from sfg_nas.errors import TrainingError
 from sfg_nas.fixed import build_network
 from sfg_nas.study import Progress, Run, Study, load_study, retrain, search
 from sfg_nas.study.controls import EQUAL_MACS
 from sfg_nas.study.jobs import VARIANT_KEYS, TrainingJob
+from sfg_nas.tasks import Task
 from sfg_nas.training import SCORE, evaluate, load_module, load_tensors
 from tests.study.conftest import CONTENT, make_data, two_layers
+from tests.study.test_references import never_right
 
 Make = Callable[..., Study]
 
@@ -96,6 +99,72 @@ def test_seeds_differ_and_repeat(searched: tuple[Study, Run], tmp_path: Path) ->
     rows = run.retrained()
     assert rows["test/level/mae"].nunique() == 2
     assert "test/delta" not in rows
+
+
+def test_a_training_that_diverges_is_named_and_a_lower_rate_goes_on(
+    searched: tuple[Study, Run], tmp_path: Path
+) -> None:
+    study, run = searched
+    fast = section(study, learning_rate=1e30)
+    words = r"^retrain: hard-sharing, seed 0: training: epoch 1, step 1: .* lower the learning rate"
+    with pytest.raises(TrainingError, match=words):
+        retrain(study, run.best, 1, runs=tmp_path, controls=["hard-sharing"], how=fast)
+    slow = section(study, learning_rate=0.01)
+    assert len(retrain(study, run.best, 1, runs=tmp_path, controls=["hard-sharing"], how=slow)) == 2
+
+
+def test_the_part_whose_score_is_not_finite_is_named(
+    searched: tuple[Study, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, run = searched
+
+    def fail(network: object, images: object, tasks: object) -> dict[str, float]:
+        del network, tasks
+        if images is study.data.test:
+            raise TrainingError("evaluation of task level: every output must be finite")
+        return {"level/mae": 1.0, "bright/accuracy": 0.5}
+
+    monkeypatch.setattr("sfg_nas.study.jobs.defined_scores", fail)
+    words = "retrain: found, seed 0: after training, on the test part: evaluation of task level"
+    with pytest.raises(TrainingError, match=f"^{words}"):
+        retrain(study, run.best, 1, runs=tmp_path, controls=())
+
+
+def test_without_a_reference_other_than_0_the_table_has_no_delta(
+    make_study: Make, tmp_path: Path
+) -> None:
+    data = never_right(slice(88, 112))
+    study = make_study({"training.epochs": 4, "retrain.epochs": 4}, data=data)
+    run = search(study, runs=tmp_path, trials=1)
+    table = retrain(study, run.best, 1, runs=tmp_path)
+    assert table.loc["single-task", "bright/accuracy"] == 0
+    assert "delta" not in table
+    assert {"single-task", "hard-sharing", "found"} <= set(table.index)
+
+
+def test_metrics_that_are_not_defined_are_left_out(
+    make_study: Make, tmp_path: Path, tiny_data: DataBundle
+) -> None:
+    images = tiny_data.train.images  # type: ignore[attr-defined]
+    labels = np.stack([images[:, 0].astype(np.float32), np.zeros((112, 6, 6))], axis=1)
+    task = Task("depth", "dense-regression", classes=("near", "far"))
+    rows = np.arange(112)
+    splits = Splits(rows[:64], rows[64:88], rows[88:])
+    mean = images.mean((1, 2, 3))
+    data = bundle_from_arrays(
+        images,
+        {"depth": labels, "level": mean},
+        [task, Task("level", "regression")],
+        splits=splits,
+        name="tiny",
+    )
+    study = make_study(data=data)
+    run = search(study, runs=tmp_path, trials=1)
+    assert run.best.ledger.steps["fixed"].keys() >= {"depth/mae", "depth/mae/near"}
+    assert "depth/mae/far" not in run.best.ledger.steps["fixed"]
+    table = retrain(study, run.best, 1, runs=tmp_path, controls=["hard-sharing"])
+    assert set(table.index) == {"hard-sharing", "found"}
+    assert "test/depth/mae/far" not in run.retrained()
 
 
 def section(study: Study, **changes: object) -> RetrainConfig:

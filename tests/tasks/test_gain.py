@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sfg_nas.errors import ConfigError, TrainingError
-from sfg_nas.tasks import Task, relative_gain
+from sfg_nas.tasks import Task, check_references, mean_quality, relative_gain
 
 AGE = Task("age", "regression", unit="years", center=30.0, scale=10.0)
 GENDER = Task("gender", "classification", 2)
@@ -28,3 +28,19 @@ def test_relative_gain_refuses_what_it_cannot_compute() -> None:
         relative_gain({"age/mae": 1.0}, {"age/mae": 0.0}, [AGE])
     with pytest.raises(ConfigError, match="at least one task"):
         relative_gain({}, {}, [])
+
+
+def test_references_of_0_are_all_named_with_what_to_do() -> None:
+    check_references({"age/mae": 8.0, "gender/accuracy": 0.5}, [AGE, GENDER])
+    with pytest.raises(TrainingError) as caught:
+        check_references({"age/mae": 0.0, "gender/accuracy": 0.0}, [AGE, GENDER])
+    age, gender = str(caught.value).splitlines()
+    assert age.startswith("reference of age/mae: ")
+    assert "nothing is left to gain" in age
+    assert gender.startswith("reference of gender/accuracy: ")
+    assert "train" in gender
+
+
+def test_mean_quality_is_the_mean_of_1_for_perfect() -> None:
+    values = {"age/mae": 5.0, "gender/accuracy": 0.9}
+    assert mean_quality(values, [AGE, GENDER]) == pytest.approx((0.5 + 0.9) / 2)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from sfg_nas.data import DataBundle, Splits, bundle_from_arrays
 from sfg_nas.errors import TrainingError
 from sfg_nas.tasks import Task
-from sfg_nas.training import evaluate, predict
+from sfg_nas.training import defined_scores, evaluate, predict
 
 TASKS = (Task("c", "classification", outputs=3), Task("r", "regression", center=0.5, scale=2.0))
 
@@ -49,6 +49,29 @@ def test_metrics_are_over_all_images_whatever_the_batch(data: DataBundle, batch_
 def test_outputs_that_are_not_finite_are_named(data: DataBundle) -> None:
     with pytest.raises(TrainingError, match="task r"):
         evaluate(Fixed(torch.nan), data.validation, TASKS)
+
+
+def test_metrics_of_outputs_that_are_too_large_are_named(data: DataBundle) -> None:
+    with pytest.raises(
+        TrainingError, match=r"task r: every metric.*rmse = inf; lower the learning"
+    ):
+        evaluate(Fixed(1e30), data.validation, TASKS)  # a square is beyond single precision
+
+
+def test_what_is_not_defined_is_left_out_of_files() -> None:
+    depth = Task("d", "dense-regression", classes=("near", "far"))
+    images = np.zeros((6, 1, 2, 2), dtype=np.uint8)
+    labels = np.stack([np.arange(24.0).reshape(6, 2, 2), np.zeros((6, 2, 2))], axis=1)
+    splits = Splits(*(np.arange(6).reshape(3, 2)))
+    data = bundle_from_arrays(images, {"d": labels}, [depth], splits=splits)
+
+    class Flat(nn.Module):
+        def forward(self, images: Tensor) -> dict[str, Tensor]:
+            return {"d": torch.zeros_like(images)}
+
+    values = evaluate(Flat(), data.validation, data.tasks)
+    assert np.isnan(values.pop("d/mae/far"))  # no pixel is far
+    assert defined_scores(Flat(), data.validation, data.tasks) == values
 
 
 def test_predictions_keep_the_order(data: DataBundle) -> None:

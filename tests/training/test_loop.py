@@ -286,6 +286,35 @@ def test_a_loss_that_is_not_finite_names_epoch_step_and_task(data: DataBundle) -
         fit(method, data.train, Settings(epochs=1, batch_size=16), fabric=make_fabric(), seed=0)
 
 
+def test_a_score_that_is_not_finite_names_its_epoch_and_leaves_no_checkpoint(
+    data: DataBundle, tmp_path: Path
+) -> None:
+    epochs: list[int] = []
+
+    def validate() -> dict[str, float]:
+        epochs.append(len(epochs) + 1)
+        if len(epochs) == 2:
+            assert (tmp_path / "c").exists()
+            raise TrainingError("evaluation of task sum: every output must be finite")
+        return {}
+
+    def run(rate: float) -> None:
+        fit(
+            SupervisedMethod(tiny(), data.tasks),
+            data.train,
+            Settings(epochs=2, batch_size=16, learning_rate=rate),
+            fabric=make_fabric(),
+            seed=0,
+            validate=validate,
+            checkpoint=tmp_path / "c",
+        )
+
+    with pytest.raises(TrainingError, match=r"^after epoch 2: evaluation of task sum"):
+        run(0.1)
+    assert not (tmp_path / "c").exists()
+    run(0.01)  # with another rate, as the message advises
+
+
 def test_a_checkpoint_of_other_settings_is_refused(data: DataBundle, tmp_path: Path) -> None:
     def run(rate: float) -> None:
         fit(

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sfg_nas.errors import ConfigError
+from sfg_nas.errors import ConfigError, TrainingError
 from sfg_nas.tasks import Task
 from sfg_nas.training import Loss, SupervisedMethod
 from sfg_nas.training.weighting import (
@@ -112,6 +112,17 @@ def test_a_penalty_keeps_its_own_gradient() -> None:
     method = GradientAggregated(Penalised(network, TASKS), TASKS, lambda j: 0 * j[0])
     found = gradients(network, method.loss(network, IMAGES, TARGETS))
     torch.testing.assert_close(found["shared"], torch.tensor([3.0, 3.0]))
+
+
+def test_a_gradient_that_is_not_finite_is_named_before_it_is_aggregated() -> None:
+    network = Two()
+    method = GradientAggregated(SupervisedMethod(network, TASKS), TASKS, lambda rows: rows.sum(0))
+    with torch.no_grad():
+        network.b.fill_(torch.inf)
+    loss = method.loss(network, IMAGES, TARGETS)
+    assert loss.backward is not None
+    with pytest.raises(TrainingError, match=r"training\.weighting.*not, of b; lower the learning"):
+        loss.backward()
 
 
 def test_every_aggregator_can_be_made_or_says_what_is_missing() -> None:
