@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from sfg_nas.groups import Groups
 from sfg_nas.sharing.assignments import Assignments
+from sfg_nas.sharing.features import leaves_of, with_leaves
 from sfg_nas.sharing.guard import times
 from sfg_nas.sharing.intercept import Intercepted, in_backward
 from sfg_nas.sharing.rows import AllConnections
@@ -116,9 +116,8 @@ def _gated(features: object, task: int, table: Tensor, wiring: Wiring, *, carefu
         wiring: Which rows the features take.
         careful: Whether values may be anything but finite.
     """
-    leaves, spec = tree_flatten(features)
-    found = []
-    for leaf, name in zip(leaves, wiring.network.features, strict=True):
+    found: list[object] = []
+    for leaf, name in zip(leaves_of(features), wiring.network.features, strict=True):
         if name is None or not isinstance(leaf, Tensor):
             found.append(leaf)
             continue
@@ -128,7 +127,7 @@ def _gated(features: object, task: int, table: Tensor, wiring: Wiring, *, carefu
         if axis is not None:
             view[axis] = len(gate)
         found.append(times(leaf, gate.to(leaf.dtype).view(view), careful=careful))
-    return tree_unflatten(found, spec)
+    return with_leaves(features, iter(found))
 
 
 def gate_of(task: int, rows: Tensor, groups: Groups) -> Tensor:

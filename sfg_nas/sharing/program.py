@@ -16,13 +16,14 @@ import torch
 from torch import Tensor, fx, nn
 from torch._ops import OpOverload
 from torch.export import Dim, ExportedProgram, default_decompositions, export
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_map
 
 from sfg_nas.errors import ConversionError, explain
 from sfg_nas.operations import canonical_name, vocabulary
 from sfg_nas.sharing.copies import copied
 from sfg_nas.sharing.empties import fill_empties
 from sfg_nas.sharing.exported import free_axis, integer, path_of, refusal
+from sfg_nas.sharing.features import leaves_of
 from sfg_nas.sharing.intercept import Calls
 from sfg_nas.sharing.marks import MARK, mark_dropout
 from sfg_nas.sharing.stochastic_depth import show_stochastic_depth
@@ -44,7 +45,7 @@ class _WithFeatures(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[list[object], list[object]]:
         features = self.backbone(x)
-        return tree_leaves(features), [head(features) for head in self.heads]
+        return leaves_of(features), [head(features) for head in self.heads]
 
 
 class _Followed(Calls):

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from sfg_nas.cost import evaluating
 from sfg_nas.errors import ConfigError, ConversionError, explain
 from sfg_nas.sharing.axes import Axis, tensor_axes
 from sfg_nas.sharing.copies import copied
 from sfg_nas.sharing.counts import Counts, count_units
+from sfg_nas.sharing.features import leaves_of
 from sfg_nas.sharing.recognise import recognise
 from sfg_nas.sharing.resize import resize, shape_at
 from sfg_nas.sharing.trace import trace
@@ -215,7 +215,7 @@ class _Leaf(nn.Module):
 
 
 def _leaves(features: object) -> list[Tensor]:
-    return [leaf for leaf in pytree.tree_leaves(features) if isinstance(leaf, Tensor)]
+    return [leaf for leaf in leaves_of(features) if isinstance(leaf, Tensor)]
 
 
 def _run(module: nn.Module, example: Tensor) -> object:

@@ -1,0 +1,53 @@
+"""The tensors in what a backbone returns: in lists, dicts and whatever PyTorch knows, and in dataclasses."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
+
+
+def leaves_of(features: object) -> list[object]:
+    """Return what a backbone's output consists of, in order.
+
+    Args:
+        features: A tensor, or containers of tensors and other values.
+    """
+    found: list[object] = []
+    for leaf in tree_leaves(features):
+        parts = _parts(leaf)
+        for _, value in parts:
+            found += leaves_of(value)
+        if not parts:
+            found.append(leaf)
+    return found
+
+
+def with_leaves(features: object, leaves: Iterator[object]) -> object:
+    """Return containers like those of a backbone's output, with other values in them.
+
+    Args:
+        features: The output; left as it is.
+        leaves: A value for each that `leaves_of` gives, in order.
+    """
+    own, spec = tree_flatten(features)
+    return tree_unflatten([_with_leaves(leaf, leaves) for leaf in own], spec)
+
+
+def _with_leaves(leaf: object, leaves: Iterator[object]) -> object:
+    parts = _parts(leaf)
+    if not parts:
+        return next(leaves)
+    twin = copy.copy(leaf)
+    for name, value in parts:
+        object.__setattr__(twin, name, with_leaves(value, leaves))  # it may be frozen
+    return twin
+
+
+def _parts(leaf: object) -> list[tuple[str, object]]:
+    """Return the fields of a dataclass, with their values; nothing of anything else."""
+    if not is_dataclass(leaf) or isinstance(leaf, type):
+        return []
+    return [(field.name, getattr(leaf, field.name)) for field in fields(leaf)]
