@@ -153,6 +153,6 @@ def refusal(path: str, operation: str) -> ConversionError:
             where=f"convert: module `{path or 'backbone'}`",
             rule="every operation on activations must be one whose channels can be followed",
             found=f"operation `{operation}`",
-            do="replace that module, or keep it out of the backbone (in a head's input, say)",
+            do="replace that module, or do it outside of the network: to the images before, or to the outputs behind",
         )
     )
