@@ -23,6 +23,7 @@ from sfg_nas.compare.results import comparisons, long, networks
 from sfg_nas.compare.verdict import verdict
 from sfg_nas.errors import ConfigError, SfgNasError, TrainingError, explain
 from sfg_nas.report import plot_comparison
+from sfg_nas.report.words import several
 from sfg_nas.study import (
     OwnBackbone,
     Progress,
@@ -235,12 +236,12 @@ def _facts(setting: Setting, jobs: Sequence[Job], frame: pd.DataFrame) -> list[s
     tried = rates(setting)
     facts = [
         f"Data: {study.data.name}, {len(study.data.train):,} training, {len(study.data.validation):,} validation, "
-        f"{len(study.data.test):,} test images of shape {'x'.join(map(str, study.data.image_shape))}; "
+        f"{several(len(study.data.test), 'test image')} of shape {'x'.join(map(str, study.data.image_shape))}; "
         "validation decides, test is opened once at the end.",
         f"Network: {study.config.backbone.kind}, width {study.config.backbone.width:g}; "
-        f"{setting.epochs} epochs for every method, the same order of images for every method of a seed.",
+        f"{several(setting.epochs, 'epoch')} for every method, the same order of images for every method of a seed.",
         f"Learning rate: {_rate_words(tried)}",
-        f"{'Single seed' if seeds == 1 else f'{seeds} seeds'}; {done} rows; "
+        f"{'Single seed' if seeds == 1 else f'{seeds} seeds'}; {several(done, 'row')}; "
         f"sfg_nas {provenance.get('version')}, torch {provenance.get('torch')}, {platform.machine()}.",
     ]
     if setting.found is not None:
@@ -248,7 +249,7 @@ def _facts(setting: Setting, jobs: Sequence[Job], frame: pd.DataFrame) -> list[s
         finals = run.finals
         held = "" if finals is None else f" after finals between {len(finals.finalists)} of them"
         facts.append(
-            f"`found` is trial {setting.found.number} of {len(run.complete)} complete ones, chosen on validation{held}: a "
+            f"`found` is trial {setting.found.number} of {several(len(run.complete), 'complete one')}, chosen on validation{held}: a "
             "search that the other methods did not have."
         )
     flat = frame["flatness"].dropna()

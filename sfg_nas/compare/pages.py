@@ -12,6 +12,7 @@ from sfg_nas.compare.job import EQUAL, OWN
 from sfg_nas.compare.results import summary
 from sfg_nas.report import ResultsTable, results_table
 from sfg_nas.report.verdict import REPRODUCE
+from sfg_nas.report.words import signed, significant
 from sfg_nas.tasks import Task
 
 _TITLES = {
@@ -109,10 +110,7 @@ def differences(comparisons: pd.DataFrame) -> ResultsTable | None:
 
 
 def _percent(value: float, metric: str) -> str:
-    if not math.isfinite(value):
-        return "–"
-    text = f"{100 * value:+.2f}" if metric == "delta" else f"{value:+.4g}"
-    return text.replace("-", "−")
+    return signed(100 * value, 2) if metric == "delta" else significant(value)
 
 
 def _range(row: Mapping[object, object], low: str, high: str, metric: str) -> str:
@@ -140,7 +138,7 @@ def markdown(
     if paired is not None:
         parts += ["## Paired differences", "", paired.markdown()]
     if words.notes:
-        parts += ["## Notes", "", *[f"- {note}" for note in words.notes], ""]
+        parts += ["## Notes", "", *[f"- {' '.join(note.split())}" for note in words.notes], ""]
     for extra in words.extra:
         parts += [extra.rstrip(), ""]
     if words.calls:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from sfg_nas.compare.statistics import bootstrap_coverage
 from sfg_nas.report.verdict import FEWEST_SEEDS
+from sfg_nas.report.words import several, signed, significant
 
 Row = Mapping[str, Any]
 
@@ -62,19 +63,27 @@ def verdict(comparisons: pd.DataFrame, *, tolerance: float = 0.0) -> list[str]:
         for row in comparisons[comparisons["metric"] == main].to_dict("records")
     ]
     most = max(int(row["seeds"]) for row in rows)
+    delta = [] if main == "delta" else [_without_delta(main)]
     if most < FEWEST_SEEDS:
-        return [_too_few(most), *_raw(rows)]
+        return [_too_few(most), *_raw(rows), *delta]
     paragraphs = [_about_found(row, tolerance) for row in rows if row["question"] == "at-found"]
     equal = [row for row in rows if row["question"] == "equal-macs"]
     paragraphs += _at_equal_macs(equal, tolerance)
     paragraphs += _against_single(
         [row for row in rows if row["question"] == "single-task"], tolerance
     )
-    return [*paragraphs, _caution([row for row in rows if row["seeds"] >= FEWEST_SEEDS])]
+    return [*paragraphs, *delta, _caution([row for row in rows if row["seeds"] >= FEWEST_SEEDS])]
+
+
+def _without_delta(metric: str) -> str:
+    return (
+        f"There is no Δ: it is relative to the single-task networks' scores, and one of them is zero. This speaks of {metric} "
+        "alone; the other metrics are in compare_paired.csv."
+    )
 
 
 def _too_few(seeds: int) -> str:
-    counts = {0: "No seed in common", 1: "Single seed"}
+    counts = {0: "No seed in which both scores are known", 1: "Single seed"}
     return (
         f"{counts.get(seeds, f'{seeds} seeds')}: what a seed does cannot be told from what a method does, so there is no "
         f"verdict. Repeat with at least {FEWEST_SEEDS} seeds (`--seeds {FEWEST_SEEDS}`); what is trained is kept."
@@ -162,7 +171,7 @@ def _without_verdict(rows: Sequence[Row]) -> list[str]:
 
 def _seeds(row: Row) -> str:
     count = int(row["seeds"])
-    return f"{count or 'no'} paired seed{'' if count == 1 else 's'}"
+    return several(count, "paired seed") if count else "no paired seed"
 
 
 def _numbers(row: Row) -> str:
@@ -181,10 +190,9 @@ def _numbers(row: Row) -> str:
 
 
 def _signed(value: float, metric: str) -> str:
-    if not math.isfinite(value):
-        return "not known"
-    shown = f"{100 * value:+.2f} %" if metric == "delta" else f"{value:+.4g}"
-    return shown.replace("-", "−")
+    if metric != "delta" or not math.isfinite(value):
+        return significant(value)
+    return f"{signed(100 * value, 2)} %"
 
 
 def _caution(rows: Sequence[Row]) -> str:
@@ -192,8 +200,9 @@ def _caution(rows: Sequence[Row]) -> str:
     count, least, most = len(rows), min(seeds), max(seeds)
     paired = f"{least} seeds" if least == most else f"{least} to {most} seeds"
     text = (
-        f"Paired over {paired}; t intervals, which take the differences for normal. {count} comparisons were "
-        f"made: of as many without any true difference about {0.05 * count:.1f} would look settled by chance."
+        f"Paired over {paired}; t intervals, which take the differences for normal. "
+        f"{several(count, 'comparison')} {'was' if count == 1 else 'were'} made: of as many without any true difference "
+        f"about {0.05 * count:.2g} would look settled by chance."
     )
     if least <= 6:
         text += (

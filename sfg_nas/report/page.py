@@ -20,7 +20,7 @@ from sfg_nas.report.figures import FIGURES, RunFigure
 from sfg_nas.report.svg import inline_svg
 from sfg_nas.report.table import is_error, metric_title
 from sfg_nas.report.verdict import Verdict, compare_calls, verdict_of
-from sfg_nas.report.words import counted
+from sfg_nas.report.words import counted, signed
 from sfg_nas.study import Run, Trial
 
 SECTIONS = (
@@ -155,9 +155,9 @@ def _metric(metric: str, value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return "–"
     scaled = metric_title(metric)[1] * value
-    signed = "+" if metric == "delta" else ""
     digits = 3 if is_error(metric) else 2
-    return f"{scaled:{signed}.{digits}f}".replace("-", "−")
+    text = signed(scaled, digits)
+    return text if metric == "delta" else text.removeprefix("+")
 
 
 def _trials(run: Run) -> Grid:
@@ -177,6 +177,7 @@ def _cell(value: object) -> str:
         return "–"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
+    value += 0  # no minus before a zero
     text = f"{value:,}" if isinstance(value, int) or value.is_integer() else f"{value:.4g}"
     return text.replace("-", "−")
 

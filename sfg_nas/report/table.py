@@ -161,6 +161,8 @@ def _note(summary: pd.DataFrame, metrics: Sequence[str]) -> str:
         parts.append("Mean ± standard deviation over seeds; rows without ± are of a single seed.")
     else:
         parts.append("Mean ± standard deviation over seeds.")
+    if any(not math.isfinite(mean) for name in metrics for mean in summary[name]):
+        parts.append("–: not known, as a score is missing.")
     if "delta" in metrics:
         parts.append("Δ: mean relative gain over the single-task networks, positive is better.")
     return " ".join(parts)

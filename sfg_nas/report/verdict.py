@@ -12,6 +12,7 @@ import pandas as pd
 from sfg_nas.files import read_text
 from sfg_nas.report.front import retrained_table
 from sfg_nas.report.table import ResultsTable, results_table
+from sfg_nas.report.words import NOT_KNOWN, several, signed
 from sfg_nas.study import Run
 from sfg_nas.study.stored import read_table
 
@@ -37,11 +38,15 @@ class Verdict:
         headline: The answer in one sentence.
         sentences: What it rests on.
         tables: Titles and tables.
+        facts: How the numbers of a comparison came about.
+        notes: What a comparison says of single methods: left out, failed, of an earlier call.
     """
 
     headline: str
     sentences: tuple[str, ...]
     tables: tuple[tuple[str, ResultsTable], ...] = ()
+    facts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def verdict_of(run: Run) -> Verdict:
@@ -65,6 +70,11 @@ def verdict_of(run: Run) -> Verdict:
         paired = read_table(path, what=what, texts=texts, numbers=numbers, counts=["seeds"])
     if paired.empty or "delta" not in set(paired["metric"]):
         text = "The networks were retrained, but there is nothing they can be compared with."
+        if not paired.empty:
+            text = (
+                "No verdict: there is no Δ, which is relative to the single-task networks' scores; these are missing, "
+                "or one is zero."
+            )
         return Verdict(text, (), tables)
     rows = {str(row["against"]): row for _, row in paired[paired["metric"] == "delta"].iterrows()}
     others = [name for name in _OTHERS if name in rows]
@@ -99,7 +109,7 @@ def _finals(run: Run) -> tuple[str, ...]:
         return ()
     what = {"delta": "Δ", "advantage": "Δ beside hard sharing's at the same MACs"}[run.quality]
     return (
-        f"Finals, each network trained from scratch with {finals.seeds} seeds, {what} on validation, mean ± "
+        f"Finals, each network trained from scratch with {several(finals.seeds, 'seed')}, {what} on validation, mean ± "
         f"standard deviation: {finals.in_words()}.",
     )
 
@@ -173,17 +183,35 @@ def _sentence(other: str, row: pd.Series) -> str:
 
 
 def _percent(value: float) -> str:
-    return f"{100 * value:+.2f}\N{NO-BREAK SPACE}%".replace("-", "−")
+    text = signed(100 * value, 2)
+    return text if text == NOT_KNOWN else f"{text}\N{NO-BREAK SPACE}%"
 
 
 def _compared(page: Path) -> Verdict:
-    """Return what `compare` wrote: the tables of its page and the verdict at its end."""
+    """Return what `compare` wrote: facts, tables and notes of its page, and the verdict at its end."""
     sections = _sections(page)
     paragraphs = [p for p in "\n".join(sections.pop("Verdict", [])).split("\n\n") if p.strip()]
-    paragraphs = [" ".join(p.split()).replace("**", "") for p in paragraphs]
+    paragraphs = [_plain(p) for p in paragraphs]
+    facts, notes = (_items(sections.pop(name, [])) for name in (next(iter(sections), ""), "Notes"))
     tables = [(name, _markdown_table(lines)) for name, lines in sections.items()]
     first, *rest = paragraphs or ["The comparison gives no verdict."]
-    return Verdict(first, tuple(rest), tuple((n, t) for n, t in tables if t is not None))
+    shown = tuple((n, t) for n, t in tables if t is not None)
+    return Verdict(first, tuple(rest), shown, facts, notes)
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).replace("**", "").replace("`", "")
+
+
+def _items(lines: list[str]) -> tuple[str, ...]:
+    """Return the items of a list in Markdown; a line that begins none goes on with the one before."""
+    items: list[str] = []
+    for line in lines:
+        if line.startswith("- "):
+            items.append(line[2:])
+        elif items and line.strip():
+            items[-1] += f" {line}"
+    return tuple(map(_plain, items))
 
 
 def _sections(page: Path) -> dict[str, list[str]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from sfg_nas.report.sketch import Sketch
 
 LONGEST_NAME = 22
+NOT_KNOWN = "not known"
 
 
 def counted(number: int) -> str:
@@ -22,6 +24,44 @@ def counted(number: int) -> str:
             digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
             return f"{value:.{digits}f} {prefix}"
     return str(number)
+
+
+def several(count: int, noun: str) -> str:
+    """Return a count and its noun, in the plural unless there is one: `1 seed`, `3 seeds`.
+
+    Example:
+        >>> several(1, "seed"), several(1200, "image")
+        ('1 seed', '1,200 images')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def signed(value: float, digits: int) -> str:
+    """Return a difference with its sign and so many decimals; zero has none, and what is not finite is `not known`.
+
+    Example:
+        >>> signed(0.5, 2), signed(-0.004, 2)
+        ('+0.50', '0.00')
+    """
+    if not math.isfinite(value):
+        return NOT_KNOWN
+    text = f"{round(value, digits):+.{digits}f}"
+    return _zero_without_sign(text)
+
+
+def significant(value: float) -> str:
+    """Return a difference with its sign and four digits; zero has none, and what is not finite is `not known`.
+
+    Example:
+        >>> significant(12345.0), significant(-0.0)
+        ('+1.234e+04', '0')
+    """
+    return _zero_without_sign(f"{value:+.4g}") if math.isfinite(value) else NOT_KNOWN
+
+
+def _zero_without_sign(text: str) -> str:
+    """Return a number's text with a true minus, and without a sign if all its digits are zero."""
+    return text[1:] if float(text) == 0 else text.replace("-", "−")
 
 
 def short(text: str, letters: int) -> str:

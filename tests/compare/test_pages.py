@@ -48,6 +48,21 @@ def test_the_long_table_has_one_row_per_method_seed_and_metric() -> None:
     assert row.set_index("metric").loc["age_x/mae", ["test", "validation"]].tolist() == [7, 5]
 
 
+def test_what_is_not_known_is_said_in_words_and_zero_has_no_sign() -> None:
+    rows = frame()
+    rows["test/delta"] = [0.0, 0.0, -1e-6, float("nan")]
+    words = pages.Words("x", [], ["a note\nof two lines"], ["The end."])
+    text = pages.markdown(words, rows, comparisons(rows, TASKS), TASKS)
+    assert "nan" not in text
+    assert "−0.00" not in text
+    assert "\n- a note of two lines\n" in text
+    rows["test/delta"] = [0.0, 0.0, float("nan"), float("nan")]
+    [row] = pages.differences(comparisons(rows, TASKS)).rows
+    assert row[2:] == ("not known", "none", "none", "0")
+    text = pages.markdown(words, rows, comparisons(rows, TASKS), TASKS)
+    assert "–: not known, as a score is missing." in text
+
+
 def test_differences_without_an_interval_say_why() -> None:
     rows = frame()
     rows["test/delta"] = [0.0, 0.0, 0.01, 0.01]

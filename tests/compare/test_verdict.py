@@ -94,6 +94,26 @@ def test_at_equal_macs_methods_are_set_beside_hard_sharing() -> None:
     assert text.endswith("no difference shown: nddr.")
 
 
+def test_without_delta_it_is_said_what_the_verdict_is_of() -> None:
+    frame = networks(**{"single-task": [0.0, 0.1, 0.0], "hard-sharing": [0.3, 0.31, 0.29]})
+    told = verdict(comparisons(frame.drop(columns="test/delta"), TASKS))
+    assert "hard-sharing (a/mae −0.2667" in told[0]
+    assert told[1].startswith("There is no Δ")
+    assert "This speaks of a/mae alone" in told[1]
+    assert "1 comparison was made: of as many without any true difference about 0.05" in told[2]
+    assert not any("There is no Δ" in text for text in verdict(comparisons(frame, TASKS)))
+
+
+def test_a_delta_that_is_not_known_is_said() -> None:
+    nothing = [float("nan")] * 3
+    frame = networks(
+        **{"single-task": [0.0, 0.1, 0.0], "found": nothing, "thirds": [1.0, 1.1, 0.9]}
+    )
+    told = " ".join(verdict(comparisons(frame, TASKS)))
+    assert "found (no paired seed)" in told
+    assert "nan" not in told
+
+
 def test_nothing_to_compare_is_said() -> None:
     assert verdict(pd.DataFrame()) == ["No comparison: fewer than two methods are finished."]
 
@@ -104,13 +124,13 @@ def test_differences_that_are_all_equal_give_no_verdict() -> None:
     assert "nothing can be said about chance (Δ +3.00 % with each of 3 paired seeds)" in first
     assert "paid" not in first
     alike = "all differences equal, so that nothing can be said about chance: hard-sharing-at-found"
-    assert f"{alike} (Δ +0.00 % with each of 3 paired seeds), found (Δ +3.00 % with" in second
+    assert f"{alike} (Δ 0.00 % with each of 3 paired seeds), found (Δ +3.00 % with" in second
     assert "4 comparisons were made" in caution
     assert "no difference" not in said([0.0, 0.0, 0.0], tolerance=0.01)[0]
 
 
 @pytest.mark.parametrize(
-    ("seeds", "words"), [(0, "No seed in common"), (1, "Single seed"), (2, "2 seeds")]
+    ("seeds", "words"), [(0, "No seed in which both"), (1, "Single seed"), (2, "2 seeds")]
 )
 def test_fewer_than_three_paired_seeds_give_no_verdict(seeds: int, words: str) -> None:
     scores = [0.03, 0.0301]

@@ -213,7 +213,7 @@ def test_a_comparison_is_shown_with_all_its_points(
     table.write_text("method,scale,seed,metric,test,macs\n" + "\n".join(rows) + "\n")
     (folder / "compare_paired.csv").write_text("metric\ndelta\na/accuracy\n")
     (folder / "compare.md").write_text(
-        "# x\n\n## Costs\n\n| method | MAE |\n| :- | -: |\n| found | **1.0 ± 0.1** |\n\n## Verdict\n\nNone.\n"
+        "# x\n\n- ten epochs\n\n## Notes\n\n- nddr: left <out>\n\n## Costs\n\n| method | MAE |\n| :- | -: |\n| found | **1.0 ± 0.1** |\n\n## Verdict\n\nNone.\n"
     )
     run = Run.load(folder)
     figure = plot_compared(run)
@@ -223,6 +223,8 @@ def test_a_comparison_is_shown_with_all_its_points(
     assert "<strong>1.0 ± 0.1</strong>" in text
     assert "**" not in text
     assert "small points are seeds" in text
+    assert "<li>ten epochs</li>" in text
+    assert '<h3>Notes and failures</h3>\n<ul><li class="reason">nddr: left &lt;out&gt;</li>' in text
     assert "sfg-nas compare study.yaml --runs NEW" in text
     page = folder / "compare.md"
     bad = "sfg-nas compare x.yaml --methods 'a\n"

@@ -73,14 +73,33 @@ def test_without_retraining_there_is_none(small_runs: Mapping[str, Small], tmp_p
     assert "no trial is complete" in verdict_of(empty).headline
 
 
+def test_without_delta_it_is_said(small_runs: Mapping[str, Small], tmp_path: Path) -> None:
+    run = with_paired(small_runs["two"].run, tmp_path, ("hard-sharing", 0.1, 0.1, 3))
+    path = run.files.retrained / "paired.csv"
+    path.write_text(path.read_text().replace("delta", "a/mae"))
+    assert verdict_of(run).headline.startswith("No verdict: there is no Δ")
+    missing = with_paired(
+        small_runs["two"].run, mkdir(tmp_path / "other"), ("hard-sharing", math.nan, math.nan, 0)
+    )
+    assert "nan" not in " ".join(verdict_of(missing).sentences)
+
+
+def mkdir(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
 def test_compare_has_the_last_word(small_runs: Mapping[str, Small], tmp_path: Path) -> None:
     run = with_paired(small_runs["two"].run, tmp_path, ("single-task", 1.0, 0.1, 3))
-    page = "# two\n\n- a fact\n\n## Own cost\n\n| method | Δ |\n|---|--:|\n| a\\|b | +1 |\n\nA note.\n\n"
+    page = "# two\n\n- a fact,\n  continued\n- another\n\n## Own cost\n\n| method | Δ |\n|---|--:|\n| a\\|b | +1 |\n\nA note.\n\n"
+    page += "## Notes\n\n- nddr: `left` out\n- thirds (own), seed 1 failed: no loss\n\n"
     page += "## Verdict\n\nNo difference: the\ninterval holds zero.\n\nMore seeds.\n"
     (tmp_path / "compare.md").write_text(page, encoding="utf-8")
     found = verdict_of(run)
     assert found.headline == "No difference: the interval holds zero."
     assert found.sentences == ("More seeds.",)
+    assert found.facts == ("a fact, continued", "another")
+    assert found.notes == ("nddr: left out", "thirds (own), seed 1 failed: no loss")
     [(title, table)] = found.tables
     assert title == "Own cost"
     assert table.rows == (("a|b", "+1"),)

@@ -3,7 +3,16 @@ from __future__ import annotations
 import pytest
 
 from sfg_nas.report.sketch import sketch
-from sfg_nas.report.words import LONGEST_NAME, counted, layer_names, short, together
+from sfg_nas.report.words import (
+    LONGEST_NAME,
+    counted,
+    layer_names,
+    several,
+    short,
+    signed,
+    significant,
+    together,
+)
 from tests.report.samples import two_tasks
 
 
@@ -24,6 +33,29 @@ from tests.report.samples import two_tasks
 )
 def test_counted_has_three_digits(number: int, text: str) -> None:
     assert counted(number) == text
+
+
+def test_one_is_singular() -> None:
+    words = [several(count, "paired seed") for count in (0, 1, 2, 1000)]
+    assert words == ["0 paired seeds", "1 paired seed", "2 paired seeds", "1,000 paired seeds"]
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "digits"),
+    [
+        (1.005, "+1.00", "+1.005"),
+        (-1.5, "−1.50", "−1.5"),
+        (-0.004, "0.00", "−0.004"),
+        (0.004, "0.00", "+0.004"),
+        (-0.0, "0.00", "0"),
+        (0.0, "0.00", "0"),
+        (-1e-7, "0.00", "−1e−07"),
+        (float("nan"), "not known", "not known"),
+        (float("-inf"), "not known", "not known"),
+    ],
+)
+def test_differences_have_a_sign_and_zero_none(value: float, decimals: str, digits: str) -> None:
+    assert (signed(value, 2), significant(value)) == (decimals, digits)
 
 
 def test_layer_names_are_short() -> None:
