@@ -53,6 +53,10 @@ class Calls(TorchFunctionMode):
         """
         raise NotImplementedError
 
+    def from_here(self) -> Calls | None:
+        """Return what answers the calls that follow as this would now; None if it answers none of them."""
+        return None
+
     def __torch_function__(
         self,
         func: Callable[..., object],
@@ -127,6 +131,12 @@ class _Interception(Calls):
         if items and not _all_alike(items):
             raise other_calls(self.path, family, f"more than {len(items)}")
         return items[-1] if items else None
+
+    def from_here(self) -> Calls | None:
+        """Return what answers the calls that follow in the same way, if the module itself is running."""
+        if self.inside.depth:
+            return None
+        return _Interception(self.replacements, self.path, dict(self.done), self.inside)
 
     def answer(
         self, function: Callable[..., object], args: Sequence[object], keywords: dict[str, object]

@@ -150,18 +150,27 @@ def _role(tensor: Tensor, before: str) -> Role:
 class _Answers(Calls):
     """Answers the n-th own call of a module as planned."""
 
-    def __init__(self, families: Sequence[Family], plans: Sequence[object], inside: Inside) -> None:
+    def __init__(
+        self, families: Sequence[Family], plans: Sequence[object], inside: Inside, place: int = 0
+    ) -> None:
         super().__init__()
+        self.families, self.plans, self.inside, self.place = families, plans, inside, place
         self.readers = {
             function: family.read for family in families for function in family.functions
         }
-        self.plans, self.inside = iter(plans), inside
+
+    def from_here(self) -> Calls | None:
+        """Return what answers the calls that follow in the same way, if the module itself is running."""
+        if self.inside.depth:
+            return None
+        return _Answers(self.families, self.plans, self.inside, self.place)
 
     def answer(
         self, function: Callable[..., object], args: Sequence[object], keywords: dict[str, object]
     ) -> object:
         if function in self.readers and not self.inside.depth:
-            plan = next(self.plans, None)
+            plan = self.plans[self.place] if self.place < len(self.plans) else None
+            self.place += 1
             call = self.readers[function](function, args, keywords) if plan is not None else None
             found = call.run(plan) if call is not None else None
             if found is not None:
