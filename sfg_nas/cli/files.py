@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +17,7 @@ from sfg_nas.errors import ConfigError, SfgNasError, explain
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sfg_nas.config import StudyConfig
+    from sfg_nas.config import Finding, StudyConfig, Value
     from sfg_nas.study import Study
     from sfg_nas.tasks import Task
 
@@ -102,12 +103,16 @@ def validate(
     study: Annotated[str, typer.Argument(help="A study file, or a shipped study's name.")],
     show: Annotated[bool, typer.Option("--show", help="Print the resolved study.")] = False,
     data: Annotated[
-        bool, typer.Option("--data", help="Load its data too, and say what it holds.")
+        bool,
+        typer.Option(
+            "--data",
+            help="Load its data too, and say what it holds; make the networks that `compare` names.",
+        ),
     ] = False,
     *,
     common: Common,
 ) -> None:
-    """Check a study and its search space; all errors at once."""
+    """Check a study, its search space and what it compares; all errors at once."""
     try:
         config, loaded = _checked(study, common, data=data)
     except SfgNasError as error:
@@ -174,10 +179,26 @@ def _checked(study: str, common: Common, *, data: bool) -> tuple[StudyConfig, St
 
     path, changes = study_file(study), changes_of(common)
     document, folder = read_study(path)
-    names = known_names(folder, common.data_root)
+    names = replace(known_names(folder, common.data_root), compared=_compared)
     config, space = check_whole_study(document, changes, names, beside=folder)
     config = resolve_space(config, space)
     if not data:
         return config, None
     ready = ready_study(path, common, changes)
+    if config.compare.methods is not None:
+        from sfg_nas.compare import Setting, check_methods
+        from sfg_nas.study import RunFiles
+
+        check_methods(Setting(ready, RunFiles(common.runs / config.name)), config.compare.methods)
     return ready.config, ready
+
+
+def _compared(raw: Mapping[str, Value]) -> Iterable[Finding]:
+    """Return what is wrong with the section `compare`, if there is one."""
+    if "compare" not in raw:
+        return ()
+    from sfg_nas.compare import (
+        findings,  # with all that draws and counts, which others need not wait for
+    )
+
+    return findings(raw)

@@ -1,5 +1,6 @@
 """Methods side by side at the same budget and at equal cost, and a verdict that follows from the intervals."""
 
+from sfg_nas.compare.check import check_methods, findings
 from sfg_nas.compare.compare import Comparison, compare
 from sfg_nas.compare.entrant import Entrant, Prepared, Reading, Setting
 from sfg_nas.compare.extras import EXTRA_REPORTS, ExtraReport
@@ -18,5 +19,7 @@ __all__ = [
     "Reading",
     "Setting",
     "Workers",
+    "check_methods",
     "compare",
+    "findings",
 ]

@@ -11,6 +11,7 @@ import pandas as pd
 
 from sfg_nas.compare import pages
 from sfg_nas.compare.calls import python_call, remember
+from sfg_nas.compare.check import check_methods, check_names, check_trial
 from sfg_nas.compare.entrant import Entrant, Setting
 from sfg_nas.compare.extras import EXTRA_REPORTS
 from sfg_nas.compare.job import Job, stored
@@ -104,13 +105,17 @@ def compare(  # noqa: PLR0913 (the public face: each is a choice of its own)
     study = study.using(backbone=backbone)
     section = study.config.compare
     named = methods if methods is not None else section.methods
+    check_names(named)
     names = chosen(named)
     files = RunFiles(Path(runs) / study.config.name)
+    if source is None and needs_search(names):
+        check_trial(section.trial, study.config.search.trials, files)
     with locked(files.lock("begin")):
         begin_run(study, files)
     setting = Setting(study, files)
     team = Team(setting, Place(Path(runs), device), workers, progress)
     try:
+        check_methods(setting, ALWAYS if named is None else names, team.entrant)
         if needs_search(names):
             if source is None:
                 team.search()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -20,6 +21,19 @@ def _widths(setting: Setting) -> Sequence[str]:
     return [f"{width:g}" for width in setting.section.widths]
 
 
+def _nothing(text: str) -> bool:
+    del text
+    return False
+
+
+def _is_whole(text: str) -> bool:
+    return re.fullmatch(r"[0-9]+", text) is not None
+
+
+def _is_factor(text: str) -> bool:
+    return re.fullmatch(r"[0-9]*\.?[0-9]+", text) is not None and float(text) > 0
+
+
 @dataclass(frozen=True)
 class Kind:
     """An entry of the registry.
@@ -28,11 +42,15 @@ class Kind:
         make: Makes an entrant from the comparison and an argument, which stands behind the name.
         arguments: Those of the entrants that the bare name stands for.
         searches: Whether a search must have found something first.
+        takes: What may stand behind the name, in words; empty for nothing.
+        reads: Whether a text is such.
     """
 
     make: Callable[[Setting, str], Entrant]
     arguments: Callable[[Setting], Sequence[str]] = _once
     searches: bool = False
+    takes: str = ""
+    reads: Callable[[str], bool] = _nothing
 
     @property
     def what(self) -> str:
@@ -43,7 +61,9 @@ class Kind:
 METHODS: dict[str, Kind] = {
     "single-task": Kind(plain.single),
     "hard-sharing": Kind(plain.hard),
-    "hard-sharing-scaled": Kind(plain.scaled, _widths),
+    "hard-sharing-scaled": Kind(
+        plain.scaled, _widths, takes="a factor above 0 on the width", reads=_is_factor
+    ),
     "constant-mask": Kind(allocated.constant_mask),
     "constant-p": Kind(relaxed.constant_p),
     "cross-stitch": Kind(plain.stitched),
@@ -52,7 +72,12 @@ METHODS: dict[str, Kind] = {
     "sfg-iccv2019": Kind(relaxed.published),
     "found": Kind(allocated.found, searches=True),
     "hard-sharing-at-found": Kind(allocated.hard_at_found, searches=True),
-    "tree-split": Kind(allocated.branched, allocated.splits),
+    "tree-split": Kind(
+        allocated.branched,
+        allocated.splits,
+        takes="the number of layers that are shared, a whole one",
+        reads=_is_whole,
+    ),
     "all-separate": Kind(allocated.all_separate),
     "thirds": Kind(allocated.thirds),
     "random-allocation": Kind(allocated.random_allocation, searches=True),
@@ -84,19 +109,30 @@ def parse(name: str) -> tuple[str, str]:
     Raises:
         ConfigError: If there is no such method.
     """
+    wrong = trouble(name)
+    if wrong is not None:
+        rule, do = wrong
+        raise ConfigError(explain(where="compare.methods", rule=rule, found=f"`{name}`", do=do))
     if name in METHODS:
         return name, ""
-    kind, dash, argument = name.rpartition("-")
-    if dash and kind in METHODS and METHODS[kind].arguments is not _once and _number(argument):
-        return kind, argument
+    kind, _, argument = name.rpartition("-")
+    return kind, argument
+
+
+def trouble(name: str) -> tuple[str, str] | None:
+    """Return what must hold for a method's name and what to do, or None if there is such a method.
+
+    Args:
+        name: Such as `found`, `tree-split` or `tree-split-3`.
+    """
+    kind, _, argument = name.rpartition("-")
+    if name in METHODS or (kind in METHODS and METHODS[kind].reads(argument)):
+        return None
+    if kind in METHODS and METHODS[kind].takes:
+        return f"behind `{kind}-` must stand {METHODS[kind].takes}", f"correct it, or give `{kind}`"
     close = get_close_matches(name, METHODS, n=1)
     do = f"did you mean `{close[0]}`?" if close else "see `sfg-nas list baselines`"
-    rule = f"one of {', '.join(METHODS)} is needed"
-    raise ConfigError(explain(where="compare.methods", rule=rule, found=f"`{name}`", do=do))
-
-
-def _number(text: str) -> bool:
-    return text.replace(".", "", 1).isdigit()
+    return f"one of {', '.join(METHODS)} is needed", do
 
 
 def chosen(names: Sequence[str] | None) -> list[str]:

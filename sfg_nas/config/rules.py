@@ -5,7 +5,7 @@ They look at the raw mapping, so that they speak up even where another section i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sfg_nas.config.problems import Problem, describe, did_you_mean
@@ -34,6 +34,8 @@ class Inspected:
 
 
 Inspector = Callable[[Mapping[str, Value]], Inspected]
+Look = Callable[[Mapping[str, Value]], Iterable[Finding]]
+"""Looks closer at a study's mapping, of any types."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Names:
         datasets: The options of each data set beside the common ones; None: any.
         tasks: The tasks of each data set; None: known only once its table is read.
         augmentations: Names of the random changes of training images.
+        compared: Looks closer at the section `compare`.
         families: What begins a name such as `torchvision/resnet18`, and gives all such names; empty if not installed.
         inspect: Looks closer at the section `data`; called with it only if its kind exists.
     """
@@ -55,6 +58,7 @@ class Names:
     augmentations: tuple[str, ...] = ()
     aggregators: tuple[str, ...] = ()
     inspect: Inspector | None = None
+    compared: Look | None = None
     families: Mapping[str, Callable[[], Sequence[str]]] = field(default_factory=dict)
 
 
@@ -71,6 +75,9 @@ def broken_rules(raw: Mapping[str, Value], names: Names) -> Iterator[Finding]:
     yield from _likelihoods(raw)
     yield from _groups(raw, names)
     yield from _warmup(raw)
+    yield from _weighting(raw, names)
+    if names.compared is not None:
+        yield from names.compared(raw)
 
 
 def problems_elsewhere(raw: Mapping[str, Value], names: Names) -> Sequence[Problem]:

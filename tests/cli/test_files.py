@@ -60,6 +60,24 @@ def test_validate_accepts_a_shipped_name_and_a_named_space(call: Callable) -> No
     assert set(json.loads(answer.out)["study"]["search"]["space"]) <= set(given.value)
 
 
+def test_validate_looks_at_what_is_compared(call: Callable, study: Path) -> None:
+    study.write_text(study.read_text() + "compare: {methods: [fund, tree-split-9], trial: 2}\n")
+    answer = call("validate", study, "--set", "training.epochs=0")
+    assert answer.code == 2
+    assert "training.epochs" in answer.err  # all at once
+    assert f"{study}:12: compare.methods.0: one of single-task, " in answer.err
+    assert "did you mean `found`?" in answer.err
+    fixed = ("--set", "compare.methods=[found,tree-split-9]")
+    answer = call("validate", study, *fixed)
+    assert "compare.trial: `best` or the number of a complete trial is needed" in answer.err
+    fixed += ("--set", "compare.trial=1")
+    assert call("validate", study, *fixed).code == 0
+    answer = call("validate", study, *fixed, "--data")  # how many layers there are
+    assert answer.code == 2
+    assert "compare.methods: tree-split-9: " in answer.err
+    assert call("validate", study, "--set", "compare.methods=[tree-split-2]", "--data").code == 0
+
+
 @pytest.mark.parametrize("study", ["digits", "utkface"])
 def test_every_shipped_study_is_valid(call: Callable, study: str) -> None:
     assert call("validate", study).code == 0

@@ -20,6 +20,8 @@ NAMES = Names(
     datasets={"digits": ("overlap", "train"), "utkface": ("split",)},
     tasks={"digits": ("left", "right", "sum")},
     augmentations=("flip", "crop"),
+    aggregators=("UPGrad",),
+    compared=lambda raw: [(("compare", "trial"), "no", "7", "none")] if "compare" in raw else [],
 )
 GOOD = """\
 name: small
@@ -137,6 +139,12 @@ def test_a_good_study_has_its_values_and_the_defaults(tmp_path: Path) -> None:
             ["each objective stands once"],
         ),
         ("training:", "search: {trials: 0}\ntraining:", ["search.trials", "above 0"]),
+        (
+            "  epochs: 3",
+            "  weighting: torchjd:UpGrad",
+            ["s.yaml:7: training.weighting", "an aggregator", "did you mean `UPGrad`"],
+        ),
+        ("training:", "compare: {trial: 7}\ntraining:", ["s.yaml:6: compare.trial: no; found 7"]),
     ],
 )
 def test_each_wrong_thing_has_its_message(
