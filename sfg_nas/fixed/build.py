@@ -85,8 +85,8 @@ def _cut_bank(architecture: Architecture, name: str, value: Tensor, *, transpose
     reads: list[int] = []
     for source in architecture.sources(name)[0]:
         data = architecture.node(source)
-        whole = range(data["shape"][last])
-        reads.extend(data["channels"] if data["axis"] is not None else whole)
+        whole, axis = range(data["shape"][last]), len(data["shape"]) if last else 1
+        reads.extend(data["channels"] if data["axis"] == axis else whole)
     own = node["channels"] if node["axis"] is not None else range(node["shape"][last])
     grouped = "of_groups" in node["settings"]  # whole conv-groups were kept, in their order
     return cut_bank(value, own, reads, transposed=transposed, grouped=grouped)

@@ -254,6 +254,19 @@ def over_places(net: Between, x: Tensor) -> Tensor:
     return (x.flatten(2) @ net.places).view_as(x)
 
 
+def over_columns(net: Between, x: Tensor) -> Tensor:
+    return torch.einsum("bchw,wv->bchv", x, net.side)
+
+
+def over_rows(net: Between, x: Tensor) -> Tensor:
+    return torch.einsum("bchw,hv->bcvw", x, net.side)
+
+
+def over_all(net: Between, x: Tensor) -> Tensor:
+    """Return one number for each row of each filter."""
+    return torch.einsum("bchw,chwkv->bkv", x, net.whole).unsqueeze(-1)
+
+
 def mixed(net: Between, x: Tensor) -> Tensor:
     """Return a product with a weight of which each filter depends on all."""
     return torch.einsum("bchw,co->bohw", x, net.wide.softmax(1))[:, :CHANNELS]
@@ -266,6 +279,11 @@ OTHERS: dict[str, Callable[[], Between]] = {
     ),
     "by group": lambda: Between(by_group, weight=nn.Parameter(torch.randn(2, 4, 4))),
     "over places": lambda: Between(over_places, places=nn.Parameter(0.2 * torch.randn(36, 36))),
+    "over columns": lambda: Between(over_columns, side=nn.Parameter(torch.randn(6, 6))),
+    "over rows": lambda: Between(over_rows, side=nn.Parameter(torch.randn(6, 6))),
+    "over all": lambda: Between(
+        over_all, whole=nn.Parameter(0.1 * torch.randn(CHANNELS, 6, 6, CHANNELS, 2))
+    ),
     "mixed": lambda: Between(mixed, wide=nn.Parameter(torch.randn(CHANNELS, 2 * CHANNELS))),
 }
 
@@ -276,7 +294,8 @@ def test_other_products_tie_what_they_mix(name: str) -> None:
     backbone = OTHERS[name]()
     heads = {task: pooled(LAST)(i + 1) for i, task in enumerate("abc")}
     both = pair_of(Sample(backbone, heads, torch.randn(3, 3, 6, 6), "lattice"))
-    assert set(both.connections.wiring.layers["first"].tolist()) == {0} or name == "mixed"
+    if name not in ("mixed", "over all"):
+        assert set(both.connections.wiring.layers["first"].tolist()) == {0}
     shared_is_original(both)
     for allocation in allocations(both.connections).values():
         three_ways_equal(both, allocation)
