@@ -195,12 +195,13 @@ def open_architecture(path: str) -> Architecture:
     return Architecture.load(file)
 
 
-def choose_trials(run: Run, which: str) -> list[Trial]:
+def choose_trials(run: Run, which: str, *, one: bool = False) -> list[Trial]:
     """Return complete trials of a run: the best, one by number, or the Pareto front.
 
     Args:
         run: The run.
         which: `best`, `pareto` or a number.
+        one: Whether one is needed, so that `pareto` is none of the choices.
 
     Raises:
         ConfigError: If there is no such complete trial.
@@ -208,18 +209,21 @@ def choose_trials(run: Run, which: str) -> list[Trial]:
     """
     if which == "best":
         return [run.best]
-    if which == "pareto":
+    if which == "pareto" and not one:
         return run.pareto()
-    found = [trial for trial in run.complete if str(trial.number) == which]
-    if found:
-        return found
-    known = ", ".join(str(trial.number) for trial in run.complete) or "none yet"
+    trials = {str(trial.number): trial for trial in run.all}
+    chosen = trials.get(which)
+    if chosen is not None and chosen.state == "complete":
+        return [chosen]
+    known = ", ".join(str(trial.number) for trial in run.complete)
+    front = "`best`, `pareto` or the number of a complete trial is needed"
+    single = "one trial is needed, `best` or the number of a complete one"
     raise ConfigError(
         explain(
             where="--trial",
-            rule="`best`, `pareto` or the number of a complete trial is needed",
-            found=repr(which),
-            do=f"the complete trials here are {known}",
+            rule=single if one else front,
+            found=repr(which) if chosen is None else f"{which}, which is {chosen.state}",
+            do=f"the complete trials here are {known}" if known else "none is complete yet",
         )
     )
 

@@ -11,6 +11,7 @@ from sfg_nas.cli.find import STUDY_FILE, device_of, ready_study
 from sfg_nas.cli.networks import folder_of, note_unreadable, open_network, preparation_of
 from sfg_nas.cli.options import Common, with_common
 from sfg_nas.cli.output import json_result, note, table
+from sfg_nas.cli.targets import check_target
 from sfg_nas.cli.watch import decoding
 from sfg_nas.errors import ConfigError, DataError, explain
 
@@ -64,6 +65,8 @@ def evaluate(
         rule, do = "a folder that exists is needed", "check the path"
         raise ConfigError(explain(where="--data", rule=rule, found=str(data), do=do))
     files = _table_and_part(split)
+    if pictures is not None:
+        _check_pictures(pictures)
     built = open_network(folder, device_of(common))
     if files is None and (data is None or split is not None):
         ready = _study_of(folder, study, data, common)
@@ -115,13 +118,17 @@ def _on_study(folder: Path, network: FixedNetwork, part: str, study: Study) -> R
     return {"network": str(folder), "part": part, "images": len(images), **values}
 
 
+def _check_pictures(to: Path) -> None:
+    if to.suffix not in PICTURES:
+        rule, do = f"a name that ends in {' or '.join(PICTURES)} is needed", "change the ending"
+        raise ConfigError(explain(where="--pictures", rule=rule, found=str(to), do=do))
+    check_target(to, "--pictures")
+
+
 def _draw(network: FixedNetwork, part: str, study: Study, to: Path) -> None:
     from sfg_nas.report import plot_slices
     from sfg_nas.study import slice_views
 
-    if to.suffix not in PICTURES:
-        rule, do = f"a name that ends in {' or '.join(PICTURES)} is needed", "change the ending"
-        raise ConfigError(explain(where="--pictures", rule=rule, found=str(to), do=do))
     views = slice_views(network, study, getattr(study.data, part))
     settings = study.data.volumes
     to.parent.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 ARCHITECTURE = "architecture.json"
 WEIGHTS = "network.safetensors"
+METRICS = "metrics.json"
+"""What a training leaves when it is done."""
+RETRAINED = "retrained"
+"""The folder of a run's retrained networks."""
+UNFINISHED = "a retraining that is not finished"
 
 
 def folder_of(network: Path, common: Common) -> Path:
@@ -34,35 +39,43 @@ def folder_of(network: Path, common: Common) -> Path:
     missing = [name for name in (ARCHITECTURE, WEIGHTS) if not (folder / name).is_file()]
     if not missing:
         return folder
-    do = "give the folder of a retrained network, below a run's `retrained`"
+    state, do = f"no {missing[0]}", "give the folder of a retrained network, in a run's `retrained`"
     run = find_run(network, common)
     if run is not None:
         found = _retrained(run)
-        if len({path.parent for path in found}) == 1:
-            note(f"network: {found[0]}", common)
-            return found[0]
-        do = f"give one of {', '.join(map(str, found))}" if found else f"sfg-nas retrain {run}"
+        plain = [path for path, method in found.items() if method == "found"]
+        if len({path.parent for path in plain}) == 1:
+            note(f"network: {plain[0]}", common)
+            return plain[0]
+        if found:
+            do = f"give one of {', '.join(map(str, plain or found))}"
+        elif any(run.glob(f"{RETRAINED}/*/*/*")):
+            state, do = UNFINISHED, f"go on with `sfg-nas retrain {run}`"
+        else:
+            do = f"call `sfg-nas retrain {run}` first"
+    elif folder.parent.parent.name == RETRAINED and not (folder / METRICS).exists():
+        state, do = UNFINISHED, f"go on with `sfg-nas retrain {folder.parent.parent.parent}`"
     raise ConfigError(
         explain(
             where=str(network),
             rule=f"a folder with {ARCHITECTURE} and {WEIGHTS} is needed, or a run with one retrained architecture",
-            found=f"no {missing[0]}",
+            found=state,
             do=do,
         )
     )
 
 
-def _retrained(run: Path) -> list[Path]:
-    """Return the folders of the found architectures that were retrained in a run, in the order of names and seeds."""
+def _retrained(run: Path) -> dict[Path, object]:
+    """Return the folders of the found networks that were retrained in a run, and how; in the order of names and seeds."""
     from sfg_nas.study.layout import RunFiles
     from sfg_nas.study.stored import read_metrics
 
-    return [
-        seed
+    return {
+        seed: read_metrics(seed / METRICS).get("method")
         for folder in sorted(RunFiles(run).retrained.glob("*"))
         for seed in seeds_of(folder)
-        if read_metrics(seed / "metrics.json").get("method") == "found"
-    ]
+        if (seed / METRICS).is_file() and (seed / ARCHITECTURE).is_file()
+    }
 
 
 def seeds_of(folder: Path) -> list[Path]:

@@ -16,6 +16,7 @@ from sfg_nas.cli.networks import folder_of, note_unreadable, open_network, prepa
 from sfg_nas.cli.options import Common, with_common
 from sfg_nas.cli.output import json_result, note
 from sfg_nas.cli.predict_volumes import predict_volumes
+from sfg_nas.cli.targets import check_target
 from sfg_nas.cli.watch import decoding
 from sfg_nas.errors import ConfigError, explain
 
@@ -116,10 +117,13 @@ def _folder_and_table(
         if to.is_file():
             rule, do = "label images are written into a folder", "give a folder"
             raise ConfigError(explain(where="--to", rule=rule, found=f"the file {to}", do=do))
+        check_target(to / TABLE)
         return to, to / TABLE
     if to is not None and to.is_dir():
         rule, do = "a file's path is needed", "give a name such as predictions.csv"
         raise ConfigError(explain(where="--to", rule=rule, found=f"the folder {to}", do=do))
+    if to is not None:
+        check_target(to)
     if dense:
         note(f"a summary of {', '.join(dense)}; --to DIR writes their images", common)
     return None, to

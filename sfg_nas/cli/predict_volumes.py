@@ -12,6 +12,7 @@ import typer
 from sfg_nas.cli.networks import note_unreadable
 from sfg_nas.cli.options import Common
 from sfg_nas.cli.output import json_result, note, result
+from sfg_nas.cli.targets import check_target
 from sfg_nas.errors import ConfigError, DataError, explain
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def predict_volumes(
     if folder.exists() and not folder.is_dir():
         rule, do = "volumes are written into a folder", "give a folder"
         raise ConfigError(explain(where="--to", rule=rule, found=f"the file {to}", do=do))
+    check_target(folder)
     planned = dict(_planned(sources))
     if not planned:
         rule, found = "at least one NIfTI file is needed", "none in what was given"

@@ -36,7 +36,7 @@ from sfg_nas.errors import ConfigError, explain
 if TYPE_CHECKING:
     from sfg_nas.architecture import Architecture
     from sfg_nas.config import RetrainConfig
-    from sfg_nas.study import Run, Study, Trial
+    from sfg_nas.study import Study, Trial
 
 INTERRUPTED = 130
 
@@ -139,7 +139,7 @@ def retrain(
         if study is not None and study_file(study).resolve() != run.files.study.resolve():
             rule, do = "a run brings its own study", "remove --study"
             raise ConfigError(explain(where="--study", rule=rule, found=study, do=do))
-        chosen = _one(run, trial)
+        (chosen,) = choose_trials(run, trial, one=True)
         if distill is not None:
             with resumable():
                 (chosen,) = redistilled(run, [chosen], distill, common)
@@ -224,13 +224,6 @@ def _how(study: Study, common: Common, init: str | None, *, teacher: bool) -> Re
     given: dict[str, object] = {"init": init, "teacher": teacher or None}
     given["precision"] = common.precision
     return section.model_copy(update={k: v for k, v in given.items() if v is not None})
-
-
-def _one(run: Run, which: str) -> Trial:
-    if which == "pareto":
-        rule, do = "one trial is needed", "give `best` or a number"
-        raise ConfigError(explain(where="--trial", rule=rule, found="pareto", do=do))
-    return choose_trials(run, which)[0]
 
 
 def _study_of_file(study: str | None, architecture: str) -> Path:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from sfg_nas.compare import pages
 from sfg_nas.compare.calls import python_call, remember
-from sfg_nas.compare.check import check_methods, check_names, check_trial
+from sfg_nas.compare.check import check_methods, check_names, check_tasks, check_trial
 from sfg_nas.compare.entrant import Entrant, Setting
 from sfg_nas.compare.extras import EXTRA_REPORTS
 from sfg_nas.compare.job import Job, stored
@@ -139,7 +139,12 @@ def compare(  # noqa: PLR0913 (the public face: each is a choice of its own)
 
 def _found(setting: Setting, source: Run | None) -> Trial:
     run = source or Run.load(setting.files.root)
-    which = setting.section.trial
+    trial = _trial_of(run, setting.section.trial)
+    check_tasks(trial, run, setting.study)
+    return trial
+
+
+def _trial_of(run: Run, which: str | int) -> Trial:
     if str(which) == "best":
         return run.best
     found = [trial for trial in run.complete if str(trial.number) == str(which)]

@@ -58,11 +58,12 @@ class Candidate(Mapping[str, Choice]):
         return json.dumps(dict(self.items_), indent=1, allow_nan=False)
 
     @staticmethod
-    def from_json(text: str) -> Candidate:
+    def from_json(text: str, where: str = "candidate") -> Candidate:
         """Return the candidate that `to_json` wrote.
 
         Args:
             text: A JSON object of plain values.
+            where: Where it comes from, for messages.
 
         Raises:
             ConfigError: If it is something else.
@@ -70,12 +71,10 @@ class Candidate(Mapping[str, Choice]):
         rule, do = "a JSON object of dotted keys and plain values is needed", "write it anew"
         values = parse_json(
             text,
-            where="candidate",
+            where=where,
             what="a candidate, a JSON object of plain values,",
             error=ConfigError,
         )
         if not isinstance(values, dict) or not all(isinstance(v, Choice) for v in values.values()):
-            raise ConfigError(
-                explain(where="candidate", rule=rule, found=repr(values)[:200], do=do)
-            )
+            raise ConfigError(explain(where=where, rule=rule, found=repr(values)[:200], do=do))
         return Candidate.of(values)

@@ -91,6 +91,6 @@ class Trial:
             state=str(state["state"]),
             values=tuple(cast("list[float]", state.get("values", []))),
             reason=str(state.get("reason", "")),
-            candidate=Candidate.from_json(read_text(files.candidate)),
+            candidate=Candidate.from_json(read_text(files.candidate), str(files.candidate)),
             files=files,
         )

@@ -210,5 +210,35 @@ def test_a_run_stands_for_its_one_retrained_network(
     several = call("predict", run, photos)
     assert several.code == 2
     assert str(kept) in several.err
+    shutil.rmtree(run / "retrained" / "another")
+    for seed in kept.parent.iterdir():
+        stored = json.loads((seed / "metrics.json").read_text())
+        (seed / "metrics.json").write_text(json.dumps(stored | {"method": "found, warm"}))
+    assert f"give one of {kept}, " in call("predict", run, photos).err
+    for seed in kept.parent.iterdir():
+        for name in ("network.safetensors", "metrics.json"):
+            (seed / name).unlink()
+    for unfinished in (run, kept):
+        answer = call("evaluate", unfinished)
+        assert answer.code == 2
+        words = f"found a retraining that is not finished; go on with `sfg-nas retrain {run}`"
+        assert words in answer.err
     shutil.rmtree(run / "retrained")
-    assert f"sfg-nas retrain {run}" in call("predict", run, photos).err
+    assert (
+        f"no architecture.json; call `sfg-nas retrain {run}` first"
+        in call("predict", run, photos).err
+    )
+
+
+def test_where_predictions_go_is_checked_before_they_are_made(
+    call: Callable, runs: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("sfg_nas.data.decode_batches", never)
+    (tmp_path / "file").write_text("")
+    network = next(path.parent for path in (runs / "small/retrained").glob("*/0/architecture.json"))
+    answer = call("predict", network, photos, "--to", tmp_path / "file" / "p.csv")
+    assert answer.code == 2
+    assert "--to: what it lies in must be a folder" in answer.err

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -122,6 +123,7 @@ def test_retrain_an_architecture_file(call: Callable, runs: Path) -> None:
         (["retrain", "nothing"], "no such folder"),
         (["retrain", "small", "--trial", "99"], "the complete trials here are 0, 1"),
         (["retrain", "small", "--trial", "pareto"], "one trial is needed"),
+        (["retrain", "small", "--trial", "pareto"], "found 'pareto'; the complete trials here are"),
         (["retrain", "nothing.json"], "no such file"),
         (["retrain", "small.yaml"], "a run's folder"),
         (["retrain", "small", "--study", "digits"], "brings its own study"),
@@ -240,3 +242,14 @@ def test_smoke_runs_beside_the_real_run(call: Callable, study: Path) -> None:
     assert answer.code == 0
     assert answer.err == ""
     assert (runs / "small-smoke").is_dir()
+
+
+def test_a_trial_that_failed_is_said_where_it_is_asked_for(
+    call: Callable, runs: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(runs / "small", tmp_path / "small")
+    state = {"state": "failed", "values": [], "reason": "a loss"}
+    (tmp_path / "small/trials/1/state.json").write_text(json.dumps(state), encoding="utf-8")
+    answer = call("retrain", tmp_path / "small", "--trial", "1")
+    assert answer.code == 2
+    assert "found 1, which is failed; the complete trials here are 0\n" in answer.err

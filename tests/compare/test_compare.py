@@ -127,6 +127,12 @@ def test_found_may_come_from_another_run(make_study: Make, tmp_path: Path) -> No
     own = found.networks.set_index("method")
     assert own.loc["found", "macs"] == run.best.architecture.macs
     assert not (found.folder / "trials").exists()
+    other = make_study({"tasks": {"level": {}}})
+    words = (
+        r"trial 0 of .*searched: the tasks of tiny, level, are needed; found bright, level; give"
+    )
+    with pytest.raises(ConfigError, match=words):
+        compare(other, ["found"], 1, runs=tmp_path / "other", source=run)
     with pytest.raises(ConfigError, match=r"compare\.trial.*the complete trials are 0"):
         compare(make_study({"compare.trial": 7}), ["found"], 1, runs=tmp_path, source=run)
 

@@ -28,6 +28,8 @@ def test_json_and_back() -> None:
 def test_strange_json_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="JSON object"):
         Candidate.from_json(text)
+    with pytest.raises(ConfigError, match=r"^trials/0/candidate\.json: "):
+        Candidate.from_json(text, "trials/0/candidate.json")
 
 
 def test_it_changes_the_study_and_says_what_does_not_fit() -> None:

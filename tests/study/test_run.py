@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,6 +52,13 @@ def test_what_is_not_there_yet_is_empty(run: Run) -> None:
     assert run.epochs().empty
     assert run.probabilities().empty
     assert run.retrained().empty
+
+
+def test_a_damaged_candidate_is_named_by_its_path(run: Run) -> None:
+    path = run.files.trial(2).candidate
+    path.write_text("{")
+    with pytest.raises(ConfigError, match=re.escape(f"{path}: a candidate")):
+        _ = run.all
 
 
 def test_a_missing_trial_or_run_is_named(run: Run, tmp_path: Path) -> None:
