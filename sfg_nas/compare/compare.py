@@ -17,10 +17,11 @@ from sfg_nas.compare.extras import EXTRA_REPORTS
 from sfg_nas.compare.job import Job, stored
 from sfg_nas.compare.kept import kept
 from sfg_nas.compare.methods import ALWAYS, chosen, expand, needs_search
-from sfg_nas.compare.notes import GIVEN_WEIGHTS, same_networks, without_equal_macs
+from sfg_nas.compare.notes import GIVEN_WEIGHTS, without_equal_macs
 from sfg_nas.compare.plan import rates, seed_jobs, tuning_jobs
 from sfg_nas.compare.pool import Place, Team, Workers
 from sfg_nas.compare.results import comparisons, long, networks
+from sfg_nas.compare.same import same_networks
 from sfg_nas.compare.verdict import verdict
 from sfg_nas.errors import ConfigError, SfgNasError, TrainingError, explain
 from sfg_nas.report import plot_comparison

@@ -1,10 +1,8 @@
-"""What a reader must know of single methods: which are one network, and which have no row at equal MACs, and why."""
+"""What a reader must know of single methods: which have no row at equal MACs, and why; and of the whole."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-
-import pandas as pd
 
 from sfg_nas.compare.entrant import Entrant, Setting
 from sfg_nas.compare.job import EQUAL, OWN, Job, stored
@@ -17,21 +15,6 @@ GIVEN_WEIGHTS = (
     "or narrower from a part of them, a wider one from some of them twice"
 )
 """What a reader must know of a comparison of pretrained networks."""
-
-
-def same_networks(frame: pd.DataFrame) -> list[str]:
-    """Return a note on methods that are one architecture under several names.
-
-    Args:
-        frame: One row per network.
-    """
-    own = frame[(frame["scale"] == OWN) & frame["architecture"].notna()]
-    notes = []
-    for _, rows in own.groupby("architecture", sort=False):
-        names = list(dict.fromkeys(rows["method"]))
-        if len(names) > 1:
-            notes.append(f"{', '.join(names)}: the same network under several names")
-    return notes
 
 
 def without_equal_macs(
@@ -76,7 +59,8 @@ def _reason(setting: Setting, job: Job, method: Entrant, reference: int) -> str:
     if job.scale != OWN:
         return ""
     if job.entrant.startswith(HARD_SHARING_AT_A_WIDTH):
-        return "it is hard sharing at another width"
+        itself = job.factor == 1.0
+        return "it is hard sharing itself" if itself else "it is hard sharing at another width"
     twin = twin_of(setting, method, job.seed, reference)
     if twin.factor is not None:
         return ""

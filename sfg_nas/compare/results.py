@@ -11,6 +11,7 @@ from sfg_nas.compare.entrant import Entrant, Setting
 from sfg_nas.compare.job import EQUAL, OWN, Job, stored
 from sfg_nas.compare.plain import HARD_SHARING, SINGLE_TASK, study_macs
 from sfg_nas.compare.plan import twin_of
+from sfg_nas.compare.same import network_names, same_network
 from sfg_nas.compare.statistics import interval
 from sfg_nas.study.equal_cost import NEAR
 from sfg_nas.tasks import Task, relative_gain
@@ -28,7 +29,7 @@ def networks(
 ) -> pd.DataFrame:
     """Return one row per finished network and way of predicting, with `validation/...` and `test/...` columns.
 
-    Methods that cost as much as hard sharing at their own width have their rows at both scales.
+    The column `network` holds the same for one network under several names. Methods that cost as much as hard sharing at their own width have their rows at both scales.
 
     Args:
         setting: The comparison.
@@ -46,7 +47,10 @@ def networks(
         same = job.scale == OWN and setting.section.equal_macs
         same = same and twin_of(setting, method, job.seed, reference).same
         rows += rows_of(job, content, tested, reference=reference, same=same)
-    return _with_delta(pd.DataFrame([*rows, *earlier]), setting.study.tasks)
+    frame = _with_delta(pd.DataFrame([*rows, *earlier]), setting.study.tasks)
+    if not frame.empty:
+        frame["network"] = network_names(frame, setting.files.root)
+    return frame
 
 
 def rows_of(
@@ -173,7 +177,8 @@ def comparisons(frame: pd.DataFrame, tasks: Sequence[Task]) -> pd.DataFrame:
         sharing costs; `at-found`: both cost what the found network costs; `single-task`: each at its own cost),
         `method`, `against`, `metric`, `better` (1 if more is better, else -1), `seeds`, `mean`, `sd`, the ends of the t
         interval (`low`, `high`), of the t interval for all comparisons of one question and metric together
-        (`low_all`, `high_all`) and of the bootstrap (`bootstrap_low`, `bootstrap_high`).
+        (`low_all`, `high_all`) and of the bootstrap (`bootstrap_low`, `bootstrap_high`), and `same_network`: whether
+        both are one network, so that they differ by chance.
     """
     metrics = {task.key: 1 if task.higher_is_better else -1 for task in tasks}
     metrics = ({"delta": 1} if "test/delta" in frame.columns else {}) | metrics
@@ -235,4 +240,5 @@ def _compared(
         "bootstrap_low": plain.bootstrap_low,
         "bootstrap_high": plain.bootstrap_high,
         "comparisons": together,
+        "same_network": same_network(mine, theirs),
     }

@@ -18,14 +18,16 @@ Row = Mapping[str, Any]
 def judgement(row: Row, tolerance: float = 0.0) -> str:
     """Return `better`, `worse`, `equal` (inside the tolerance) or `open` for a comparison, or that there is no verdict.
 
-    There is none from fewer than `FEWEST_SEEDS` paired seeds (`few`), and none from differences that are all equal
-    (`identical`): they show nothing of what chance does.
+    There is none between two names of one network (`same`), none from fewer than `FEWEST_SEEDS` paired seeds (`few`),
+    and none from differences that are all equal (`identical`): they show nothing of what chance does.
 
     Args:
         row: Of the comparisons.
         tolerance: Differences smaller than this do not matter.
     """
     low, high = float(row["low"]), float(row["high"])
+    if row.get("same_network", False):
+        return "same"
     if row["seeds"] < FEWEST_SEEDS:
         return "few"
     if low != low or high != high:
@@ -92,7 +94,8 @@ def _too_few(seeds: int) -> str:
 
 def _raw(rows: Sequence[Row]) -> list[str]:
     return [
-        f"{row['method']} − {row['against']}: {_signed(row['mean'], row['metric'])}."
+        f"{row['method']} − {row['against']}: {_signed(row['mean'], row['metric'])}"
+        f"{' (the same network)' if judgement(row) == 'same' else ''}."
         for row in rows
         if row["question"] != "single-task"
     ]
@@ -107,6 +110,7 @@ def _about_found(row: Row, tolerance: float) -> str:
         "equal": "the found network and hard sharing narrowed to the same MACs are equal for the purpose",
         "open": "no difference that these seeds can show between the found network and hard sharing narrowed to the "
         "same MACs",
+        "same": "the found network shares everything, so that it is hard sharing itself and what differs is chance",
         "few": f"no verdict between the found network and hard sharing narrowed to the same MACs from {_seeds(row)}; "
         f"at least {FEWEST_SEEDS} are needed",
         "identical": f"all {row['seeds']} differences between the found network and hard sharing narrowed to the same "
@@ -157,11 +161,15 @@ def _listed(rows: Sequence[Row], words: Mapping[str, str], tolerance: float) -> 
 
 
 def _without_verdict(rows: Sequence[Row]) -> list[str]:
+    reasons = {
+        "same": "the same network, so that what differs is chance",
+        "identical": "all differences equal, so that nothing can be said about chance",
+    }
     parts = []
-    same = [f"{row['method']} ({_numbers(row)})" for row in rows if judgement(row) == "identical"]
-    if same:
-        why = "all differences equal, so that nothing can be said about chance"
-        parts.append(f"{why}: {', '.join(same)}")
+    for kind, why in reasons.items():
+        members = [f"{row['method']} ({_numbers(row)})" for row in rows if judgement(row) == kind]
+        if members:
+            parts.append(f"{why}: {', '.join(members)}")
     few = [f"{row['method']} ({_seeds(row)})" for row in rows if judgement(row) == "few"]
     if few:
         why = f"no verdict, at least {FEWEST_SEEDS} seeds are needed"
@@ -179,7 +187,7 @@ def _numbers(row: Row) -> str:
     metric = str(row["metric"])
     text = f"{name} {_signed(row['mean'], metric)}"
     kind = judgement(row)
-    if kind in ("few", "identical"):
+    if kind in ("same", "few", "identical"):
         return text + (f" with each of {_seeds(row)}" if kind == "identical" else "")
     text += ", 95 % interval "
     text += f"{_signed(row['low'], metric)} to {_signed(row['high'], metric)}"

@@ -1,0 +1,103 @@
+"""Methods that are one network under several names, hard sharing above all: what differs between them is chance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sfg_nas.architecture import Architecture
+from sfg_nas.compare.job import OWN
+from sfg_nas.compare.plain import HARD_SHARING
+from sfg_nas.errors import ArchitectureError
+
+SHARED = "hard sharing"
+"""What stands for every network in which all tasks share everything but their heads, at any width."""
+_HEADS = "heads."
+
+
+def shares_everything(architecture: Architecture) -> bool:
+    """Return whether every layer with parameters, but for the heads, belongs to all tasks.
+
+    Args:
+        architecture: Of a fixed network.
+    """
+    nodes = [architecture.node(name) for name in architecture.graph]
+    return all(
+        set(node["group"]) == set(architecture.tasks)
+        for node in nodes
+        if any(p["key"] and not p["key"].startswith(_HEADS) for p in node["params"].values())
+    )
+
+
+def network_names(frame: pd.DataFrame, root: Path) -> list[str]:
+    """Return what each row's network is: `SHARED`, the digest of its architecture, or else the name of its method.
+
+    Args:
+        frame: One row per network, with `method`, `scale`, `seed` and `architecture`.
+        root: The run directory.
+    """
+    known: dict[str, str] = {}
+    names = []
+    for row in frame.to_dict("records"):
+        method, digest = str(row["method"]), row["architecture"]
+        if method.startswith(HARD_SHARING):
+            names.append(SHARED)
+        elif not isinstance(digest, str):
+            names.append(method)
+        else:
+            if digest not in known:
+                known[digest] = SHARED if _stored_shares_everything(root, row) else digest
+            names.append(known[digest])
+    return names
+
+
+def _stored_shares_everything(root: Path, row: Mapping[Any, Any]) -> bool:
+    folder = root / "compared" / str(row["method"])
+    # What costs as much as hard sharing already has its row at equal MACs from the training at its own cost.
+    for scale in (str(row["scale"]), OWN):
+        path = folder / scale / str(row["seed"]) / "architecture.json"
+        if path.is_file():
+            try:
+                return shares_everything(Architecture.load(path))
+            except ArchitectureError:  # damaged since; the digest still tells it from others
+                return False
+    return False
+
+
+def same_network(mine: pd.DataFrame, theirs: pd.DataFrame) -> bool:
+    """Return whether two methods are one network in every seed that they have in common.
+
+    Args:
+        mine: Rows of a method at one scale, with `seed` and `network`.
+        theirs: Of the other; where both cost the same, two that share everything are one network.
+    """
+    if "network" not in mine or "network" not in theirs:
+        return False
+    both = mine.merge(theirs, on="seed")
+    return bool(len(both)) and bool((both["network_x"] == both["network_y"]).all())
+
+
+def same_networks(frame: pd.DataFrame) -> list[str]:
+    """Return a note on methods that are one network under several names, and on those that are hard sharing.
+
+    Args:
+        frame: One row per network.
+    """
+    own = frame[(frame["scale"] == OWN) & (frame["network"] != frame["method"])]
+    notes, told = [], set()
+    for _, rows in own.groupby(["network", "macs", "params"], sort=False):
+        names = list(dict.fromkeys(rows["method"]))
+        if len(names) > 1:
+            notes.append(
+                f"{', '.join(names)}: the same network under several names, so that what differs between them is chance"
+            )
+            told.update(names)
+    shared = own[own["network"] == SHARED]["method"].unique()
+    alone = [name for name in shared if name not in told and not name.startswith(HARD_SHARING)]
+    return [
+        *notes,
+        *[f"{name} shares everything: it is hard sharing at another width" for name in alone],
+    ]
