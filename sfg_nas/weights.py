@@ -18,13 +18,16 @@ from torch import Tensor, nn
 
 from sfg_nas.errors import ArchitectureError, SfgNasError, explain
 
-SCHEMA = 1
+SCHEMA = 2
+_KEY = "sfg_nas"  # one for all that we say: safetensors writes several in another order each time
 _OLD = 32  # hexadecimal digits of a blake2b digest of 16 bytes
-_DAMAGE = (json.JSONDecodeError, SafetensorError, KeyError, ValueError, RuntimeError, OSError)
+_DAMAGE = (
+    json.JSONDecodeError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError,
+)  # fmt: skip
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], values: object) -> None:
-    """Write tensors, a JSON value and the digest of both to one file.
+    """Write tensors, a JSON value and the digest of both to one file; the same ones give the same bytes.
 
     Args:
         path: Where the file shall lie; what is there is overwritten, not replaced atomically.
@@ -36,8 +39,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], values: object) -> 
         name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()
     }
     text = json.dumps(values)
-    metadata = {"schema": str(SCHEMA), "values": text, "digest": digest(plain, text)}
-    save_file(plain, path, metadata)
+    said = {"schema": SCHEMA, "values": text, "digest": digest(plain, text)}
+    save_file(plain, path, {_KEY: json.dumps(said)})
 
 
 def read_tensors(
@@ -57,11 +60,9 @@ def read_tensors(
     """
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            text = metadata.get("values", "{}")
+            text, stored = _said(file.metadata() or {})
             values = json.loads(text)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        stored = metadata.get("digest")
         algorithm = "blake2b" if stored is not None and len(stored) == _OLD else "sha256"
         if stored is not None and stored != digest(tensors, text, algorithm):
             raise ValueError("its content does not fit its digest")
@@ -75,6 +76,24 @@ def read_tensors(
             )
         ) from err
     return tensors, values
+
+
+def _said(metadata: Mapping[str, str]) -> tuple[str, str | None]:
+    """Return the text of the values and the digest that a file holds, or None for one by others.
+
+    Schema 1 had a key for each.
+
+    Raises:
+        TypeError: They are no text.
+        ValueError: They are no JSON.
+    """
+    said = json.loads(metadata[_KEY]) if _KEY in metadata else metadata
+    if not isinstance(said, Mapping):
+        raise TypeError(f"its `{_KEY}` is no object")
+    text, stored = said.get("values", "{}"), said.get("digest")
+    if not isinstance(text, str) or not isinstance(stored, str | None):
+        raise TypeError(f"the values or the digest of its `{_KEY}` are no text")
+    return text, stored
 
 
 def digest(tensors: Mapping[str, Tensor], text: str, algorithm: str = "sha256") -> str:

@@ -41,6 +41,33 @@ def test_values_and_odd_tensors_come_back(tmp_path: Path) -> None:
     assert all(torch.equal(found[name], value) for name, value in tensors.items())
 
 
+def test_the_same_tensors_give_the_same_bytes(tmp_path: Path) -> None:
+    def written() -> bytes:
+        write_tensors(tmp_path / "t", network().state_dict(), {"b": 1, "a": [2]})
+        return (tmp_path / "t").read_bytes()
+
+    assert len({written() for _ in range(12)}) == 1
+
+
+def test_files_with_a_key_for_each_are_read_as_ever(tmp_path: Path) -> None:
+    tensors, text = {"a": torch.arange(3.0)}, '{"epochs": 3}'
+    said = {"schema": "1", "values": text, "digest": digest(tensors, text)}
+    save_file(tensors, tmp_path / "t", said)
+    found, values = read_tensors(tmp_path / "t")
+    assert values == {"epochs": 3}
+    assert torch.equal(found["a"], tensors["a"])
+    save_file(tensors, tmp_path / "t", said | {"values": '{"epochs": 4}'})
+    with pytest.raises(ArchitectureError, match="digest"):
+        read_tensors(tmp_path / "t")
+
+
+@pytest.mark.parametrize("said", ["[]", "3", "{", '{"values": 3}', '{"digest": {}}'])
+def test_what_is_said_of_the_tensors_may_be_anything(tmp_path: Path, said: str) -> None:
+    save_file({"a": torch.zeros(1)}, tmp_path / "t", {"sfg_nas": said})
+    with pytest.raises(ArchitectureError, match="a whole safetensors file is needed"):
+        read_tensors(tmp_path / "t")
+
+
 def test_no_flipped_bit_changes_a_weight_unnoticed(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     source = network()

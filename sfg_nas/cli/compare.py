@@ -19,7 +19,7 @@ from sfg_nas.cli.find import (
     study_file,
     warn_if_slow,
 )
-from sfg_nas.cli.options import Common, with_common
+from sfg_nas.cli.options import Common, whole, with_common
 from sfg_nas.cli.output import json_result, note, result
 from sfg_nas.cli.search import resumable
 from sfg_nas.cli.watch import watching
@@ -36,9 +36,19 @@ def compare(
         ),
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(min=1, help="Trainings of each method, instead of the study's.")
+        int | None,
+        typer.Option(
+            parser=whole("--seeds", 1),
+            metavar="INT",
+            help="Trainings of each method, instead of the study's.",
+        ),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that train at a time.")] = 1,
+    workers: Annotated[
+        int,
+        typer.Option(
+            parser=whole("--workers", 1), metavar="INT", help="Processes that train at a time."
+        ),
+    ] = 1,
     source: Annotated[
         str | None,
         typer.Option(

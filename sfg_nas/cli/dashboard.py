@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sfg_nas.cli.find import open_run
-from sfg_nas.cli.options import Common, with_common
+from sfg_nas.cli.options import Common, whole, with_common
 from sfg_nas.cli.output import note, result
 from sfg_nas.errors import ConfigError, SfgNasError, explain
 
@@ -27,7 +27,10 @@ SECONDS = 5.0  # between two looks for trials that have ended
 @with_common("runs")
 def dashboard(
     run: Annotated[str, typer.Argument(help="A run's folder, or its name below --runs.")],
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any free one.")] = 8080,
+    port: Annotated[
+        int,
+        typer.Option(parser=whole("--port", 0, 65535), metavar="INT", help="0 for any free one."),
+    ] = 8080,
     storage: Annotated[
         str | None, typer.Option(help="The storage that the search used, if not the run's file.")
     ] = None,

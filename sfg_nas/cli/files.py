@@ -11,7 +11,7 @@ import typer
 
 from sfg_nas.cli.find import changes_of, ready_study, study_file
 from sfg_nas.cli.options import Common, with_common
-from sfg_nas.cli.output import json_result, note, result, table
+from sfg_nas.cli.output import json_result, note, result, several, table
 from sfg_nas.errors import ConfigError, SfgNasError, explain
 
 if TYPE_CHECKING:
@@ -129,8 +129,9 @@ def validate(
     else:
         space = config.search.space
         result(
-            f"{study}: valid: {config.search.trials} trials of {config.training.epochs} epochs, "
-            f"{len(space)} dimensions, {config.backbone.kind} on {config.data.kind}"
+            f"{study}: valid: {several(config.search.trials, 'trial')} of "
+            f"{several(config.training.epochs, 'epoch')}, {several(len(space), 'dimension')}, "
+            f"{config.backbone.kind} on {config.data.kind}"
         )
         if loaded is not None:
             _show_data(_what_it_holds(loaded))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sfg_nas.cli.find import find_run, open_architecture
 from sfg_nas.cli.options import Common
-from sfg_nas.cli.output import note
+from sfg_nas.cli.output import note, several
 from sfg_nas.errors import ConfigError, explain
 
 if TYPE_CHECKING:
@@ -148,4 +148,4 @@ def note_unreadable(failed: Sequence[tuple[Path, str]], total: int, common: Comm
     for path, reason in failed:
         note(f"warning: {shown(path)}: left out, {reason}", common)
     if failed:
-        note(f"warning: {len(failed)} of {total} files could not be read", common)
+        note(f"warning: {len(failed)} of {several(total, 'file')} could not be read", common)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import wraps
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from sfg_nas.errors import ConfigError, explain
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["32", "64", "16-mixed", "bf16-mixed"]
@@ -75,6 +78,57 @@ _OPTIONS: dict[str, object] = {
         bool, typer.Option("--quiet", "-q", help="No progress, no notes.", rich_help_panel=PANEL)
     ],
 }
+
+
+def whole(option: str, low: int, high: int | None = None) -> Callable[[str], int]:
+    """Return what reads an option that is a whole number in a range.
+
+    Args:
+        option: Such as `--trials`.
+        low: The least.
+        high: The greatest; None for any.
+    """
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if value < low or (high is not None and value > high):
+            raise _out_of_range(option, "a whole number", low, high, text)
+        return value
+
+    return read
+
+
+def number(option: str, low: float) -> Callable[[str], float]:
+    """Return what reads an option that is a finite number.
+
+    Args:
+        option: Such as `--cpus`.
+        low: The least.
+    """
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value < math.inf:
+            raise _out_of_range(option, "a number", low, None, text)
+        return value
+
+    return read
+
+
+def _out_of_range(
+    option: str, what: str, low: float, high: float | None, found: str
+) -> ConfigError:
+    to = f"at least {low:g}" if high is None else f"{low:g} to {high:g}"
+    do = "give one, or leave the option out"
+    return ConfigError(
+        explain(where=option, rule=f"{what} of {to} is needed", found=repr(found), do=do)
+    )
 
 
 def with_common(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

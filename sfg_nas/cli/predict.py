@@ -14,7 +14,7 @@ import typer
 from sfg_nas.cli.find import device_of
 from sfg_nas.cli.networks import folder_of, note_unreadable, open_network, preparation_of
 from sfg_nas.cli.options import Common, with_common
-from sfg_nas.cli.output import json_result, note
+from sfg_nas.cli.output import json_result, note, several
 from sfg_nas.cli.predict_volumes import predict_volumes
 from sfg_nas.cli.targets import check_target
 from sfg_nas.cli.watch import decoding
@@ -93,7 +93,7 @@ def _predict_photos(
         from sfg_nas.training import write_text
 
         write_text(to, _csv(rows))
-        note(f"{len(rows)} rows: {to}", common)
+        note(f"{several(len(rows), 'row')}: {to}", common)
     if common.as_json:
         json_result(
             {

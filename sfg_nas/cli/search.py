@@ -27,7 +27,7 @@ from sfg_nas.cli.find import (
     study_file,
     warn_if_slow,
 )
-from sfg_nas.cli.options import Common, with_common
+from sfg_nas.cli.options import Common, number, whole, with_common
 from sfg_nas.cli.output import cell, json_result, note, table
 from sfg_nas.cli.status import show_run
 from sfg_nas.cli.watch import watching
@@ -45,10 +45,20 @@ INTERRUPTED = 130
 def search(  # noqa: PLR0913 - a command: its options
     study: Annotated[str, typer.Argument(help="A study file, or a shipped study's name.")],
     trials: Annotated[
-        int | None, typer.Option(min=1, help="Trials over all calls, instead of the study's.")
+        int | None,
+        typer.Option(
+            parser=whole("--trials", 1),
+            metavar="INT",
+            help="Trials over all calls, instead of the study's.",
+        ),
     ] = None,
     workers: Annotated[
-        int, typer.Option(min=1, help="Processes that share the trials, threads and GPUs.")
+        int,
+        typer.Option(
+            parser=whole("--workers", 1),
+            metavar="INT",
+            help="Processes that share the trials, threads and GPUs.",
+        ),
     ] = 1,
     storage: Annotated[
         str | None,
@@ -60,8 +70,18 @@ def search(  # noqa: PLR0913 - a command: its options
             metavar="[ADDRESS]", help="Run trials on a Ray cluster; without ADDRESS one is started."
         ),
     ] = None,
-    cpus: Annotated[float, typer.Option(min=0.1, help="CPUs per trial (with --ray).")] = 1.0,
-    gpus: Annotated[float, typer.Option(min=0, help="GPUs per trial (with --ray).")] = 0.0,
+    cpus: Annotated[
+        float,
+        typer.Option(
+            parser=number("--cpus", 0.1), metavar="FLOAT", help="CPUs per trial (with --ray)."
+        ),
+    ] = 1.0,
+    gpus: Annotated[
+        float,
+        typer.Option(
+            parser=number("--gpus", 0), metavar="FLOAT", help="GPUs per trial (with --ray)."
+        ),
+    ] = 0.0,
     source: Annotated[
         str | None,
         typer.Option("--from", metavar="RUN", help="Try what this other run found first."),
@@ -112,7 +132,12 @@ def retrain(
     ] = None,
     trial: Annotated[str, typer.Option(help="best, or the number of a complete trial.")] = "best",
     seeds: Annotated[
-        int | None, typer.Option(min=1, help="Trainings of each network, instead of the study's.")
+        int | None,
+        typer.Option(
+            parser=whole("--seeds", 1),
+            metavar="INT",
+            help="Trainings of each network, instead of the study's.",
+        ),
     ] = None,
     init: Annotated[
         Literal["scratch", "warm"] | None,

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sfg_nas.cli.find import open_run
-from sfg_nas.cli.options import Common, with_common
-from sfg_nas.cli.output import cell, json_result, result, table
+from sfg_nas.cli.options import Common, number, with_common
+from sfg_nas.cli.output import cell, json_result, result, several, table
 
 if TYPE_CHECKING:
     from sfg_nas.study import Run, Trial
@@ -26,7 +26,12 @@ def status(
     watch: Annotated[
         bool, typer.Option("--watch", help="Show it again and again until all trials have ended.")
     ] = False,
-    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 5.0,
+    every: Annotated[
+        float,
+        typer.Option(
+            parser=number("--every", 0.1), metavar="FLOAT", help="Seconds between two looks."
+        ),
+    ] = 5.0,
     *,
     common: Common,
 ) -> None:
@@ -102,10 +107,11 @@ def show_run(run: Run, common: Common, *, words: bool = False) -> None:
         result(f"best: trial {best.number}, {', '.join(scores)} (on validation)")
         if finals is not None:
             result(
-                f"finals ({run.quality} on validation of {finals.seeds} trainings from scratch, mean ± sd): "
+                f"finals ({run.quality} on validation of {several(finals.seeds, 'training')} from scratch, mean ± sd): "
                 f"{finals.in_words()}"
             )
-        result(f"Pareto front (delta, MACs): trials {', '.join(map(str, front))}")
+        noun = "trial" if len(front) == 1 else "trials"
+        result(f"Pareto front (delta, MACs): {noun} {', '.join(map(str, front))}")
     if len({row["choice"] for row in choices}) > 1:
         table(choices, title="choices from the trials' supernets: Δ on validation, step by step")
     for sentence in _words(run) if words else []:

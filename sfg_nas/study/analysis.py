@@ -95,9 +95,10 @@ def in_words(run: Run) -> list[str]:
     said = [f"trial {first} brought the front (delta, MACs) to 95 % of its hypervolume"]
     near = neighbourhood(run, nearest=3).iloc[1:]
     losses = ", ".join(f"{value:.3f}" for value in near["loss"])
+    noun, verb = ("trial", "has") if len(near) == 1 else ("trials", "have")
     said.append(
-        f"nearest to the best candidate: trials {', '.join(map(str, near['trial']))}, "
-        f"which have {losses} less {run.quality}"
+        f"nearest to the best candidate: {noun} {', '.join(map(str, near['trial']))}, "
+        f"which {verb} {losses} less {run.quality}"
     )
     scores: list[Score] = [
         run.quality, *(name for name in ("macs", "params") if name in run.config.search.objectives)

@@ -119,7 +119,8 @@ def _finals(
     run = Run.load(place.files.root)
     running = place.store.counts()["running"]
     if running:
-        text = f"left to the worker that ends the last of {running} trials which run elsewhere"
+        which = "1 trial which runs" if running == 1 else f"{running} trials which run"
+        text = f"left to the worker that ends the last of {which} elsewhere"
         progress(Progress("finals", 0, 1, text=text))
         return
     if not run.complete:

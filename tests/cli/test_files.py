@@ -60,6 +60,14 @@ def test_validate_accepts_a_shipped_name_and_a_named_space(call: Callable) -> No
     assert set(json.loads(answer.out)["study"]["search"]["space"]) <= set(given.value)
 
 
+def test_validate_counts_in_words(call: Callable, study: Path) -> None:
+    one = call("validate", study, "--set", "search.trials=1").out
+    assert "valid: 1 trial of 1 epoch, 2 dimensions, vgg11 on digits" in one
+    assert (
+        "valid: 2 trials of 3 epochs" in call("validate", study, "--set", "training.epochs=3").out
+    )
+
+
 def test_validate_looks_at_what_is_compared(call: Callable, study: Path) -> None:
     study.write_text(study.read_text() + "compare: {methods: [fund, tree-split-9], trial: 2}\n")
     answer = call("validate", study, "--set", "training.epochs=0")

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from sfg_nas.cli.options import Common
-from sfg_nas.cli.output import cell, json_result, note, table
+from sfg_nas.cli.output import cell, json_result, note, several, table
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,9 @@ def test_quiet_means_no_notes(capsys: pytest.CaptureFixture[str]) -> None:
     note("y", Common())
     said = capsys.readouterr()
     assert (said.out, said.err) == ("", "y\n")
+
+
+def test_one_is_singular() -> None:
+    assert several(1, "trial") == "1 trial"
+    assert several(0, "trial") == "0 trials"
+    assert several(1200, "row") == "1,200 rows"

@@ -46,6 +46,11 @@ def test_the_neighbours_are_near(run: Run) -> None:
     assert len(frame) == 6
 
 
+def test_one_neighbour_is_one(make_study: Make, tmp_path: Path) -> None:
+    words = in_words(make_run(make_study(), tmp_path, 2))
+    assert any("candidate: trial " in text and ", which has " in text for text in words)
+
+
 def test_few_trials_say_little(make_study: Make, tmp_path: Path) -> None:
     run = make_run(make_study({"name": "few"}), tmp_path, 3)
     assert any("not said below 8" in text for text in in_words(run))
