@@ -1,7 +1,7 @@
 """Calls that modules make in the midst of a `forward`, run as other functions that give the same and that masks reach.
 
 Whether a call is meant depends on what it is given: activations, or what is computed from parameters alone. That is
-found by running the network twice on a few examples; from then on the n-th own call of a module is answered as found.
+found by running the network a few times on a few examples; from then on the n-th own call of a module is answered as found.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sfg_nas.sharing.intercept import Calls, Inside, parts_of
 
 _EXAMPLES = 2
 _NOISE = 1e-3
-"""What is added to parameters in the second run, so that what is computed from them is known by its change."""
+"""What is added to parameters in the last run, so that what is computed from them is known by its change."""
 
 
 class Role(Enum):
@@ -111,18 +111,19 @@ class _Plans(_Heard):
         found: The plans of each module's own calls, of all its forward passes.
     """
 
-    def __init__(self, families: Sequence[Family], sums: Sequence[Sequence[str]]) -> None:
-        """Take over the sums that all calls had with other parameters."""
+    def __init__(self, families: Sequence[Family], first: _Sums, second: _Sums) -> None:
+        """Take over the sums that all calls had with other parameters, for two images."""
         super().__init__(families)
-        self.sums = iter(sums)
+        self.sums = zip(first.found, second.found, strict=True)
         self.running: list[tuple[str, list[object]]] = []
         self.found: dict[str, list[tuple[object, ...]]] = {}
 
     def hear(self, call: Call | None) -> None:
-        before = next(self.sums, [])
+        first, second = next(self.sums)
         plan: object = None
-        if call is not None and len(before) == len(call.tensors):
-            plan = call.plan([_role(*pair) for pair in zip(call.tensors, before, strict=True)])
+        if call is not None:
+            told = zip(call.tensors, first, second, strict=True)
+            plan = call.plan([_role(tensor, *sums) for tensor, *sums in told])
         self.running[-1][1].append(plan)
 
     def begin(self, path: str) -> Callable[..., None]:
@@ -140,11 +141,17 @@ class _Plans(_Heard):
             self.found.setdefault(path, []).append(tuple(plans))
 
 
-def _role(tensor: Tensor, before: str) -> Role:
-    """Return the role of a tensor, of which those that change with the image have gradients."""
-    if tensor.requires_grad:
+def _role(tensor: Tensor, first: str, second: str) -> Role:
+    """Return the role of a tensor.
+
+    Args:
+        tensor: As it is with changed parameters; with gradients if it is known to be computed from the image.
+        first: Its sum before.
+        second: That for another image.
+    """
+    if tensor.requires_grad or first != second:
         return Role.IMAGE
-    return Role.NOTHING if _sum(tensor) == before else Role.PARAMETERS
+    return Role.NOTHING if _sum(tensor) == first else Role.PARAMETERS
 
 
 class _Answers(Calls):
@@ -207,15 +214,20 @@ def recognise_calls(network: nn.Module, example: Tensor, families: Sequence[Fami
     """
     if example.is_meta or not example.is_floating_point():
         return []
-    twin, sums = copied(network, parameters=False).eval(), _Sums(families)
+    twin, first, second = copied(network, parameters=False).eval(), _Sums(families), _Sums(families)
     weights = {name: value.detach() for name, value in twin.named_parameters()}
     x = example[:_EXAMPLES].detach().clone()
+    other = torch.randn(x.shape, generator=torch.Generator().manual_seed(0)).to(x)
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]), sums:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]), first:
             torch.func.functional_call(twin, weights, (x + 0,))
-        if not sums.found:
+        if not first.found:
             return []
-        plans = _Plans(families, sums.found)
+        with torch.no_grad(), torch.random.fork_rng(devices=[]), second:
+            torch.func.functional_call(twin, weights, (other,))
+        if not _may_be_meant(first, second):
+            return []
+        plans = _Plans(families, first, second)
         for path, module in twin.named_modules():
             module.register_forward_pre_hook(plans.begin(path), prepend=True)
             module.register_forward_hook(plans.end, always_call=True)
@@ -230,6 +242,14 @@ def recognise_calls(network: nn.Module, example: Tensor, families: Sequence[Fami
         module = network.get_submodule(path)
         module.forward = _Answered(module.forward, tuple(families), own, parts_of(module))
     return [*found]
+
+
+def _may_be_meant(first: _Sums, second: _Sums) -> bool:
+    """Return whether any call has one tensor, or one that is the same for both images: not only products of activations."""
+    return any(
+        len(one) == 1 or any(a == b for a, b in zip(one, other, strict=True))
+        for one, other in zip(first.found, second.found, strict=True)
+    )
 
 
 def _changed(value: Tensor, seed: int) -> Tensor:

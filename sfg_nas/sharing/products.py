@@ -169,7 +169,8 @@ def _einsum(equation: object, *operands: object) -> _Product | None:
         return None
     names = [tuple(_expanded(t, x.dim())) for t, x in zip(both, (a, b), strict=True)]
     every = [name for own in names for name in own]
-    dots = max((tuple(n for n in own if n.isdigit()) for own in names), key=len)
+    of_a, of_b = (tuple(name for name in own if name.isdigit()) for own in names)
+    dots = of_a if len(of_a) > len(of_b) else of_b
     if arrow:
         found = tuple(_expanded(result, len(result.replace(_DOTS, "")) + len(dots)))
     else:

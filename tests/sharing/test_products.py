@@ -241,6 +241,14 @@ def gram(_: Between, x: Tensor) -> Tensor:
     return (rows @ rows.transpose(1, 2) @ rows).view_as(x) / 100
 
 
+def held(_: Between, x: Tensor) -> Tensor:
+    """Return a product with activations that have no gradients."""
+    rows = x.flatten(2)
+    with torch.no_grad():
+        others = rows @ rows.transpose(1, 2)
+    return (others @ rows + rows @ (rows > 0).float().transpose(1, 2) @ rows).view_as(x) / 100
+
+
 def turned_by_a_constant(net: Between, x: Tensor) -> Tensor:
     return torch.einsum("bchw,oc->bohw", x, net.basis)
 
@@ -274,6 +282,7 @@ def mixed(net: Between, x: Tensor) -> Tensor:
 
 OTHERS: dict[str, Callable[[], Between]] = {
     "of activations": lambda: Between(gram),
+    "held": lambda: Between(held),
     "with a constant": lambda: Between(
         turned_by_a_constant, basis=torch.linalg.qr(torch.randn(CHANNELS, CHANNELS))[0]
     ),
@@ -370,3 +379,17 @@ def test_values_that_are_not_finite_do_not_cross_a_mask() -> None:
     torch.testing.assert_close(after["a"], before)
     fixed = build_network(distill(net, allocation), weights=net).eval()
     torch.testing.assert_close(fixed(given.x)["a"], before)
+
+
+@pytest.mark.parametrize(("name", "told"), [("of activations", False), ("over columns", True)])
+def test_gradients_are_followed_only_where_a_product_may_be_meant(name: str, told: bool) -> None:
+    backbone, enabled = OTHERS[name](), []
+    inner = backbone.run
+
+    def run(net: Between, x: Tensor) -> Tensor:
+        enabled.append(torch.is_grad_enabled())
+        return inner(net, x)
+
+    backbone.run = run
+    recognise(backbone, torch.randn(2, 3, 6, 6))
+    assert any(enabled) is told
