@@ -84,6 +84,8 @@ class Part:
         self.shape = list(op.shape)
         if axis is not None:
             self.shape[axis] = len(channels)
+        if axis is not None and axis == op.free > 0:  # beside the batch: those of one example
+            self.channels = channels[: len(channels) // BATCH]
         self.repeats = self.shape[0]
         if op.free == 0:
             self.repeats = max(self.shape[0] // BATCH, 1)

@@ -3,7 +3,7 @@
 Each tensor gets a `Layout` of units. A convolution or linear layer reads units and gives new ones;
 position-by-position operations tie the units that meet; data movement is followed by running the
 same operation on the labels. Where an operation mixes channels in a way that no mask on weights can
-restrict (attention, a mean over channels), the channels it mixes are tied: they are given
+restrict (a head of an attention, a mean over channels), the channels it mixes are tied: they are given
 to one group together, so that the reading rule holds there trivially. Ties found late change what
 was seen early, so the walk is repeated until nothing changes.
 """

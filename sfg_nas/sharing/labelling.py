@@ -12,6 +12,7 @@ from sfg_nas.operations import Kind, vocabulary
 from sfg_nas.sharing.exported import refusal
 from sfg_nas.sharing.limits import NO_LIMITS, Limits
 from sfg_nas.sharing.movement import gathered, move, padding_of, reduced_dims
+from sfg_nas.sharing.side_by_side import is_repeated, mixed_dims
 from sfg_nas.sharing.traced import TracedNetwork, TracedOp, conv_groups, public_path
 from sfg_nas.sharing.units import (
     SEARCHABLE,
@@ -83,6 +84,8 @@ class Labeller:
         if op.operation == "constant":
             return self._constant(op)
         layout = self.rules[vocabulary()[op.operation].kind](op)
+        if op.free in layout.axes and not is_repeated(layout, op.free):
+            layout = self._keep(layout, None)
         return layout.under(self.units)
 
     def _read(self, op: TracedOp) -> Layout:
@@ -251,11 +254,14 @@ class Labeller:
     def _mix(self, op: TracedOp) -> Layout:
         if op.operation == "grid_sampler" and list(op.operands) == ["input"]:
             return Layout(self._keep(self._operand(op), 1).labels, op.shape)  # a fixed grid
-        layouts = [self._keep(self.layouts[name], None) for name in op.sources]
-        for other in layouts[1:]:
-            self.units.tie(layouts[0].labels.reshape(-1), other.labels.reshape(-1))
-        label = layouts[0].labels.reshape(-1)
-        return Layout(label.view([1] * len(op.shape)), op.shape)
+        dims, labels = len(op.shape), []
+        for layout in (self.layouts[name] for name in op.sources):
+            small = self._single(self._keep_outside(layout, mixed_dims(op, layout))).labels
+            labels.append(small.reshape([1] * (dims - small.dim()) + [*small.shape][-dims:]))
+        for other in labels[1:]:
+            self.units.tie(labels[0], other)
+        shape = broadcast_shape(*[x.shape for x in labels])
+        return self._single(Layout(labels[0].expand(shape), op.shape))
 
     def _movement(self, op: TracedOp) -> Layout:
         if op.operation in ("constant_pad_nd", "pad"):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from torch import Tensor, fx
 
-from sfg_nas.operations import Setting
+from sfg_nas.operations import NORMS, Setting
 from sfg_nas.sharing.exported import free_axis, path_of, refusal, shape_of
-from sfg_nas.sharing.traced import BackboneWithHeads, TracedOp, public_path, static_value
+from sfg_nas.sharing.traced import BackboneWithHeads, TracedOp, is_kind, public_path, static_value
 
 
 class Record:
@@ -126,6 +126,22 @@ class Record:
         if not same or value.is_complex():
             raise refusal(path_of(node), f"{node.target} over a constant for each example")
         self.batched[key] = free
+
+    def alive(self, ends: Iterable[str | None]) -> list[TracedOp]:
+        """Return the operations without those that nothing reads and that have no weights and are no norms.
+
+        `nn.MultiheadAttention` averages its weights over its heads for callers who drop them, say, which would tie the
+        heads to each other.
+
+        Args:
+            ends: Names of operations that are read from outside.
+        """
+        read, found = {*ends}, []
+        for op in reversed(self.ops.values()):
+            if op.name in read or op.statics or op.operation == "input" or is_kind(op, *NORMS):
+                read.update(op.sources)
+                found.append(op)
+        return found[::-1]
 
     def head(self, path: str) -> int | None:
         """Return the task whose head a module path lies in, None in the backbone."""

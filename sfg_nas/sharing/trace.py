@@ -148,7 +148,7 @@ class _Reader:
             raise bad_heads(len(record.tasks))
         return TracedNetwork(
             record.tasks,
-            _at_home(_one_way_each(record.ops.values(), record.statics)),
+            _at_home(_one_way_each(record.alive(leaves), record.statics)),
             tuple(leaves[:split]),
             tuple(outputs),
             record.statics,
