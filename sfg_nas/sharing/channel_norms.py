@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 _LEAST_LENGTH = 1e-12
+_LEAST_SHARE = 1e-6
 
 
 @dataclass
@@ -49,6 +50,48 @@ class ChannelNorm:
     def flat(self, name: str | None) -> Tensor | None:
         """Return a parameter in one dimension, None without a name."""
         return None if name is None else flat(self.module, name)
+
+
+@dataclass
+class DeviationNorm:
+    """The forward pass of a module that divides by the standard deviation plus eps, not by the root of the variance plus eps.
+
+    It is made of one layer norm, over two copies of the channels: one is raised by k = eps / share, one lowered. The root of
+    what it divides by is S^2 = variance + 2 k^2 for both (k^2 from the copies, and k^2 as its own eps). Half the sum of what it
+    gives is (x - mean) / S, half the difference is u = k / S, and deviation + k = S (sqrt(1 - 2 u^2) + u). So each channel
+    has the deviation of what its group may read.
+
+    Attributes:
+        module: Has the parameters.
+        weight: Name of the scale, None without one.
+        bias: Name of the offset, None without one.
+        axis: Of the channels.
+        share: What the deviation is multiplied with: 1, or the root of C / (C - 1) for C channels, where a module divides by one
+            less, which it stays for every group.
+        eps: Added to that, above 0.
+    """
+
+    module: nn.Module
+    weight: str | None
+    bias: str | None
+    axis: int
+    share: float
+    eps: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the normalised input, of the same shape."""
+        y, apart = x.movedim(self.axis, -1), self.eps / self.share
+        both = torch.cat([y + apart, y - apart], -1)
+        both = functional.layer_norm(both, both.shape[-1:], None, None, apart**2)
+        raised, lowered = both.chunk(2, -1)
+        u = (raised - lowered) / 2
+        rest = (1 - 2 * u.square()).clamp_min(_LEAST_SHARE).sqrt()  # whose gradient is finite
+        y = (raised + lowered) / (2 * self.share * (rest + u))
+        if self.weight is not None:
+            y = y * flat(self.module, self.weight)
+        if self.bias is not None:
+            y = y + flat(self.module, self.bias)
+        return y.movedim(-1, self.axis)
 
 
 @dataclass

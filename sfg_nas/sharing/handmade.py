@@ -4,7 +4,7 @@ Layer norms over the channels of a map are often written out (`x.mean(1)`, `(x -
 operations these mix all channels, which would tie every filter before them to one group. As a layer norm (Ba et al.
 2016) or a root mean square norm (Zhang and Sennrich 2019) each channel takes its statistics over what its group may read; so it does
 in a global response norm (Woo et al. 2023), and in a division by the length of the channels at each place (Liu et al.
-2016, "L2 normalisation"), which are written with one.
+2016, "L2 normalisation"), and in one by the standard deviation plus eps, which are written with one.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from itertools import permutations
 import torch
 from torch import Tensor, nn
 
-from sfg_nas.sharing.channel_norms import ChannelNorm, ResponseNorm, flat
+from sfg_nas.sharing.channel_norms import ChannelNorm, DeviationNorm, ResponseNorm, flat
 from sfg_nas.sharing.copies import copied
 from sfg_nas.sharing.intercept import FUNCTIONS, Calls
 
+Norm = ChannelNorm | DeviationNorm | ResponseNorm
 _TOLERANCE = 1e-5
 _MOST_EPS = 1e-2
 _LEAST_EPS = 1e-12
@@ -116,7 +117,7 @@ class _NormCalls(Calls):
 
 
 @torch.no_grad()
-def _norm_of(module: nn.Module, shapes: Sequence[torch.Size]) -> ChannelNorm | ResponseNorm | None:
+def _norm_of(module: nn.Module, shapes: Sequence[torch.Size]) -> Norm | None:
     """Return the norm that a module is for inputs of some shapes, None if it is none."""
     twin = copied(module).cpu().double()
     generator = torch.Generator().manual_seed(0)
@@ -127,9 +128,9 @@ def _norm_of(module: nn.Module, shapes: Sequence[torch.Size]) -> ChannelNorm | R
         if len(samples) < 2 * len(_SCALES) * len(shapes):
             continue  # for some of the inputs it is none
         for form in _forms(twin, axis):
-            norm = _fitted(form, samples[-1])
-            if norm is not None and _is_same(norm, twin, samples):
-                return replace(norm, module=module)
+            for fitted in (_fitted(form, samples[-1]), *_fitted_deviations(form, samples[-1])):
+                if fitted is not None and _is_same(fitted, twin, samples):
+                    return replace(fitted, module=module)
         for weight, bias in permutations([name for name, _ in twin.named_parameters()], 2):
             response = _fitted_response(ResponseNorm(twin, weight, bias, axis, 0.0), samples[-1])
             if response is not None and _is_same(response, twin, samples):
@@ -177,9 +178,7 @@ def _forms(twin: nn.Module, axis: int) -> Iterator[ChannelNorm]:
 
 def _fitted(norm: ChannelNorm, sample: tuple[Tensor, Tensor]) -> ChannelNorm | None:
     """Return a norm with the eps that its output shows, None if there is no such eps."""
-    x, y = (value.movedim(norm.axis, -1) for value in sample)
-    weight, bias = norm.flat(norm.weight), norm.flat(norm.bias)
-    plain = (y - (0.0 if bias is None else bias)) / (1.0 if weight is None else weight)
+    x, plain = _plain(norm, sample)
     plain = plain * x.shape[-1] ** 0.5 if norm.length else plain
     apart = x - x.mean(-1, keepdim=True) if norm.centred else x
     variance = apart.square().mean(-1, keepdim=True)
@@ -189,6 +188,30 @@ def _fitted(norm: ChannelNorm, sample: tuple[Tensor, Tensor]) -> ChannelNorm | N
         return None
     norm.eps = _rounded(eps)
     return norm
+
+
+def _fitted_deviations(form: ChannelNorm, sample: tuple[Tensor, Tensor]) -> Iterator[DeviationNorm]:
+    """Give norms that add to the deviation the eps that an output shows, if there is such an eps."""
+    if not form.centred:
+        return
+    x, plain = _plain(form, sample)
+    apart = x - x.mean(-1, keepdim=True)
+    large = apart.square() > apart.square().mean(-1, keepdim=True)
+    for correction in (0, 1):
+        share = (x.shape[-1] / (x.shape[-1] - correction)) ** 0.5
+        deviation = x.std(-1, keepdim=True, correction=correction)
+        eps = float((apart / plain - deviation)[large].median())
+        if _LEAST_EPS < eps < _MOST_EPS:
+            yield DeviationNorm(
+                form.module, form.weight, form.bias, form.axis, share, _rounded(eps)
+            )
+
+
+def _plain(norm: ChannelNorm, sample: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Return an input, and what came out before scale and offset, with the channels last."""
+    x, y = (value.movedim(norm.axis, -1) for value in sample)
+    weight, bias = norm.flat(norm.weight), norm.flat(norm.bias)
+    return x, (y - (0.0 if bias is None else bias)) / (1.0 if weight is None else weight)
 
 
 def _fitted_response(norm: ResponseNorm, sample: tuple[Tensor, Tensor]) -> ResponseNorm | None:
@@ -210,18 +233,14 @@ def _rounded(eps: float) -> float:
     return max(float(f"{eps:.3g}"), _LEAST_EPS)
 
 
-def _is_same(
-    norm: ChannelNorm | ResponseNorm, twin: nn.Module, samples: Sequence[tuple[Tensor, Tensor]]
-) -> bool:
+def _is_same(norm: Norm, twin: nn.Module, samples: Sequence[tuple[Tensor, Tensor]]) -> bool:
     """Return whether a norm gives what the module gave, with the same gradients."""
     same = all(_same(norm(x), y) for x, y in samples)
     return same and _same_gradients(norm, twin, samples)
 
 
 @torch.enable_grad()
-def _same_gradients(
-    norm: ChannelNorm | ResponseNorm, twin: nn.Module, samples: Sequence[tuple[Tensor, Tensor]]
-) -> bool:
+def _same_gradients(norm: Norm, twin: nn.Module, samples: Sequence[tuple[Tensor, Tensor]]) -> bool:
     """Return whether gradients pass through the statistics, as they do through those of a norm."""
     twin.train()
     for x, y in samples:

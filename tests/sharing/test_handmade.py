@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from sfg_nas import convert, scale_width
 from sfg_nas.sharing import Supernet
-from sfg_nas.sharing.channel_norms import ChannelNorm, ResponseNorm
+from sfg_nas.sharing.channel_norms import ChannelNorm, DeviationNorm, ResponseNorm
 from sfg_nas.sharing.handmade import recognise_norms
 from sfg_nas.sharing.trace import trace
 from sfg_nas.sharing.traced import BackboneWithHeads
@@ -153,7 +153,28 @@ class LengthOfTorch(nn.Module):
         return functional.normalize(x, dim=1)
 
 
+class Deviation(Affine):
+    """Divides by the deviation plus eps, as in the code of many a transformer: that with one less."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = (x - x.mean(1, keepdim=True)) / (x.std(1, keepdim=True) + self.eps)
+        return self.scale.view(-1, 1, 1) * y + self.offset.view(-1, 1, 1)
+
+
+class DeviationAlone(nn.Module):
+    """The same without parameters, and of all channels."""
+
+    def __init__(self, _channels: int) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor) -> Tensor:
+        deviation = x.var(1, keepdim=True, correction=0).sqrt()
+        return (x - x.mean(1, keepdim=True)) / (1e-3 + deviation)
+
+
 NORMS = (
+    Deviation,
+    DeviationAlone,
     Length,
     LengthOfTorch,
     OverChannels,
@@ -236,6 +257,39 @@ def test_a_response_norm_is_measured_too(norm: type[nn.Module], axis: int) -> No
         torch.testing.assert_close(other, plain, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("norm", "expected"),
+    [
+        (Deviation, ("scale", "offset", 7 / 6, 1e-6)),
+        (DeviationAlone, (None, None, 1, 1e-3)),
+    ],
+)
+@pytest.mark.parametrize("level", [0.0, 1.0, 100.0])
+@pytest.mark.parametrize("spread", [0.0, 1e-7, 1e-6, 1e-5, 1e-4, 1e-2, 1.0, 1e3])
+def test_what_is_added_to_the_deviation_is_measured_and_counts_where_it_is_small(
+    norm: type[nn.Module], expected: tuple[object, ...], level: float, spread: float
+) -> None:
+    torch.manual_seed(0)
+    module = norm(7)
+    x = level + spread * torch.randn(2, 7, 5, 5)
+    with torch.no_grad():
+        plain, exact = module(x), module.double()(x.double())
+    module.float()
+    assert recognise_norms(nn.Sequential(module), x) == ["0"]
+    found = module.forward
+    assert isinstance(found, DeviationNorm)
+    assert (found.weight, found.bias, found.axis) == (*expected[:2], 1)
+    assert found.share**2 == pytest.approx(expected[2])
+    assert found.eps == pytest.approx(expected[3], rel=0.01)
+    rounding = float((plain.double() - exact).abs().max()) + 1e-7 * level / (spread + found.eps)
+    with torch.no_grad():
+        assert float((module(x).double() - exact).abs().max()) < 1e-5 + 4 * rounding
+    leaf = x.clone().requires_grad_()
+    module(leaf).sum().backward()
+    assert leaf.grad is not None
+    assert leaf.grad.isfinite().all()
+
+
 def test_rank_and_size_are_those_of_the_network() -> None:
     torch.manual_seed(0)
     for shape in ((2, 5, 9), (2, 5, 9, 8), (2, 5, 4, 4, 4), (2, 5)):
@@ -246,11 +300,12 @@ def test_rank_and_size_are_those_of_the_network() -> None:
         torch.testing.assert_close(module(x), expected)
 
 
-class Unbiased(Affine):
-    """Divides by one less: another norm for each number of channels."""
+class AbsoluteDeviation(Affine):
+    """Divides by the mean absolute deviation."""
 
     def forward(self, x: Tensor) -> Tensor:
-        y = (x - x.mean(1, keepdim=True)) / (x.std(1, keepdim=True) + self.eps)
+        y = x - x.mean(1, keepdim=True)
+        y = y / (y.abs().mean(1, keepdim=True) + self.eps)
         return self.scale.view(-1, 1, 1) * y + self.offset.view(-1, 1, 1)
 
 
@@ -304,7 +359,15 @@ class ResponseAlone(Affine):
 
 @pytest.mark.parametrize(
     "other",
-    [Unbiased, WithActivation, InEvaluationAlone, OverPlaces, ByTorch, Detached, ResponseAlone],
+    [
+        AbsoluteDeviation,
+        WithActivation,
+        InEvaluationAlone,
+        OverPlaces,
+        ByTorch,
+        Detached,
+        ResponseAlone,
+    ],
 )
 def test_what_is_something_else_is_left_alone(other: type[nn.Module]) -> None:
     net = network(other)
