@@ -12,7 +12,7 @@ import pandas as pd
 from sfg_nas.compare import pages
 from sfg_nas.compare.calls import python_call, remember
 from sfg_nas.compare.check import check_methods, check_names, check_tasks, check_trial
-from sfg_nas.compare.entrant import Entrant, Setting
+from sfg_nas.compare.entrant import Entrant, Setting, run_of
 from sfg_nas.compare.extras import EXTRA_REPORTS
 from sfg_nas.compare.job import Job, stored
 from sfg_nas.compare.kept import kept
@@ -256,11 +256,12 @@ def _facts(setting: Setting, jobs: Sequence[Job], frame: pd.DataFrame) -> list[s
         f"sfg_nas {provenance.get('version')}, torch {provenance.get('torch')}, {platform.machine()}.",
     ]
     if setting.found is not None:
-        run = Run.load(setting.found.files.root.parent.parent)
+        run = run_of(setting.found)
         finals = run.finals
         held = "" if finals is None else f" after finals between {len(finals.finalists)} of them"
+        whose = "" if run.name == study.config.name else f" of the run {run.name}"
         facts.append(
-            f"`found` is trial {setting.found.number} of {several(len(run.complete), 'complete one')}, chosen on validation{held}: a "
+            f"`found` is trial {setting.found.number} of {several(len(run.complete), 'complete one')}{whose}, chosen on validation{held}: a "
             "search that the other methods did not have."
         )
     flat = frame["flatness"].dropna()

@@ -10,7 +10,7 @@ from torch import nn
 
 from sfg_nas.architecture import Architecture
 from sfg_nas.config import CompareConfig
-from sfg_nas.study import RunFiles, Study, Trial
+from sfg_nas.study import Run, RunFiles, Study, Trial
 from sfg_nas.training import Method
 
 
@@ -45,6 +45,15 @@ class Setting:
         config = self.study.config
         rate = self.section.learning_rate or config.retrain.learning_rate
         return rate or config.training.learning_rate
+
+
+def run_of(trial: Trial) -> Run:
+    """Return the run that a trial lies in.
+
+    Args:
+        trial: Such as that of `found`.
+    """
+    return Run.load(trial.files.root.parent.parent)
 
 
 @dataclass(frozen=True)

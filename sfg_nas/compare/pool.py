@@ -17,14 +17,16 @@ from typing import Literal
 import torch
 
 from sfg_nas.allocator import keep_freed_memory
-from sfg_nas.compare.entrant import Entrant, Setting
+from sfg_nas.compare.entrant import Entrant, Setting, run_of
 from sfg_nas.compare.job import Job, run_job, test_job
 from sfg_nas.compare.methods import make
 from sfg_nas.errors import TrainingError, explain
-from sfg_nas.study import Clock, Progress, ProgressCallback, Study, search
+from sfg_nas.study import Clock, Progress, ProgressCallback, Run, RunFiles, Study, search
 from sfg_nas.training import History, read_rows
 
 Work = Literal["train", "test"]
+Found = tuple[Path, int]
+"""The run and the number of the trial whose architecture is `found`: it may be another run than the comparison's."""
 _WATCH_SECONDS = 2.0
 
 
@@ -122,7 +124,8 @@ class Team:
                 self._progress(report)
                 self._here(work, job, report, clock)
             return
-        found = None if self.setting.found is None else self.setting.found.number
+        trial = self.setting.found
+        found = None if trial is None else (run_of(trial).path, trial.number)
         waiting = {self._pool.submit(_do, work, job, found): job for job in jobs}
         try:
             while waiting:
@@ -205,7 +208,7 @@ def _watch(parent: int) -> None:
     os._exit(1)
 
 
-def _do(work: Work, job: Job, found: int | None) -> None:
+def _do(work: Work, job: Job, found: Found | None) -> None:
     setting = _setting(found)
     entrant = _entrant(job.entrant, found)
     device = _Worker.place.device
@@ -216,16 +219,14 @@ def _do(work: Work, job: Job, found: int | None) -> None:
 
 
 @lru_cache(1)
-def _setting(found: int | None) -> Setting:
-    from sfg_nas.study import Run, RunFiles
-
+def _setting(found: Found | None) -> Setting:
     files = RunFiles(_Worker.place.runs / _Worker.study.config.name)
-    trial = None if found is None else Run.load(files.root).trial(found)
+    trial = None if found is None else Run.load(found[0]).trial(found[1])
     return Setting(_Worker.study, files, trial)
 
 
 @lru_cache(64)
-def _entrant(name: str, found: int | None) -> Entrant:
+def _entrant(name: str, found: Found | None) -> Entrant:
     return make(_setting(found), name)
 
 

@@ -127,6 +127,8 @@ def test_found_may_come_from_another_run(make_study: Make, tmp_path: Path) -> No
     own = found.networks.set_index("method")
     assert own.loc["found", "macs"] == run.best.architecture.macs
     assert not (found.folder / "trials").exists()
+    page = (found.folder / "compare.md").read_text()
+    assert "`found` is trial 0 of 1 complete one of the run searched, chosen" in page
     other = make_study({"tasks": {"level": {}}})
     words = (
         r"trial 0 of .*searched: the tasks of tiny, level, are needed; found bright, level; give"

@@ -1,0 +1,42 @@
+"""Other processes make the methods as this one does, whichever run `found` comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from sfg_nas.compare import Workers, compare
+from sfg_nas.study import Run, Study, search
+
+Make = Callable[..., Study]
+APART = {
+    "backbone.width": 4.0,
+    "sharing.start": {"kind": "branched", "split": 0, "confidence": 0.99},
+}
+TOGETHER = {"backbone.width": 4.0, "sharing.start": {"kind": "near-shared", "confidence": 0.99}}
+
+
+@pytest.mark.parametrize("searched", [False, True])
+def test_several_processes_take_found_from_another_run(
+    make_study: Make, tmp_path: Path, searched: bool
+) -> None:
+    other = search(make_study({"name": "other", "search.trials": 1, **APART}), runs=tmp_path)
+    study = make_study({"compare.equal_macs": False, "search.trials": 1, **TOGETHER})
+    if searched:  # a trial of the same number, whose network is another
+        for runs in ("alone", "team"):
+            own = search(study, runs=tmp_path / runs).best.architecture
+            assert own.hash != other.best.architecture.hash
+    methods = ["found", "hard-sharing-at-found", "random-allocation"]
+    alone, team = (
+        compare(study, methods, 1, runs=tmp_path / runs, source=other, workers=Workers(count))
+        for runs, count in (("alone", 1), ("team", 2))
+    )
+    timeless = [name for name in alone.networks if name != "training_seconds"]
+    pd.testing.assert_frame_equal(alone.networks[timeless], team.networks[timeless])
+    hashes = team.networks.set_index("method")["architecture"]
+    assert hashes["found"] == other.best.architecture.hash
+    assert (tmp_path / "team/tiny/trials").exists() == searched
+    assert Run.load(tmp_path / "other").best.number == 0
