@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import shlex
@@ -192,7 +193,8 @@ def _commands(run: Run) -> list[str]:
     data = "" if config.data.kind == "digits" else " --data-root DIR"
     compared = (run.path / TABLE).is_file()
     retrained = any(run.files.retrained.glob("*/*/metrics.json"))
-    commands = [f"sfg-nas search study.yaml --runs NEW{data}"]
+    searched = bool(run.all) or not compared  # else `found` came from another run
+    commands = [f"sfg-nas search study.yaml --runs NEW{data}"] if searched else []
     if retrained or not compared:
         commands.append(f"sfg-nas retrain NEW/{run.name}{data}")
     if compared:
@@ -206,14 +208,14 @@ def _commands(run: Run) -> list[str]:
 def _again(call: str) -> str:
     """Return the options of a call of `compare` that the resolved study does not hold already."""
     try:
-        words = iter(shlex.split(call)[3:])
+        words = shlex.split(call)[3:]
     except ValueError:  # a page that someone else wrote
         return ""
-    given = ""
-    for word in words:
-        if word in ("--methods", "--seeds", "--from", "--device", "--precision"):
-            given += f" {word} {shlex.quote(next(words, ''))}"
-    return given
+    values = dict(itertools.pairwise(words))
+    if "/" not in values.get("--from", "/"):  # the name of a run beside this one
+        values["--from"] = f"{values.get('--runs', 'runs')}/{values['--from']}"
+    names = ("--methods", "--seeds", "--from", "--device")
+    return "".join(f" {name} {shlex.quote(values[name])}" for name in names if name in values)
 
 
 def _provenance(run: Run) -> dict[str, str]:

@@ -46,9 +46,7 @@ def test_the_page_holds_the_command_without_folders_of_this_machine(
     assert again.code == 0, again.err
     page = (tmp_path / "small" / "report.html").read_text()
     assert f"<dt>compare was called with</dt><dd>{wanted}</dd>" in page
-    short = (
-        "sfg-nas compare study.yaml --methods nddr --seeds 1 --device cpu --precision 32 --runs NEW"
-    )
+    short = "sfg-nas compare study.yaml --methods nddr --seeds 1 --device cpu --runs NEW"
     assert short in page
 
 

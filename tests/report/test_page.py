@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -230,6 +231,18 @@ def test_a_comparison_is_shown_with_all_its_points(
     bad = "sfg-nas compare x.yaml --methods 'a\n"
     page.write_text(f"{page.read_text()}\n## How to reproduce\n\n```sh\n{bad}```\n")
     assert "sfg-nas compare study.yaml --runs NEW" in report_page(run)
+    good = (
+        "sfg-nas compare x.yaml --set a=b --seeds 3 --from one --set c=d --device cpu --runs RUNS\n"
+    )
+    page.write_text(page.read_text().replace(bad, good))
+    text = report_page(run)
+    short = "sfg-nas compare study.yaml --seeds 3 --from RUNS/one --device cpu --runs NEW"
+    assert short in text
+    assert "sfg-nas search study.yaml" in text
+    unsearched = replace(run, path=tmp_path / "unsearched")
+    shutil.copytree(folder, unsearched.path, ignore=shutil.ignore_patterns("trials"))
+    assert short in report_page(unsearched)
+    assert "sfg-nas search study.yaml" not in report_page(unsearched)
     table.write_text("method,scale\nx,own\n")
     assert "This picture could not be drawn" in report_page(run)
     table.unlink()
