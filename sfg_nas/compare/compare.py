@@ -132,6 +132,7 @@ def compare(  # noqa: PLR0913 (the public face: each is a choice of its own)
         _failures(team, jobs)
         team.test(jobs)
         notes += _failures(team, jobs)
+        _check_all_ended(team, jobs)
     finally:
         team.close()
     progress(Progress("compare", len(jobs), len(jobs), text="done"))
@@ -202,6 +203,17 @@ def _failures(team: Team, jobs: Sequence[Job]) -> list[str]:
             )
         )
     return failed
+
+
+def _check_all_ended(team: Team, jobs: Sequence[Job]) -> None:
+    """Refuse to conclude where a training left neither scores on test nor a reason: a worker made another one, say."""
+    for job in jobs:
+        method = team.entrant(job.entrant)
+        if not any(stored(job, method, team.setting, end) for end in ("test", "failed")):
+            rule = "every training leaves scores on test, or the reason why it has none"
+            found = f"neither from {job.entrant} ({job.scale}), seed {job.seed}"
+            do = "call compare again"
+            raise TrainingError(explain(where="compare", rule=rule, found=found, do=do))
 
 
 def _conclude(team: Team, jobs: Sequence[Job], notes: Sequence[str], command: str) -> Comparison:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +12,9 @@ import pytest
 
 from sfg_nas.compare import EXTRA_REPORTS, METHODS, Workers, compare, job
 from sfg_nas.compare.entrant import Prepared, Setting
+from sfg_nas.compare.job import Job
 from sfg_nas.compare.methods import expand, parse
+from sfg_nas.compare.pool import Team
 from sfg_nas.errors import ConfigError, TrainingError
 from sfg_nas.study import Progress, Run, Study
 
@@ -180,6 +182,24 @@ def test_a_method_that_fails_on_the_test_part_is_said_and_the_others_stand(
         assert set(found.networks["method"]) == {"single-task", "hard-sharing"}
         assert any(note.startswith(words) for note in found.notes)
     assert len(calls) == 1  # the same training would fail again
+
+
+def test_a_training_without_scores_or_a_reason_is_no_silent_gap(
+    make_study: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = make_study({"compare.equal_macs": False})
+    whole = Team.test
+
+    def test(team: Team, jobs: Sequence[Job]) -> None:
+        whole(team, [one for one in jobs if one.entrant != "constant-mask"])
+
+    monkeypatch.setattr(Team, "test", test)
+    with pytest.raises(TrainingError, match=r"neither from constant-mask \(own\), seed 0; call"):
+        compare(study, ["constant-mask"], 1, runs=tmp_path)
+    monkeypatch.setattr(Team, "test", whole)
+    assert "constant-mask" in set(
+        compare(study, ["constant-mask"], 1, runs=tmp_path).networks["method"]
+    )
 
 
 def test_a_reference_that_diverges_ends_it_with_the_reason(
