@@ -46,6 +46,16 @@ def explain(*, where: str, rule: str, found: str, do: str) -> str:
     return f"{where}: {rule}; found {found}; {do}"
 
 
+def several(count: int, noun: str) -> str:
+    """Return a count and its noun, in the plural unless there is one: `1 seed`, `3 seeds`.
+
+    Example:
+        >>> several(1, "seed"), several(1200, "image")
+        ('1 seed', '1,200 images')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 @contextmanager
 def within(where: str) -> Iterator[None]:
     """Put where it happened before the message of a training that fails inside a `with`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,8 +12,8 @@ import typer
 
 from sfg_nas.cli.find import changes_of, ready_study, study_file
 from sfg_nas.cli.options import Common, with_common
-from sfg_nas.cli.output import json_result, note, result, several, table
-from sfg_nas.errors import ConfigError, SfgNasError, explain
+from sfg_nas.cli.output import json_result, note, result, table
+from sfg_nas.errors import ConfigError, SfgNasError, explain, several
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -180,7 +181,7 @@ def _checked(study: str, common: Common, *, data: bool) -> tuple[StudyConfig, St
 
     path, changes = study_file(study), changes_of(common)
     document, folder = read_study(path)
-    names = replace(known_names(folder, common.data_root), compared=_compared)
+    names = replace(known_names(folder, common.data_root), compared=partial(_compared, common.runs))
     config, space = check_whole_study(document, changes, names, beside=folder)
     config = resolve_space(config, space)
     if not data:
@@ -194,7 +195,7 @@ def _checked(study: str, common: Common, *, data: bool) -> tuple[StudyConfig, St
     return ready.config, ready
 
 
-def _compared(raw: Mapping[str, Value]) -> Iterable[Finding]:
+def _compared(runs: Path, raw: Mapping[str, Value]) -> Iterable[Finding]:
     """Return what is wrong with the section `compare`, if there is one."""
     if "compare" not in raw:
         return ()
@@ -202,4 +203,4 @@ def _compared(raw: Mapping[str, Value]) -> Iterable[Finding]:
         findings,  # with all that draws and counts, which others need not wait for
     )
 
-    return findings(raw)
+    return findings(raw, runs)

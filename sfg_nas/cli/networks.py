@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from sfg_nas.cli.find import find_run, open_architecture
 from sfg_nas.cli.options import Common
-from sfg_nas.cli.output import note, several
-from sfg_nas.errors import ConfigError, explain
+from sfg_nas.cli.output import note
+from sfg_nas.errors import ConfigError, explain, several
 
 if TYPE_CHECKING:
     from sfg_nas.data import Preparation

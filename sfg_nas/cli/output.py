@@ -67,16 +67,6 @@ def table(rows: Sequence[Row], *, title: str = "") -> None:
         )
 
 
-def several(count: int, noun: str) -> str:
-    """Return a count and its noun, in the plural unless there is one: `1 trial`, `3 trials`.
-
-    Args:
-        count: How many.
-        noun: Whose plural ends in s.
-    """
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
 def cell(value: object, column: str = "") -> str:
     """Return a value as a reader wants it in a table.
 

@@ -14,11 +14,11 @@ import typer
 from sfg_nas.cli.find import device_of
 from sfg_nas.cli.networks import folder_of, note_unreadable, open_network, preparation_of
 from sfg_nas.cli.options import Common, with_common
-from sfg_nas.cli.output import json_result, note, several
+from sfg_nas.cli.output import json_result, note
 from sfg_nas.cli.predict_volumes import predict_volumes
 from sfg_nas.cli.targets import check_target
 from sfg_nas.cli.watch import decoding
-from sfg_nas.errors import ConfigError, explain
+from sfg_nas.errors import ConfigError, explain, several
 
 if TYPE_CHECKING:
     from torch import Tensor

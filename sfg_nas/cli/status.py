@@ -12,7 +12,8 @@ import typer
 
 from sfg_nas.cli.find import open_run
 from sfg_nas.cli.options import Common, number, with_common
-from sfg_nas.cli.output import cell, json_result, result, several, table
+from sfg_nas.cli.output import cell, json_result, result, table
+from sfg_nas.errors import several
 
 if TYPE_CHECKING:
     from sfg_nas.study import Run, Trial

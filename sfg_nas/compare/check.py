@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from sfg_nas.compare.entrant import Entrant, Setting
 from sfg_nas.compare.methods import chosen, expand, make, needs_search, trouble
@@ -13,11 +14,12 @@ from sfg_nas.study import Run, RunFiles, Study, Trial
 _FAILED = ("failed", "pruned")
 
 
-def findings(raw: Mapping[str, Value]) -> Iterator[Finding]:
+def findings(raw: Mapping[str, Value], runs: Path | None = None) -> Iterator[Finding]:
     """Yield what is wrong with the section `compare` by itself: names of methods, and the trial.
 
     Args:
         raw: A study's mapping, of any types.
+        runs: Where the study's run may be, with more trials than the study asks for.
     """
     section, search = _section(raw, "compare"), _section(raw, "search")
     methods, trial = section.get("methods"), section.get("trial", "best")
@@ -32,7 +34,9 @@ def findings(raw: Mapping[str, Value]) -> Iterator[Finding]:
     if not isinstance(trial, str | int) or not isinstance(count, int):
         return  # another check says so
     if needs_search(chosen(None if methods is None else known)):
-        missing = _trial_trouble(trial, count, {})
+        name = raw.get("name")
+        own = None if runs is None or not isinstance(name, str) else RunFiles(runs / name)
+        missing = _trial_trouble(trial, count, {} if own is None else _ended(own))
         if missing is not None:
             yield ("compare", "trial"), *missing
 
@@ -69,11 +73,15 @@ def check_trial(which: str | int, count: int, files: RunFiles) -> None:
     Raises:
         ConfigError: If there will be no such trial, or it has failed.
     """
-    ended = {t.number: t.state for t in Run.load(files.root).all} if files.study.exists() else {}
-    wrong = _trial_trouble(which, count, ended)
+    wrong = _trial_trouble(which, count, _ended(files))
     if wrong is not None:
         rule, found, do = wrong
         raise ConfigError(explain(where="compare.trial", rule=rule, found=found, do=do))
+
+
+def _ended(files: RunFiles) -> dict[int, str]:
+    """Return the states of a run's trials, none if there is no run yet."""
+    return {t.number: t.state for t in Run.load(files.root).all} if files.study.exists() else {}
 
 
 def check_tasks(trial: Trial, run: Run, study: Study) -> None:

@@ -23,9 +23,8 @@ from sfg_nas.compare.pool import Place, Team, Workers
 from sfg_nas.compare.results import comparisons, long, networks
 from sfg_nas.compare.same import same_networks
 from sfg_nas.compare.verdict import verdict
-from sfg_nas.errors import ConfigError, SfgNasError, TrainingError, explain
+from sfg_nas.errors import ConfigError, SfgNasError, TrainingError, explain, several
 from sfg_nas.report import plot_comparison
-from sfg_nas.report.words import several
 from sfg_nas.study import (
     OwnBackbone,
     Progress,

@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 
 from sfg_nas.compare.statistics import bootstrap_coverage
+from sfg_nas.errors import several
 from sfg_nas.report.verdict import FEWEST_SEEDS
-from sfg_nas.report.words import several, signed, significant
+from sfg_nas.report.words import signed, significant
 
 Row = Mapping[str, Any]
 

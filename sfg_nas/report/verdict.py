@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from sfg_nas.errors import several
 from sfg_nas.files import read_text
 from sfg_nas.report.front import retrained_table
 from sfg_nas.report.table import ResultsTable, results_table
-from sfg_nas.report.words import NOT_KNOWN, several, signed
+from sfg_nas.report.words import NOT_KNOWN, signed
 from sfg_nas.study import Run
 from sfg_nas.study.stored import read_table
 

@@ -26,16 +26,6 @@ def counted(number: int) -> str:
     return str(number)
 
 
-def several(count: int, noun: str) -> str:
-    """Return a count and its noun, in the plural unless there is one: `1 seed`, `3 seeds`.
-
-    Example:
-        >>> several(1, "seed"), several(1200, "image")
-        ('1 seed', '1,200 images')
-    """
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def signed(value: float, digits: int) -> str:
     """Return a difference with its sign and so many decimals; zero has none, and what is not finite is `not known`.
 

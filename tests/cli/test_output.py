@@ -6,7 +6,8 @@ import re
 import pytest
 
 from sfg_nas.cli.options import Common
-from sfg_nas.cli.output import cell, json_result, note, several, table
+from sfg_nas.cli.output import cell, json_result, note, table
+from sfg_nas.errors import several
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,17 @@ def test_findings_say_what_to_do() -> None:
     assert "raise search.trials" in trial[3]
 
 
+def test_a_run_may_have_more_trials_than_its_study_asks_for(
+    make_study: Make, tmp_path: Path
+) -> None:
+    make_run(make_study({}), tmp_path, 5)  # with `--trials 5`
+    raw: Mapping[str, Value] = {"name": "tiny", "search": {"trials": 3}}
+    for trial, known in ((4, True), (5, False)):
+        compared: Mapping[str, Value] = {**raw, "compare": {"trial": trial}}
+        assert [*findings(compared)]
+        assert bool([*findings(compared, tmp_path)]) is not known
+
+
 def test_all_names_are_checked_at_once() -> None:
     check_names(None)
     check_names(["found", "tree-split-1"])

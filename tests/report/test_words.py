@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
+from sfg_nas.errors import several
 from sfg_nas.report.sketch import sketch
 from sfg_nas.report.words import (
     LONGEST_NAME,
     counted,
     layer_names,
-    several,
     short,
     signed,
     significant,
