@@ -9,7 +9,7 @@ pooling stands before the sum; with hard masks the order makes no difference.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -54,8 +54,16 @@ class StreamNorm(nn.Module):
 class StreamRunner(nn.Module):
     """Runs a traced network stream by stream."""
 
-    def __init__(self, network: BackboneWithHeads, wiring: Wiring) -> None:
-        """Prepare per-stream norms; weights stay those of `network`."""
+    def __init__(
+        self, network: BackboneWithHeads, wiring: Wiring, frozen: Collection[str] = ()
+    ) -> None:
+        """Prepare per-stream norms; weights stay those of `network`.
+
+        Args:
+            network: Backbone and heads.
+            wiring: Who reads whom.
+            frozen: Names of tensors that training leaves as they are, see `frozen_tensors`.
+        """
         super().__init__()
         self.wiring = wiring
         self._network = [network]  # a list, so that it is not registered a second time
@@ -65,12 +73,14 @@ class StreamRunner(nn.Module):
         self.unreached: Mapping[str, Tensor] = {}
         state = dict(network.state_dict())
         trained = {name for name, _ in network.named_parameters(remove_duplicate=False)}
+        self.held: set[str] = set()  # operations that are norms in evaluation mode throughout
         self.norms = nn.ModuleList()
         self.norm_of: dict[str, int] = {}
         for op in wiring.network.ops:
             if is_kind(op, Kind.CHANNEL_NORM) and op.statics:
                 self.norm_of[op.name] = len(self.norms)
                 self.norms.append(self._norm(op, state, trained))
+                self._hold(op, frozen)
 
     def _norm(self, op: TracedOp, state: Mapping[str, Tensor], trained: set[str]) -> StreamNorm:
         traced = self.wiring.network
@@ -79,6 +89,17 @@ class StreamRunner(nn.Module):
             n for n, key in op.statics.items() if traced.static_target(key) in trained
         )
         return StreamNorm(values, names, len(self.wiring.groups.extended))
+
+    def _hold(self, op: TracedOp, frozen: Collection[str]) -> None:
+        """Leave what is frozen of the norm of an operation as it is."""
+        norm = self.norms[self.norm_of[op.name]]
+        for name, key in op.statics.items():
+            if self.wiring.network.static_target(key) in frozen:
+                value = getattr(norm, name)
+                if isinstance(value, nn.Parameter):
+                    value.requires_grad_(False)
+                elif name == "running_mean":
+                    self.held.add(op.name)
 
     def forward(
         self, x: Tensor, table: Tensor, *, training: bool, mask_first: bool = False
@@ -133,6 +154,7 @@ class StreamRunner(nn.Module):
         operation = vocabulary()[op.operation]
         reading = is_kind(op, *BANKS)
         reading = reading and conv_groups(op) == 1
+        training = training and op.name not in self.held
         result: Streams = {}
         for owner in self._owners(op, streams):
             tensors: dict[str, Tensor | list[Tensor]] = {}

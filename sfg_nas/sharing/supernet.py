@@ -69,14 +69,14 @@ class Supernet(nn.Module):
         self._cost = ExpectedCost(macs_of(wiring), wiring.groups)
         self._params: ExpectedCost | None = None
         self._filters = wiring.filters_of(means=preset.mean_terms)
+        self.frozen = frozen_tensors(network)
         self._streams: StreamRunner | None = None
         if relaxation == "streams":
-            self._streams = StreamRunner(network, wiring)
+            self._streams = StreamRunner(network, wiring, self.frozen)
         else:
             made, self._holder.intercepted = install_masks(network, wiring, self._holder)
             self._holder.connections = self._connections = made
         self.initial = Initial.of(wiring.network, self.static_values())
-        self.frozen = frozen_tensors(network)
 
     @property
     def groups(self) -> Groups:

@@ -38,7 +38,8 @@ def recalibrate_norms(
 
     Every batch counts the same, as with `momentum=None` of torch, unlike the moving average of training, which
     remembers the last few batches only. The images are shuffled, so that each batch resembles the whole, and are not
-    augmented. All other modules stay in eval mode; momentum and modes are as before afterwards.
+    augmented. All other modules stay in eval mode; momentum and modes are as before afterwards. Norms that a `train` of
+    their network's own holds in evaluation mode are left as they are.
 
     Args:
         network: Maps images [N, C, H, W]; call it after hardening.
@@ -51,15 +52,15 @@ def recalibrate_norms(
         The number of batch norms.
     """
     streams = _stream_norms(network)
+    modes = {module: module.training for module in network.modules()}
+    network.train()  # what is not in training mode then is held
     # The stream form has its own copies and leaves the network's norms unused.
     norms = [
         module
         for module in network.modules()
-        if isinstance(module, _BatchNorm) and module.track_running_stats and not streams
+        if isinstance(module, _BatchNorm) and module.track_running_stats and module.training
+        if not streams
     ]
-    if not norms and not streams:
-        return 0
-    modes = {module: module.training for module in network.modules()}
     momenta = [norm.momentum for norm in norms]
     network.eval()
     try:
@@ -69,9 +70,13 @@ def recalibrate_norms(
             norm.train()
         if streams:
             network.training = True  # the stream form runs its norms in the supernet's own mode
-        _observe(
-            network, streams, images.batches(**_plan(network, images, batch_size, seed)), batches
-        )
+        if norms or streams:
+            _observe(
+                network,
+                streams,
+                images.batches(**_plan(network, images, batch_size, seed)),
+                batches,
+            )
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
@@ -89,7 +94,8 @@ def _stream_norms(network: nn.Module) -> list[tuple[StreamNorm, float]]:
         for op in runner.wiring.network.ops:
             norm = runner.norms[runner.norm_of[op.name]] if op.name in runner.norm_of else None
             momentum = op.settings.get("momentum")
-            if isinstance(norm, StreamNorm) and isinstance(momentum, float) and momentum > 0:
+            known = isinstance(momentum, float) and momentum > 0 and op.name not in runner.held
+            if isinstance(norm, StreamNorm) and isinstance(momentum, float) and known:
                 found.append((norm, momentum))
     return found
 

@@ -150,6 +150,20 @@ def test_everything_shared_trains_as_the_users_network_does() -> None:
         torch.testing.assert_close(value, wanted[task], atol=1e-4, rtol=1e-3)
 
 
+def test_both_forms_train_alike() -> None:
+    forms = [converted(form) for form in ("connections", "streams")]
+    allocation = sfg_nas.random_allocation(forms[0], seed=1)
+    x = torch.randn(4, 3, 8, 8) * 2 + 1
+    wanted, found = (net.harden(allocation).train()(x) for net in forms)
+    for task, value in found.items():
+        torch.testing.assert_close(value, wanted[task], atol=1e-5, rtol=1e-4)
+    moved = changed(forms[1].relax())
+    norms = {name: value for name, value in moved.items() if name.startswith("_streams.norms.")}
+    assert {name for name, value in norms.items() if value} == {
+        f"_streams.norms.1.{part}" for part in ("weight", "bias", "running_mean", "running_var")
+    }
+
+
 def test_files_keep_what_is_frozen(tmp_path: Path) -> None:
     architecture = fixed(converted()).architecture
     architecture.save(tmp_path / "a.json")

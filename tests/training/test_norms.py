@@ -7,7 +7,8 @@ from torch import nn
 
 from sfg_nas.data import ImageSet, bundle_from_arrays
 from sfg_nas.errors import ArchitectureError
-from sfg_nas.sharing import convert
+from sfg_nas.fixed import build_network, distill
+from sfg_nas.sharing import Supernet, convert
 from sfg_nas.tasks import Task
 from sfg_nas.training import norm_state, recalibrate_norms, restore_norm_state
 
@@ -75,6 +76,45 @@ def test_streams_and_connections_come_to_the_same_statistics(images: ImageSet) -
         outputs.append(net.eval()(batch))
     for task in ("a", "b"):
         assert torch.allclose(outputs[0][task], outputs[1][task], atol=1e-5)
+
+
+class Held(nn.Module):
+    """A network whose first norm stays in evaluation mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm = nn.Conv2d(2, 6, 3, padding=1), nn.BatchNorm2d(6)
+        self.second, self.other = nn.Conv2d(6, 6, 3, padding=1), nn.BatchNorm2d(6)
+
+    def train(self, mode: bool = True) -> Held:
+        super().train(mode)
+        self.norm.eval()
+        return self
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.other(self.second(self.norm(self.first(x)).relu())).relu()
+
+
+@pytest.mark.parametrize("relaxation", ["connections", "streams", "fixed"])
+def test_norms_that_are_held_are_left_as_they_are(images: ImageSet, relaxation: str) -> None:
+    backbone = Held()
+    backbone.norm.running_mean.fill_(0.3)  # type: ignore[union-attr, operator]
+    heads = {name: nn.Sequential(nn.Flatten(), nn.Linear(96, 2)) for name in ("a", "b")}
+    form = "streams" if relaxation == "streams" else "connections"
+    net: nn.Module = convert(backbone, heads, torch.zeros(2, 2, 4, 4), relaxation=form).train()
+    assert isinstance(net, Supernet)
+    net.harden(net.allocation())
+    if relaxation == "fixed":
+        net = build_network(distill(net), weights=net)
+    before = norm_state(net)
+    recalibrate_norms(net, images, batch_size=10)
+    moved = {
+        name for name, value in norm_state(net).items() if not torch.equal(value, before[name])
+    }
+    held = {name for name, value in before.items() if bool((value == 0.3).any())}
+    assert held
+    assert moved
+    assert not held & moved
 
 
 def test_statistics_of_another_network_are_refused() -> None:
