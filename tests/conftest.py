@@ -18,6 +18,17 @@ SEED = 20191027  # the day the paper was presented; any number would do
 os.environ.setdefault("RAY_worker_niceness", "0")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that may take longest: the last of several processes would have such a one to itself."""
+    items.sort(key=time_limit, reverse=True)  # stable: those alike keep their order
+
+
+def time_limit(item: pytest.Item) -> float:
+    """Return the seconds that a test asks for, 0 if it has the usual time."""
+    mark = item.get_closest_marker("timeout")
+    return float(mark.args[0]) if mark is not None and mark.args else 0.0
+
+
 def library_state() -> dict[str, object]:
     """Return what a test could change for all tests after it, by name."""
     return {

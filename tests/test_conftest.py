@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import changes, library_state
+from tests.conftest import changes, library_state, time_limit
 
 
 def test_drawing_from_torch_is_allowed() -> None:
@@ -62,3 +62,13 @@ def test_torch_settings_are_guarded(name: str, change: object, restore: object) 
     restore()
     assert found == [name]
     assert changes(before, library_state()) == []
+
+
+def test_long_tests_come_first(request: pytest.FixtureRequest) -> None:
+    limits = [time_limit(item) for item in request.session.items]
+    assert limits == sorted(limits, reverse=True)
+
+
+@pytest.mark.timeout(1234)
+def test_a_time_limit_is_read(request: pytest.FixtureRequest) -> None:
+    assert time_limit(request.node) == 1234
