@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -13,20 +13,30 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
+def evaluating(module: nn.Module) -> AbstractContextManager[None]:
     """Put a module into evaluation mode for a while; each part gets its own mode back.
 
     Args:
         module: Any module.
     """
+    return in_mode(module, training=False)
+
+
+@contextmanager
+def in_mode(module: nn.Module, *, training: bool) -> Iterator[None]:
+    """Put a module into training or evaluation mode for a while; each part gets its own mode back.
+
+    Args:
+        module: Any module.
+        training: Whether it is training mode.
+    """
     modes = [(part, part.training) for part in module.modules()]
-    module.eval()
+    module.train(training)
     try:
         yield
     finally:
-        for part, training in modes:
-            part.training = training
+        for part, mode in modes:
+            part.training = mode
 
 
 def count_macs(module: nn.Module, example_input: Tensor) -> int:

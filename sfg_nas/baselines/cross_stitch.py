@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sfg_nas.baselines.lockstep import Lockstep, traced
 from sfg_nas.baselines.network import make_heads
+from sfg_nas.cost import evaluating
 from sfg_nas.errors import ConversionError, explain
 from sfg_nas.tasks import Task
 
@@ -87,13 +88,9 @@ class CrossStitchNetwork(nn.Module):
         self.heads = nn.ModuleDict(heads)
         # Plain lists of modules that are registered above.
         self._lockstep = Lockstep([c for c in self.columns if isinstance(c, torch.fx.GraphModule)])
-        modes = {module: module.training for module in self.columns.modules()}
-        self.columns.eval()
-        with torch.no_grad():
+        with torch.no_grad(), evaluating(self.columns):
             places = self._lockstep.places(example)
             shapes = self._lockstep.shapes(example)
-        for module, mode in modes.items():
-            module.training = mode
         if not places:
             raise ConversionError(
                 explain(

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from sfg_nas.allocation import Allocation
 from sfg_nas.architecture import Architecture
+from sfg_nas.architecture.form import ONE_SIZE
 from sfg_nas.fixed.banks import write_bank, write_mixing_norm, write_read
 from sfg_nas.fixed.moves import write_movement
 from sfg_nas.fixed.other_sizes import has_one_size
@@ -40,12 +41,8 @@ def distill(supernet: Supernet, allocation: Allocation | None = None) -> Archite
         assert hard is not None
     else:
         hard = supernet.wiring.variables_of(allocation or supernet.allocation())
-    architecture = _Divider(supernet, hard.cpu()).divide()
-    if not has_one_size(supernet, lambda groups: _Divider(supernet, groups.cpu()).divide()):
-        return architecture
-    graph = architecture.graph.copy()
-    graph.graph["one_size"] = True
-    return Architecture(graph)
+    one_size = has_one_size(supernet, lambda groups: _Divider(supernet, groups).divide())
+    return _Divider(supernet, hard.cpu()).divide(one_size=one_size)
 
 
 class _Divider:
@@ -67,7 +64,7 @@ class _Divider:
         self.trained = plain_parameters(supernet.network)
         self.frozen = supernet.frozen
 
-    def divide(self) -> Architecture:
+    def divide(self, *, one_size: bool = False) -> Architecture:
         first = self.wiring.network.ops[0]
         groups = [[self.groups.tasks[i] for i in sorted(g)] for g in self.groups.sets]
         self.graph.graph.update(
@@ -76,6 +73,8 @@ class _Divider:
             groups=groups,
             input_shape=list(first.shape[1:]),
         )
+        if one_size:
+            self.graph.graph[ONE_SIZE] = True
         for order, op in enumerate(self.wiring.network.ops):
             if op.name in self.wiring.rows:
                 self._write(op, order)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from sfg_nas.cost import evaluating
 from sfg_nas.errors import ConfigError, explain
 from sfg_nas.fixed.network import FixedNetwork
 from sfg_nas.fixed.source import network_source
@@ -104,20 +105,14 @@ def exported(network: FixedNetwork) -> ExportedProgram:
     Raises:
         ConfigError: torch.export cannot follow the network.
     """
-    modes = {module: module.training for module in network.modules()}
     like = next((p for p in network.parameters()), torch.empty(0))
     example = torch.zeros(2, *network.architecture.input_shape, dtype=like.dtype)
     sizes = {"x": {0: torch.export.Dim(BATCH)}}
     try:
-        with torch.no_grad():
-            program = torch.export.export(
-                network.eval(), (example.to(like.device),), dynamic_shapes=sizes
-            )
+        with torch.no_grad(), evaluating(network):
+            program = torch.export.export(network, (example.to(like.device),), dynamic_shapes=sizes)
     except (RuntimeError, ValueError, TypeError) as err:
         raise _refused("torch.export", err) from err
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # paths of the machine that wrote the file
     return program

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from sfg_nas.cost import in_mode
+
 
 class Predictions(dict[str, Tensor]):
     """Task to outputs of K passes, `[K, N, ...]`, with what they say together.
@@ -69,14 +71,11 @@ def passes(
 
 @contextmanager
 def _untouched(network: nn.Module, training: bool) -> Iterator[None]:
-    modes = {module: module.training for module in network.modules()}
     kept = {name: value.clone() for name, value in network.named_buffers()} if training else {}
-    network.train(training)
     try:
-        yield
+        with in_mode(network, training=training):
+            yield
     finally:
-        for module, mode in modes.items():
-            module.training = mode
         buffers = dict(network.named_buffers())
         for name, value in kept.items():
             buffers[name].copy_(value)

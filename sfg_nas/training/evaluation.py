@@ -53,9 +53,8 @@ def evaluate(
         else:
             scores = task.evaluate(torch.cat(outputs[task.name]), torch.cat(targets[task.name]))
         for metric, score in scores.items():
-            if math.isinf(
-                score
-            ):  # of outputs that are finite, but too large to be squared or added
+            # of outputs that are finite, but too large to be squared or added
+            if math.isinf(score):
                 raise _not_finite(task, "every metric must be finite", f"{metric} = {score}")
             values[f"{task.name}/{metric}"] = float(score)
     return values

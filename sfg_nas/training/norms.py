@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from sfg_nas.cost import evaluating
 from sfg_nas.data import Examples
 from sfg_nas.data.images import Batch
 from sfg_nas.errors import ArchitectureError, explain
+from sfg_nas.sharing.frozen import STATISTICS, held_modules
 from sfg_nas.sharing.streams import StreamNorm, StreamRunner
 from sfg_nas.training.evaluation import placement
-
-STATISTICS = ("running_mean", "running_var")
 
 
 class _Plan(TypedDict):
@@ -52,36 +52,30 @@ def recalibrate_norms(
         The number of batch norms.
     """
     streams = _stream_norms(network)
-    modes = {module: module.training for module in network.modules()}
-    network.train()  # what is not in training mode then is held
+    held = held_modules(network)
     # The stream form has its own copies and leaves the network's norms unused.
     norms = [
         module
         for module in network.modules()
-        if isinstance(module, _BatchNorm) and module.track_running_stats and module.training
-        if not streams
+        if isinstance(module, _BatchNorm) and module.track_running_stats
+        if not streams and module not in held
     ]
+    if not norms and not streams:
+        return 0
     momenta = [norm.momentum for norm in norms]
-    network.eval()
+    plan = _plan(network, images, batch_size, seed)
     try:
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None
-            norm.train()
-        if streams:
-            network.training = True  # the stream form runs its norms in the supernet's own mode
-        if norms or streams:
-            _observe(
-                network,
-                streams,
-                images.batches(**_plan(network, images, batch_size, seed)),
-                batches,
-            )
+        with evaluating(network):
+            for norm in norms:
+                norm.reset_running_stats()
+                norm.momentum = None
+                norm.train()
+            if streams:
+                network.training = True  # the stream form runs its norms in the supernet's own mode
+            _observe(network, streams, images.batches(**plan), batches)
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
-        for module, mode in modes.items():
-            module.training = mode
     return len(streams) or len(norms)
 
 

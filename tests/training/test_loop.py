@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,6 +51,23 @@ def data() -> DataBundle:
     mean = images.mean((1, 2, 3))
     targets = {"bright": (mean > 90).astype(np.int64), "sum": mean.astype(np.float32)}
     return bundle_from_arrays(images, targets, TASKS, seed=0)
+
+
+def fit_at(
+    rate: float,
+    data: DataBundle,
+    checkpoint: Path,
+    validate: Callable[[], dict[str, float]] | None = None,
+) -> None:
+    fit(
+        SupervisedMethod(tiny(), data.tasks),
+        data.train,
+        Settings(epochs=2, batch_size=16, learning_rate=rate),
+        fabric=make_fabric(),
+        seed=0,
+        validate=validate,
+        checkpoint=checkpoint,
+    )
 
 
 def tiny() -> Tiny:
@@ -298,37 +315,16 @@ def test_a_score_that_is_not_finite_names_its_epoch_and_leaves_no_checkpoint(
             raise TrainingError("evaluation of task sum: every output must be finite")
         return {}
 
-    def run(rate: float) -> None:
-        fit(
-            SupervisedMethod(tiny(), data.tasks),
-            data.train,
-            Settings(epochs=2, batch_size=16, learning_rate=rate),
-            fabric=make_fabric(),
-            seed=0,
-            validate=validate,
-            checkpoint=tmp_path / "c",
-        )
-
     with pytest.raises(TrainingError, match=r"^after epoch 2: evaluation of task sum"):
-        run(0.1)
+        fit_at(0.1, data, tmp_path / "c", validate)
     assert not (tmp_path / "c").exists()
-    run(0.01)  # with another rate, as the message advises
+    fit_at(0.01, data, tmp_path / "c", validate)  # with another rate, as the message advises
 
 
 def test_a_checkpoint_of_other_settings_is_refused(data: DataBundle, tmp_path: Path) -> None:
-    def run(rate: float) -> None:
-        fit(
-            SupervisedMethod(tiny(), data.tasks),
-            data.train,
-            Settings(epochs=2, batch_size=16, learning_rate=rate),
-            fabric=make_fabric(),
-            seed=0,
-            checkpoint=tmp_path / "c",
-        )
-
-    run(0.01)
+    fit_at(0.01, data, tmp_path / "c")
     with pytest.raises(TrainingError, match="settings that it was written with"):
-        run(0.02)
+        fit_at(0.02, data, tmp_path / "c")
 
 
 def test_fewer_images_than_a_batch_still_train(data: DataBundle) -> None:
