@@ -44,6 +44,7 @@ DATABASE = "postgresql://user@host/database"
 SMALL = {
     "digits": "data.train=64 data.validation=32 data.test=32 training.epochs=1 backbone.width=0.0625 "
     "retrain.seeds=1 retrain.epochs=1",
+    "labels": "training.epochs=1 backbone.width=0.0625 retrain.seeds=1 retrain.epochs=1",
     "faces": "training.epochs=1 backbone.width=0.0625",
     "utkface": "training.epochs=1 backbone.width=0.0625 retrain.seeds=1 retrain.epochs=1",
 }
@@ -202,13 +203,16 @@ assert set((extras or "").split(",")) <= {{"", *project["optional-dependencies"]
 
 
 def faces(folder: Path) -> None:
-    """Write noise under names as the photos have them."""
+    """Write noise under names as the photos have them, and `labels.csv` beside the folder."""
+    rows = ["file,age,gender"]
     rng = np.random.default_rng(0)
     (folder / "utkface").mkdir(parents=True)
     for number in range(60):
         pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
         name = f"{20 + number}_{number % 2}_0_2017010{number % 9}0000{number:05}.jpg.chip.jpg"
         Image.fromarray(pixels).save(folder / "utkface" / name)
+        rows.append(f"{folder.name}/utkface/{name},{20 + number},{'fm'[number % 2]}")
+    (folder.parent / "labels.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
 @pytest.mark.ci
