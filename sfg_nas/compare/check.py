@@ -9,7 +9,7 @@ from sfg_nas.compare.entrant import Entrant, Setting
 from sfg_nas.compare.methods import chosen, expand, make, needs_search, trouble
 from sfg_nas.config import Finding, SearchConfig, Value
 from sfg_nas.errors import ConfigError, SfgNasError, explain
-from sfg_nas.study import Run, RunFiles, Study, Trial
+from sfg_nas.study import Run, RunFiles
 
 _FAILED = ("failed", "pruned")
 
@@ -82,29 +82,6 @@ def check_trial(which: str | int, count: int, files: RunFiles) -> None:
 def _ended(files: RunFiles) -> dict[int, str]:
     """Return the states of a run's trials, none if there is no run yet."""
     return {t.number: t.state for t in Run.load(files.root).all} if files.study.exists() else {}
-
-
-def check_tasks(trial: Trial, run: Run, study: Study) -> None:
-    """Refuse a trial of another run whose network has other tasks than a study.
-
-    Args:
-        trial: That the found network is taken from.
-        run: Its run.
-        study: That is compared.
-
-    Raises:
-        ConfigError: If it has.
-    """
-    theirs, ours = trial.architecture.tasks, tuple(task.name for task in study.tasks)
-    if set(theirs) != set(ours):
-        raise ConfigError(
-            explain(
-                where=f"trial {trial.number} of {run.path}",
-                rule=f"the tasks of {study.config.name}, {', '.join(ours)}, are needed",
-                found=", ".join(theirs),
-                do="give a run of the same tasks, or choose these under `tasks`",
-            )
-        )
 
 
 def _trial_trouble(

@@ -11,13 +11,14 @@ import pandas as pd
 
 from sfg_nas.compare import pages
 from sfg_nas.compare.calls import python_call, remember
-from sfg_nas.compare.check import check_methods, check_names, check_tasks, check_trial
+from sfg_nas.compare.check import check_methods, check_names, check_trial
 from sfg_nas.compare.entrant import Entrant, Setting, run_of
 from sfg_nas.compare.extras import EXTRA_REPORTS
 from sfg_nas.compare.job import Job, stored
 from sfg_nas.compare.kept import kept
 from sfg_nas.compare.methods import ALWAYS, chosen, expand, needs_search
 from sfg_nas.compare.notes import GIVEN_WEIGHTS, without_equal_macs
+from sfg_nas.compare.other_run import check_source
 from sfg_nas.compare.plan import rates, seed_jobs, tuning_jobs
 from sfg_nas.compare.pool import Place, Team, Workers
 from sfg_nas.compare.results import comparisons, long, networks
@@ -141,7 +142,8 @@ def compare(  # noqa: PLR0913 (the public face: each is a choice of its own)
 def _found(setting: Setting, source: Run | None) -> Trial:
     run = source or Run.load(setting.files.root)
     trial = _trial_of(run, setting.section.trial)
-    check_tasks(trial, run, setting.study)
+    if source is not None:
+        check_source(trial, run, setting.study)
     return trial
 
 
