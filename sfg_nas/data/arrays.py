@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from typing import NoReturn, cast
 
 import numpy as np
 import torch
@@ -48,7 +48,7 @@ def bundle_from_arrays(
         DataError: If shapes, types or labels do not fit.
     """
     pixels = _check_images(images, name)
-    return assemble(
+    bundle = assemble(
         name,
         pixels,
         targets,
@@ -57,6 +57,12 @@ def bundle_from_arrays(
         content=digest(pixels),
         augmentations=augmentations,
     )
+    for task in bundle.tasks:
+        parts = (bundle.train, bundle.validation, bundle.test)
+        rows = (task.labelled(cast("ImageSet", part).targets[task.name]) for part in parts)
+        if task.unmeasured and not any(bool(known.any()) for known in rows):
+            _refuse(f"{name}: targets: {task.name}", "at least one label is needed", "none")
+    return bundle
 
 
 def digest(pixels: Pixels) -> str:
@@ -77,7 +83,7 @@ def assemble(
     augmentations: Sequence[str] = tuple(AUGMENTATIONS),
     warnings: Sequence[str] = (),
 ) -> DataBundle:
-    """Return the data set: labels checked, everything measured on the training rows.
+    """Return the data set: labels checked, everything measured on the training rows that have some.
 
     Args:
         name: The name of the data set.
@@ -159,7 +165,9 @@ def _byte_sums(chunk: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def _measured(task: Task, targets: Tensor) -> Task:
-    return task.measured(targets) if task.unmeasured else task
+    """Return the task as it is without a label: it may be left out yet, or else `check_scorable` refuses it."""
+    known = task.unmeasured and bool(task.labelled(targets).any())
+    return task.measured(targets) if known else task
 
 
 def _check_images(images: NDArray[np.generic] | Tensor, name: str) -> Pixels:

@@ -49,6 +49,27 @@ def test_a_part_without_a_label_is_named(task: str, part: str, count: int) -> No
     assert f"found none of {count} images; label some of them" in text
 
 
+def test_what_is_measured_on_the_training_part_needs_a_label_there_only_if_it_takes_part() -> None:
+    targets = {"kind": np.arange(9) % 2, "size": np.arange(9.0), "rare": np.arange(9) % 2}
+    targets["size"][PARTS["train"]] = np.nan
+    targets["rare"][PARTS["train"]] = -1
+    tasks = (
+        Task("kind", "classification", 2),
+        Task("size", "regression"),
+        Task("rare", "classification", 2, class_weights="balanced"),
+    )
+    splits = Splits(*(np.arange(9)[part] for part in PARTS.values()))
+    images = np.random.default_rng(0).integers(0, 255, (9, 1, 2, 2), dtype=np.uint8)
+    data = bundle_from_arrays(images, targets, tasks, splits=splits, name="own")
+    check_scorable(data.with_tasks({"kind": 1.0}))
+    with pytest.raises(DataError) as caught:
+        check_scorable(replace(data, columns={"size": ("cm",)}))
+    first, second = str(caught.value).splitlines()
+    words = "at least one image with a label is needed; found none of 4 images; label some"
+    assert first.startswith(f"own: train part: size (column `cm`): {words}")
+    assert second.startswith(f"own: train part: rare: {words}")
+
+
 def test_columns_are_named_and_all_is_said_at_once() -> None:
     data = bundle(kind=("test", -1), size=("validation", np.nan))
     with pytest.raises(DataError) as caught:
