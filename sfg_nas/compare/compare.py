@@ -14,6 +14,7 @@ from sfg_nas.compare.calls import python_call, remember
 from sfg_nas.compare.check import check_methods, check_names, check_trial
 from sfg_nas.compare.entrant import Entrant, Setting, run_of
 from sfg_nas.compare.extras import EXTRA_REPORTS
+from sfg_nas.compare.failures import failures
 from sfg_nas.compare.job import Job, stored
 from sfg_nas.compare.kept import kept
 from sfg_nas.compare.methods import ALWAYS, chosen, expand, needs_search
@@ -129,9 +130,9 @@ def compare(  # noqa: PLR0913 (the public face: each is a choice of its own)
         # Asked again, there are the twins of the methods that have learned their networks now.
         jobs = seed_jobs(setting, entrants, seeds or section.seeds)
         team.train([job for job in jobs if job not in begun])
-        _failures(team, jobs)
+        failures(team, jobs)
         team.test(jobs)
-        notes += _failures(team, jobs)
+        notes += failures(team, jobs)
         _check_all_ended(team, jobs)
     finally:
         team.close()
@@ -183,27 +184,6 @@ def _entrants(team: Team, names: Sequence[str], *, strict: bool) -> tuple[list[E
         if entrant.note:
             notes.append(f"{name}: {entrant.note}")
     return entrants, notes
-
-
-def _failures(team: Team, jobs: Sequence[Job]) -> list[str]:
-    failed = []
-    for job in jobs:
-        content = stored(job, team.entrant(job.entrant), team.setting, "failed")
-        if content:
-            failed.append(
-                f"{job.entrant} ({job.scale}), seed {job.seed} failed: {content['reason']}"
-            )
-    wrong = [name for name in ALWAYS if any(text.startswith(f"{name} (own)") for text in failed)]
-    if wrong:
-        raise TrainingError(
-            explain(
-                where="compare",
-                rule="the references must be trained",
-                found="; ".join(failed),
-                do="lower the learning rate or set training.clip",
-            )
-        )
-    return failed
 
 
 def _check_all_ended(team: Team, jobs: Sequence[Job]) -> None:
