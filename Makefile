@@ -16,6 +16,10 @@ STAMP  := $(VENV)/.set-up
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
 
+# Packages are installed without bytecode, and the first import of a module writes it. Where the environment forbids that,
+# every process compiles all that it imports anew: three times as slow to start, and the tests start hundreds.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup demo test test-ci lint types docs schema check clean
 .DEFAULT_GOAL := help
 
