@@ -5,6 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_NO_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "not enough memory",
+    "bad_alloc",
+    "status_alloc_failed",
+)
+"""What torch's processor, CUDA, cuDNN and Metal say, in small letters, where there is too little memory."""
+_LESS_TO_TRAIN = (
+    "lower training.batch_size, data.size or backbone.width, set training.precision to bf16-mixed, or let fewer --workers "
+    "train at a time"
+)
+
 
 class SfgNasError(Exception):
     """Base of every error that `sfg_nas` raises on purpose."""
@@ -28,6 +42,10 @@ class ArchitectureError(SfgNasError):
 
 class TrainingError(SfgNasError):
     """Training ran and failed, for example with a loss that is not finite."""
+
+
+class OutOfMemoryError(TrainingError):
+    """There is too little memory; what was asked for is right, and may succeed with more of it."""
 
 
 def explain(*, where: str, rule: str, found: str, do: str) -> str:
@@ -76,3 +94,50 @@ def within(where: str) -> Iterator[None]:
         yield
     except TrainingError as error:
         raise type(error)(f"{where}: {error}") from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that there is too little memory, of the processor or of an accelerator.
+
+    Args:
+        error: Python's, NumPy's or torch's, which is a `RuntimeError` that only its text tells from others.
+
+    Example:
+        >>> is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory"))
+        True
+        >>> is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+        False
+    """
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(
+        sign in str(error).lower() for sign in _NO_MEMORY
+    )
+
+
+@contextmanager
+def enough_memory(where: str, do: str = _LESS_TO_TRAIN) -> Iterator[None]:
+    """Say what to do where there is too little memory for what stands inside a `with`; also a decorator.
+
+    Args:
+        where: Such as `training`.
+        do: What the reader can do about it.
+
+    Raises:
+        OutOfMemoryError: In place of whatever said so.
+
+    Example:
+        >>> with enough_memory("export", do="take a smaller network"):
+        ...     raise MemoryError
+        Traceback (most recent call last):
+        sfg_nas.errors.OutOfMemoryError: export: all of it must fit into memory; found too little; take a smaller network
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        said = (str(error).strip().splitlines() or [""])[0][:200]
+        found = f"too little ({said})" if said else "too little"
+        rule = "all of it must fit into memory"
+        raise OutOfMemoryError(explain(where=where, rule=rule, found=found, do=do)) from error

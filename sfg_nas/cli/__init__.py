@@ -9,7 +9,7 @@ import sys
 
 from sfg_nas.allocator import keep_freed_memory
 from sfg_nas.cli.app import app
-from sfg_nas.errors import SfgNasError, TrainingError
+from sfg_nas.errors import SfgNasError, TrainingError, enough_memory
 
 FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
 
@@ -27,7 +27,8 @@ def run(arguments: list[str]) -> int:
         arguments: What stands behind `sfg-nas`.
     """
     try:
-        app(_with_address(arguments), prog_name="sfg-nas")
+        with enough_memory("sfg-nas"):
+            app(_with_address(arguments), prog_name="sfg-nas")
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else FAILED
     except SfgNasError as error:

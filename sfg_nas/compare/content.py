@@ -40,7 +40,7 @@ _CONTENT: dict[str, dict[str, Check]] = {
         "seconds": is_number,
     },
     "test": {**_IDENTITY, "readings": _are_readings},
-    "failed": {**_IDENTITY, "reason": is_text},
+    "failed": {**_IDENTITY, "reason": is_text, "again": lambda value: isinstance(value, bool)},
     "width": {
         "key": lambda value: isinstance(value, dict),
         "factor": lambda value: value is None or (is_number(value) and value > 0),  # type: ignore[operator]
@@ -50,7 +50,7 @@ _CONTENT: dict[str, dict[str, Check]] = {
     "calls": {"calls": _are_calls},
 }
 
-_LATER = {"width": ("reason",)}
+_LATER = {"width": ("reason",), "failed": ("again",)}
 """Keys that files of earlier versions lack."""
 
 

@@ -13,7 +13,7 @@ from sfg_nas.compare.entrant import Entrant, Prepared, Setting
 from sfg_nas.compare.plain import SINGLE_TASK
 from sfg_nas.cost import count_params
 from sfg_nas.data import Examples
-from sfg_nas.errors import SfgNasError, TrainingError, within
+from sfg_nas.errors import OutOfMemoryError, SfgNasError, TrainingError, enough_memory, within
 from sfg_nas.files import read_json
 from sfg_nas.study import locked
 from sfg_nas.study.networks import macs_of
@@ -113,7 +113,7 @@ def run_job(
 ) -> None:
     """Train, or go on training, and leave network and validation scores; the test part stays closed.
 
-    A training that fails leaves its reason instead.
+    A training that fails leaves its reason instead; one that only lacked memory is tried again by the next call.
 
     Args:
         job: The training.
@@ -123,9 +123,11 @@ def run_job(
         on_epoch: Called after each epoch.
     """
     with locked(setting.files.lock(f"compare-{job.entrant}-{job.scale}-{job.seed}")):
+        folder = job.folder(setting)
+        if stored(job, entrant, setting, "failed").get("again"):
+            (folder / "failed.json").unlink()
         if stored(job, entrant, setting) or stored(job, entrant, setting, "failed"):
             return
-        folder = job.folder(setting)
         remove_leftovers(folder)
         _forget_other(job, entrant, setting)
         try:
@@ -135,7 +137,9 @@ def run_job(
 
 
 def _note_failure(job: Job, entrant: Entrant, setting: Setting, error: SfgNasError) -> None:
-    content = {"identity": identity(job, entrant, setting), "reason": str(error)}
+    again = isinstance(error, OutOfMemoryError)  # the same is right where there is more memory
+    own = identity(job, entrant, setting)
+    content = {"identity": own, "reason": str(error), "again": again}
     write_json(job.folder(setting) / "failed.json", content)
 
 
@@ -150,6 +154,7 @@ def _forget_other(job: Job, entrant: Entrant, setting: Setting) -> None:
         write_json(begun, own)
 
 
+@enough_memory("training")
 def _train(
     job: Job,
     entrant: Entrant,

@@ -14,7 +14,7 @@ from torch import nn
 from sfg_nas.config import RetrainConfig
 from sfg_nas.cost import count_params
 from sfg_nas.data import PREPARATION_FILE, Preparation
-from sfg_nas.errors import within
+from sfg_nas.errors import enough_memory, within
 from sfg_nas.study.networks import macs_of
 from sfg_nas.study.retrain_entries import Entry
 from sfg_nas.study.settings import training_settings
@@ -156,6 +156,7 @@ class TrainingJob:
             preparation = Preparation.of(self.study.data)
             write_json(self.folder / PREPARATION_FILE, preparation.to_json())
 
+    @enough_memory("training")
     def train(self, device: str, on_epoch: Callable[[History], None]) -> None:
         """Train the network, or the rest of it, unless that is done.
 
@@ -165,6 +166,7 @@ class TrainingJob:
 
         Raises:
             TrainingError: If a loss or a score is not finite.
+            OutOfMemoryError: If there is too little memory.
         """
         if self.is_done():
             if self.stage == "retrain" and not (self.folder / PREPARATION_FILE).exists():

@@ -10,7 +10,7 @@ from torch import nn
 
 from sfg_nas.baselines import single_task
 from sfg_nas.cost import count_params
-from sfg_nas.errors import ConfigError, explain, within
+from sfg_nas.errors import ConfigError, enough_memory, explain, within
 from sfg_nas.study.courier import Courier
 from sfg_nas.study.hard_curve import (
     HardSharingCurve,
@@ -153,6 +153,7 @@ def ensure_references(
     Raises:
         ConfigError: If hard sharing costs the same at all widths that the study names.
         TrainingError: If a loss or a score is not finite, or Δ is not defined, as a score is 0.
+        OutOfMemoryError: If there is too little memory.
     """
     with (locks or FileLocks(files.lock("references").parent)).hold("references"):
         if courier is not None:
@@ -181,6 +182,7 @@ class _Trainings:
     on_epoch: OnReferenceEpoch | None
     done: int = 0
 
+    @enough_memory("references")
     def run(self) -> References:
         study, config = self.study, self.study.config
         factors = check_curve(study)

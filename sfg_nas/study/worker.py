@@ -10,7 +10,7 @@ from typing import Protocol
 
 from sfg_nas.allocation import Allocation
 from sfg_nas.config import StudyConfig
-from sfg_nas.errors import SfgNasError
+from sfg_nas.errors import SfgNasError, enough_memory
 from sfg_nas.study.layout import TrialFiles
 from sfg_nas.study.place import Place
 from sfg_nas.study.progress import Clock, Progress, ProgressCallback
@@ -111,7 +111,7 @@ class Worker:
     def _run(self, trial: RunningTrial) -> Ended:
         """Return how a trial ended; an interruption goes through and leaves it running."""
         try:
-            with scalars(self.place.files.scalars(trial.number)) as board:
+            with scalars(self.place.files.scalars(trial.number)) as board, enough_memory("trial"):
                 ledger = self._train(trial, self.place.files.trial(trial.number), board)
         except PrunedError as stop:
             return Ended("pruned", reason=str(stop))

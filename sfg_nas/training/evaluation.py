@@ -9,10 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from sfg_nas.data import Examples
-from sfg_nas.errors import TrainingError, explain
+from sfg_nas.errors import TrainingError, enough_memory, explain
 from sfg_nas.tasks import Task
 
+_LESS = "take smaller images, a narrower network, or a --device with more memory"
 
+
+@enough_memory("evaluation", _LESS)
 def evaluate(
     network: nn.Module, images: Examples, tasks: Sequence[Task], *, batch_size: int = 256
 ) -> dict[str, float]:
@@ -31,6 +34,7 @@ def evaluate(
 
     Raises:
         TrainingError: If an output is not finite, or a metric is infinite.
+        OutOfMemoryError: If there is too little memory.
     """
     outputs: dict[str, list[Tensor]] = {task.name: [] for task in tasks}
     targets: dict[str, list[Tensor]] = {task.name: [] for task in tasks}
@@ -83,6 +87,7 @@ def _not_finite(task: Task, rule: str, found: str) -> TrainingError:
     return TrainingError(explain(where=where, rule=rule, found=found, do=do))
 
 
+@enough_memory("prediction", _LESS)
 def predict(
     network: nn.Module, images: Examples, tasks: Sequence[Task], *, batch_size: int = 256
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -93,6 +98,9 @@ def predict(
         images: In order.
         tasks: The tasks to predict.
         batch_size: Images at once.
+
+    Raises:
+        OutOfMemoryError: If there is too little memory.
     """
     outputs: dict[str, list[Tensor]] = {task.name: [] for task in tasks}
     targets: dict[str, list[Tensor]] = {task.name: [] for task in tasks}

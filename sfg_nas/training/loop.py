@@ -15,7 +15,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from sfg_nas.data import Examples
-from sfg_nas.errors import TrainingError, explain, within
+from sfg_nas.errors import OutOfMemoryError, TrainingError, enough_memory, explain, within
 from sfg_nas.training.checkpoint import load_tensors, save_tensors, section
 from sfg_nas.training.method import Method
 from sfg_nas.training.seeds import derive_seed, fenced_random_state
@@ -43,6 +43,7 @@ class History:
     stopped_early: bool = False
 
 
+@enough_memory("training")
 def fit(
     method: Method,
     train: Examples,
@@ -73,6 +74,7 @@ def fit(
     Raises:
         TrainingError: If a loss or a score is not finite (the checkpoint is removed then), if there is no image to
             train with, or if the checkpoint is damaged or belongs to a run with other settings.
+        OutOfMemoryError: If there is too little memory; the checkpoint stays.
     """
     loop = _Loop(method, train, settings, fabric, seed)
     with fenced_random_state(derive_seed(seed, "torch"), fabric.device):
@@ -83,6 +85,8 @@ def fit(
         while not loop.finished:
             try:
                 loop.run_epoch(validate)
+            except OutOfMemoryError:
+                raise  # with more of it, it goes on from the checkpoint
             except TrainingError:
                 if checkpoint is not None:  # whoever went on from it would come to the same end
                     checkpoint.unlink(missing_ok=True)

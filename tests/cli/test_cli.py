@@ -17,6 +17,11 @@ from sfg_nas.errors import ConfigError, DataError, TrainingError
         (ConfigError("a: b; found c; do"), 2, "error: a: b; found c; do\n"),
         (DataError("one\ntwo"), 2, "error: 2 things are wrong\n  one\n  two\n"),
         (TrainingError("x"), 1, "error: x\n"),
+        (
+            MemoryError(),
+            1,
+            "error: sfg-nas: all of it must fit into memory; found too little; lower",
+        ),
         (KeyboardInterrupt(), 130, "error: interrupted\n"),
         (PermissionError(13, "Permission denied", "runs/x"), 1, "runs/x: the system refused"),
         (SystemExit(3), 3, ""),

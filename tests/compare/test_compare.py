@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from sfg_nas.compare import EXTRA_REPORTS, METHODS, Workers, compare, job
 from sfg_nas.compare.entrant import Prepared, Setting
@@ -161,6 +162,56 @@ def test_a_method_that_fails_is_said_and_the_others_stand(
     assert set(found.networks["method"]) == {"single-task", "hard-sharing"}
     assert any("the mask fell off" in note for note in found.notes)
     assert "the mask fell off" in (found.folder / "compare.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+        MemoryError(),
+    ],
+)
+@pytest.mark.parametrize("part", ["made", "trained", "tested"])
+def test_a_method_that_lacks_memory_is_said_and_tried_again_by_the_next_call(
+    make_study: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str, error: Exception
+) -> None:
+    kind, said = METHODS["constant-mask"], [""]
+    study = make_study({"compare.equal_macs": False})
+
+    def lacking(*_: object) -> object:
+        raise error
+
+    def scarce(*_: object) -> object:
+        entrant = kind.make(*_)
+
+        def prepare(factor: float, **words: int) -> Prepared:
+            made = entrant.prepare(factor, **words)
+            if part == "made":
+                lacking()
+            if part == "trained":
+                made.method.loss = lacking
+            if part == "tested":
+                whole = made.method.module.forward
+                made.method.module.forward = lambda images: (
+                    lacking() if said[-1].startswith("testing") else whole(images)
+                )
+            return made
+
+        return dataclasses.replace(entrant, prepare=prepare)
+
+    with monkeypatch.context() as changed:
+        changed.setitem(METHODS, "constant-mask", dataclasses.replace(kind, make=scarce))
+        found = compare(
+            study, ["constant-mask"], 2, runs=tmp_path, progress=lambda now: said.append(now.text)
+        )
+    assert set(found.networks["method"]) == {"single-task", "hard-sharing"}
+    (note,) = (note for note in found.notes if note.startswith("constant-mask"))
+    assert "(own), seeds 0, 1 failed: " in note
+    assert "all of it must fit into memory; found too little" in note
+    found = compare(study, ["constant-mask"], 2, runs=tmp_path)
+    assert "constant-mask" in set(found.networks["method"])
+    assert not any(note.startswith("constant-mask") for note in found.notes)
 
 
 def test_a_method_that_fails_on_the_test_part_is_said_and_the_others_stand(

@@ -25,6 +25,7 @@ from sfg_nas.data import DataBundle, ImageSet
 from sfg_nas.data.images import Batch
 from sfg_nas.errors import ConfigError, TrainingError
 from sfg_nas.study import Progress, Run, Study, load_study, search
+from sfg_nas.training import SupernetMethod
 from tests.study.conftest import CONTENT, make_data, two_layers
 
 Make = Callable[..., Study]
@@ -192,6 +193,34 @@ def test_a_loss_that_is_not_finite_fails_its_trial_only(make_study: Make, tmp_pa
     assert "epoch" in run.all[0].reason or "evaluation" in run.all[0].reason
     assert run.best.number == 1
     assert search(study, runs=tmp_path).trials().equals(run.trials())  # a failure counts
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+        MemoryError(),
+    ],
+)
+@pytest.mark.parametrize("stage", ["made", "trained"])
+def test_too_little_memory_fails_its_trial_only_and_says_what_to_do(
+    make_study: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, error: Exception
+) -> None:
+    owner, name = (Study, "make_supernet") if stage == "made" else (SupernetMethod, "loss")
+    whole, calls = getattr(owner, name), []
+
+    def lacking(*arguments: object, **named: object) -> object:
+        calls.append(name)
+        if len(calls) == (2 if stage == "made" else 1):  # a search looks at its network first
+            raise error
+        return whole(*arguments, **named)
+
+    monkeypatch.setattr(owner, name, lacking)
+    run = search(make_study(), runs=tmp_path, trials=2)
+    assert [trial.state for trial in run.all] == ["failed", "complete"]
+    assert "all of it must fit into memory" in run.all[0].reason
+    assert "lower training.batch_size" in run.all[0].reason
 
 
 def test_a_run_without_a_complete_trial_has_no_best(make_study: Make, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sfg_nas.data import DataBundle, bundle_from_arrays
-from sfg_nas.errors import TrainingError
+from sfg_nas.errors import OutOfMemoryError, TrainingError
 from sfg_nas.sharing import Supernet, Temperature, convert
 from sfg_nas.tasks import Task
 from sfg_nas.training import (
@@ -319,6 +319,24 @@ def test_a_score_that_is_not_finite_names_its_epoch_and_leaves_no_checkpoint(
         fit_at(0.1, data, tmp_path / "c", validate)
     assert not (tmp_path / "c").exists()
     fit_at(0.01, data, tmp_path / "c", validate)  # with another rate, as the message advises
+
+
+@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory")])
+def test_a_training_that_lacked_memory_goes_on_from_its_checkpoint(
+    data: DataBundle, tmp_path: Path, error: Exception
+) -> None:
+    epochs: list[int] = []
+
+    def validate() -> dict[str, float]:
+        epochs.append(len(epochs) + 1)
+        if len(epochs) == 2:
+            raise error
+        return {}
+
+    with pytest.raises(OutOfMemoryError, match=r"^training: all of it.*lower training.batch_size"):
+        fit_at(0.1, data, tmp_path / "c", validate)
+    fit_at(0.1, data, tmp_path / "c", validate)
+    assert epochs == [1, 2, 3]  # the first was not trained again
 
 
 def test_a_checkpoint_of_other_settings_is_refused(data: DataBundle, tmp_path: Path) -> None:
