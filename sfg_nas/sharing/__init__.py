@@ -3,7 +3,7 @@
 from sfg_nas.sharing.assignments import ESTIMATORS, Estimator
 from sfg_nas.sharing.choices import Choices
 from sfg_nas.sharing.convert import Tracer, convert, random_allocation
-from sfg_nas.sharing.draws import computed_weights, unseen_draws
+from sfg_nas.sharing.draws import InTraining, in_training
 from sfg_nas.sharing.objective import Objective, objective
 from sfg_nas.sharing.prediction import Predictions
 from sfg_nas.sharing.presets import PRESETS, Preset, activation_first
@@ -23,6 +23,7 @@ __all__ = [
     "BackboneWithHeads",
     "Choices",
     "Estimator",
+    "InTraining",
     "Objective",
     "Predictions",
     "Preset",
@@ -34,11 +35,10 @@ __all__ = [
     "Tracer",
     "WidthPlan",
     "activation_first",
-    "computed_weights",
     "convert",
+    "in_training",
     "objective",
     "random_allocation",
     "scale_width",
     "trace",
-    "unseen_draws",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -22,8 +23,6 @@ _DROPOUTS = {
     "alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "dropout_", "feature_alpha_dropout", "feature_dropout",
 }  # fmt: skip
 """Of weights these are drop-connect (Wan et al. 2013): a trace takes weights as they are in evaluation mode."""
-
-
 _BANKS = {
     "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "linear",
 }  # fmt: skip
@@ -67,38 +66,28 @@ class _Listener(Calls):
         return function(*args, **keywords)
 
 
-def unseen_draws(backbone: nn.Module, example_input: Tensor) -> tuple[str, ...]:
-    """Return the modules that draw random numbers in training other than for dropout and stochastic depth.
+@dataclass(frozen=True)
+class InTraining:
+    """What a network does in training alone.
 
-    A fixed network is built from a trace in evaluation mode, so that it trains without them.
+    Attributes:
+        draws: Paths of modules that draw random numbers other than for dropout and stochastic depth, each with the
+            function that draws. A fixed network is built from a trace in evaluation mode, so that it trains without them.
+        computed: Paths of modules whose filters are computed from other tensors in each pass: weight norm, masked
+            convolutions, say. A fixed network has what was computed as weights of its own, and trains these.
+    """
+
+    draws: tuple[str, ...]
+    computed: tuple[str, ...]
+
+
+def in_training(backbone: nn.Module, example_input: Tensor) -> InTraining:
+    """Return what a network does in training alone, found by one pass of a copy in training mode, as far as it runs.
 
     Args:
         backbone: Any module; it is not changed.
         example_input: `[N, C, H, W]`; values do not matter.
-
-    Returns:
-        Paths of modules, each with the function that draws; none if the network does not run in training mode.
     """
-    return tuple(_heard(backbone, example_input).draws)
-
-
-def computed_weights(backbone: nn.Module, example_input: Tensor) -> tuple[str, ...]:
-    """Return the modules whose filters are computed from other tensors in each pass: weight norm, masked convolutions, say.
-
-    A fixed network has what was computed as weights of its own, and trains these.
-
-    Args:
-        backbone: Any module; it is not changed.
-        example_input: `[N, C, H, W]`; values do not matter.
-
-    Returns:
-        Paths of modules; none if the network does not run in training mode.
-    """
-    return tuple(_heard(backbone, example_input).computed)
-
-
-def _heard(backbone: nn.Module, example_input: Tensor) -> _Listener:
-    """Return a listener to one pass of a copy in training mode, as far as it runs."""
     network = copied(backbone, parameters=False).train()
     show_stochastic_depth(network)
     listener = _Listener(network)
@@ -122,4 +111,4 @@ def _heard(backbone: nn.Module, example_input: Tensor) -> _Listener:
     finally:
         for handle in handles:
             handle.remove()
-    return listener
+    return InTraining(tuple(listener.draws), tuple(listener.computed))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from sfg_nas.sharing import computed_weights, unseen_draws
+from sfg_nas.sharing import in_training
 from sfg_nas.study.study import Study
 from sfg_nas.training import fenced_random_state
 
@@ -21,16 +21,16 @@ def training_only(study: Study) -> list[str]:
     """
     with fenced_random_state(0):
         backbone = study.make_backbone(study.config.backbone)
-    example = torch.zeros(2, *study.data.image_shape)
+    found = in_training(backbone, torch.zeros(2, *study.data.image_shape))
     notes = []
-    if found := unseen_draws(backbone, example):
+    if found.draws:
         notes.append(
-            f"the backbone draws random numbers in training that are no dropout ({_some(found)}; stochastic depth, say): "
+            f"the backbone draws random numbers in training that are no dropout ({_some(found.draws)}; stochastic depth, say): "
             "single-task networks and hard sharing are trained with them, networks of an allocation, found or not, without"
         )
-    if found := computed_weights(backbone, example):
+    if found.computed:
         notes.append(
-            f"the backbone computes filters from other tensors ({_some(found)}; weight norm, weight standardisation or a "
+            f"the backbone computes filters from other tensors ({_some(found.computed)}; weight norm, weight standardisation or a "
             "mask, say): single-task networks and hard sharing are trained through that, networks of an allocation, found "
             "or not, have what was computed as weights and train these"
         )

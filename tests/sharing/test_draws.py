@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional, utils
 from torch.nn.utils import parametrizations
 
-from sfg_nas.sharing import computed_weights, unseen_draws
+from sfg_nas.sharing import in_training
 from tests.networks import Net, StandardisedConv, conv
 
 
@@ -32,7 +32,7 @@ def test_a_module_that_draws_is_named() -> None:
     backbone = Net(residual, first=conv(3, 8), second=conv(8, 8), path=DropBlock())
     before = {key: value.clone() for key, value in backbone.state_dict().items()}
     state = torch.get_rng_state()
-    assert unseen_draws(backbone.eval(), torch.zeros(1, 3, 8, 8)) == ("path (bernoulli_)",)
+    assert in_training(backbone.eval(), torch.zeros(1, 3, 8, 8)).draws == ("path (bernoulli_)",)
     assert torch.equal(torch.get_rng_state(), state)
     assert not backbone.training
     assert all(torch.equal(backbone.state_dict()[k], value) for k, value in before.items())
@@ -52,7 +52,7 @@ def test_functions_by_which_forward_draws(draw: object, name: str) -> None:
         x = net.first(x)
         return draw(x) if net.training else x  # type: ignore[operator,no-any-return]
 
-    assert unseen_draws(Net(run, first=conv(3, 8)), torch.zeros(1, 3, 8, 8)) == (
+    assert in_training(Net(run, first=conv(3, 8)), torch.zeros(1, 3, 8, 8)).draws == (
         f"forward ({name})",
     )
 
@@ -63,7 +63,7 @@ def test_dropout_stands_in_the_trace() -> None:
         return functional.rrelu(net.noise(net.drop(x)), training=net.training)
 
     backbone = Net(run, first=conv(3, 8), drop=nn.Dropout2d(0.5), noise=nn.FeatureAlphaDropout(0.1))
-    assert unseen_draws(backbone, torch.zeros(1, 3, 8, 8)) == ()
+    assert in_training(backbone, torch.zeros(1, 3, 8, 8)).draws == ()
 
 
 def test_dropout_of_weights_is_named() -> None:
@@ -73,7 +73,7 @@ def test_dropout_of_weights_is_named() -> None:
             return functional.conv2d(x, weight, self.bias, padding=1)
 
     backbone = nn.Sequential(conv(3, 8), DropConnect(8, 8, 3), nn.Dropout(0.5))
-    assert unseen_draws(backbone, torch.zeros(1, 3, 8, 8)) == ("1 (dropout of weights)",)
+    assert in_training(backbone, torch.zeros(1, 3, 8, 8)).draws == ("1 (dropout of weights)",)
 
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")
@@ -82,8 +82,8 @@ def test_dropout_of_weights_is_named() -> None:
 )
 def test_filters_that_are_computed_are_named(wrap: Callable[[nn.Module], nn.Module]) -> None:
     backbone = nn.Sequential(conv(3, 8), wrap(conv(8, 8)), nn.ReLU(), StandardisedConv(8, 8, 3))
-    assert computed_weights(backbone, torch.zeros(1, 3, 8, 8)) == ("1", "3")
-    assert unseen_draws(backbone, torch.zeros(1, 3, 8, 8)) == ()
+    assert in_training(backbone, torch.zeros(1, 3, 8, 8)).computed == ("1", "3")
+    assert in_training(backbone, torch.zeros(1, 3, 8, 8)).draws == ()
 
 
 def test_masked_filters_are_named() -> None:
@@ -92,7 +92,7 @@ def test_masked_filters_are_named() -> None:
             return functional.conv2d(x, weight=self.weight * self.weight.tril(), padding=1)
 
     backbone = nn.Sequential(Masked(3, 8, 3))
-    assert computed_weights(backbone, torch.zeros(1, 3, 8, 8)) == ("0",)
+    assert in_training(backbone, torch.zeros(1, 3, 8, 8)).computed == ("0",)
 
 
 def test_filters_in_another_shape_and_buffers_are_not_computed() -> None:
@@ -105,4 +105,4 @@ def test_filters_in_another_shape_and_buffers_are_not_computed() -> None:
             x = functional.linear(x.movedim(1, -1), self.weight.flatten(1), self.bias)
             return functional.conv2d(x.movedim(-1, 1), self.kernel, groups=8)
 
-    assert computed_weights(Flat(), torch.zeros(1, 3, 8, 8)) == ()
+    assert in_training(Flat(), torch.zeros(1, 3, 8, 8)).computed == ()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import sfg_nas
 from sfg_nas.fixed import FixedNetwork
-from sfg_nas.sharing import unseen_draws
+from sfg_nas.sharing import in_training
 from sfg_nas.sharing.stochastic_depth import show_stochastic_depth
 from tests.fixed.test_source import loaded
 from tests.networks import Net, conv
@@ -99,7 +99,7 @@ def network_with(probability: float) -> tuple[FixedNetwork, nn.Module]:
         t: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, 1)) for t in "ab"
     }
     example = torch.zeros(2, 3, 8, 8)
-    assert unseen_draws(backbone, example) == ()
+    assert in_training(backbone, example).draws == ()
     supernet = sfg_nas.convert(backbone, heads, example)
     allocation = sfg_nas.random_allocation(supernet, seed=0)
     supernet.harden(allocation).eval()

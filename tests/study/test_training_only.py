@@ -48,6 +48,17 @@ def test_filters_that_are_computed_are_said(tmp_path: Path) -> None:
     assert text in compare(study(backbone), runs=tmp_path).notes
 
 
+def test_one_pass_in_training_finds_both() -> None:
+    passes = []
+    backbone = Deep()
+    backbone.inner = weight_norm(backbone.inner)
+    backbone.register_forward_pre_hook(lambda module, _: passes.append(module.training))
+    drawn, computed = training_only(study(backbone))
+    assert "draws random numbers" in drawn
+    assert "computes filters" in computed
+    assert passes.count(True) == 1
+
+
 def test_other_networks_have_no_such_note(make_study: Callable[..., Study], tmp_path: Path) -> None:
     assert training_only(make_study()) == training_only(study(Small())) == []
     assert not any("in training" in note for note in compare(study(Small()), runs=tmp_path).notes)
