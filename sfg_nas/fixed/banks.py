@@ -73,6 +73,8 @@ def cut_bank(
 ) -> Tensor:
     """Return the part of a filter bank that some filters have for some input channels.
 
+    It may be the bank itself, if that is the whole of it.
+
     Args:
         value: The whole bank, `[F, C, ...]` (`[C, F, ...]` if transposed).
         filters: Indices of the filters.
@@ -80,12 +82,16 @@ def cut_bank(
         transposed: Whether it is that of a transposed convolution.
         grouped: Whether it is that of a grouped one, of which whole conv-groups are kept.
     """
-    own = torch.tensor(filters, dtype=torch.long, device=value.device)
-    reads = torch.tensor(channels, dtype=torch.long, device=value.device)
-    if grouped:
-        return value.index_select(0, reads if transposed else own)
-    first, second = (reads, own) if transposed else (own, reads)
-    return value.index_select(0, first).index_select(1, second)
+    first, second = (channels, filters) if transposed else (filters, channels)
+    some = _some(value, 0, first)
+    return some if grouped else _some(some, 1, second)
+
+
+def _some(value: Tensor, axis: int, places: Sequence[int]) -> Tensor:
+    """Return some places of an axis; of all of them in their order no copy, which takes long of a large layer."""
+    if list(places) == list(range(value.shape[axis])):
+        return value
+    return value.index_select(axis, torch.tensor(places, dtype=torch.long, device=value.device))
 
 
 def write_mixing_norm(part: Part) -> str:

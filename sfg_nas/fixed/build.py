@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
+from torch.nn import init
+from torch.overrides import TorchFunctionMode
 
 from sfg_nas.architecture import Architecture
 from sfg_nas.errors import ArchitectureError, explain
@@ -29,7 +32,8 @@ def build_network(
     Raises:
         ArchitectureError: The graph does not make a network, or does not fit the supernet.
     """
-    with torch.random.fork_rng(devices=[]):
+    drawn = nullcontext() if weights is None else _Undrawn()
+    with torch.random.fork_rng(devices=[]), drawn:
         torch.manual_seed(seed)
         network = FixedNetwork(architecture)
     if weights is not None:
@@ -37,6 +41,28 @@ def build_network(
         stored = next((p for p in weights.weight_parameters() if p.is_floating_point()), like)
         inherit(network.to(stored), weights)
     return network
+
+
+_DRAWS = {init.kaiming_uniform_, init.normal_, init.uniform_, Tensor.normal_, Tensor.uniform_}
+"""What layers and heads are initialised with, as far as it takes long."""
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves out the numbers of an initialisation: `inherit` overwrites them all, and they take long to draw."""
+
+    def __torch_function__(
+        self,
+        function: Callable[..., object],
+        types: object,
+        args: Sequence[object] = (),
+        keywords: Mapping[str, object] | None = None,
+    ) -> object:
+        """Return the tensor that was to be filled, or what the function gives."""
+        del types
+        given = keywords or {}
+        if function in _DRAWS:
+            return args[0] if args else given["tensor"]
+        return function(*args, **given)
 
 
 @torch.no_grad()

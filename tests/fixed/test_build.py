@@ -1,0 +1,50 @@
+"""A network that takes over weights draws none, and leaves no number as memory happened to hold it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sfg_nas.architecture import Architecture
+from sfg_nas.fixed import build, build_network, distill
+from sfg_nas.fixed.network import FixedNetwork
+from sfg_nas.sharing import random_allocation
+from tests.conversions import pair
+from tests.networks import CASES
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_every_number_is_taken_over(name: str) -> None:
+    found = pair(name).connections
+    architecture = distill(found, random_allocation(found, 3))
+    torch.use_deterministic_algorithms(True)  # fills memory that nobody wrote with NaN
+    try:
+        network = build_network(architecture, weights=found)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert [key for key, value in network.state_dict().items() if bool(value.isnan().any())] == []
+
+
+def test_nothing_is_drawn_where_weights_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = pair("resnet").connections
+    architecture = distill(found, random_allocation(found, 3))
+    drawn = []
+
+    def made(architecture: Architecture) -> FixedNetwork:
+        before = torch.get_rng_state()
+        network = FixedNetwork(architecture)
+        drawn.append(not torch.equal(torch.get_rng_state(), before))
+        return network
+
+    monkeypatch.setattr(build, "FixedNetwork", made)
+    build_network(architecture, weights=found)
+    build_network(architecture)
+    assert drawn == [False, True]
+
+
+def test_what_is_taken_over_whole_is_no_view_of_the_supernet() -> None:
+    found = pair("resnet").connections
+    shared = torch.full((found.wiring.variables,), len(found.groups) - 1)
+    network = build_network(distill(found, found.wiring.allocation(shared)), weights=found)
+    own = {value.data_ptr() for value in network.state_dict().values() if value.numel()}
+    assert own.isdisjoint({p.data_ptr() for p in found.network.parameters()})
