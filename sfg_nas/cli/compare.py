@@ -107,6 +107,7 @@ def compare(
         return
     result((found.folder / "compare.md").read_text(encoding="utf-8").rstrip())
     note(f"files: {found.folder}/compare.csv, compare_paired.csv, .md, .tex, .svg", common)
+    note(f"next: sfg-nas report {found.folder}", common)
 
 
 def _given(

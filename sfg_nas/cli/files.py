@@ -63,7 +63,8 @@ def init(
     for path in planned:
         result(str(path))
     first = next(iter(planned))
-    note(f"next: sfg-nas validate {first} --show; then sfg-nas search {first}", common)
+    look = "--show" if source is None else "--data"
+    note(f"next: sfg-nas validate {first} {look}; then sfg-nas search {first}", common)
 
 
 def _own_files(

@@ -28,7 +28,7 @@ from sfg_nas.cli.find import (
     warn_if_slow,
 )
 from sfg_nas.cli.options import Common, number, whole, with_common
-from sfg_nas.cli.output import cell, json_result, note, table
+from sfg_nas.cli.output import cell, json_result, note, result, table
 from sfg_nas.cli.status import show_run
 from sfg_nas.cli.watch import watching
 from sfg_nas.errors import ConfigError, explain
@@ -36,7 +36,7 @@ from sfg_nas.errors import ConfigError, explain
 if TYPE_CHECKING:
     from sfg_nas.architecture import Architecture
     from sfg_nas.config import RetrainConfig
-    from sfg_nas.study import Study, Trial
+    from sfg_nas.study import Run, Study, Trial
 
 INTERRUPTED = 130
 
@@ -120,8 +120,9 @@ def search(  # noqa: PLR0913 - a command: its options
             )
     best = run.best
     show_run(run, common)
-    note(f"next: sfg-nas export {run.path} --to {run.path / 'export'}", common)
-    note(f"      sfg-nas retrain {run.path}   (best: trial {best.number})", common)
+    data = "" if common.data_root is None else f" --data-root {shlex.quote(str(common.data_root))}"
+    note(f"next: sfg-nas retrain {run.path}{data}   (trial {best.number})", common)
+    note(f"      sfg-nas export {run.path} --to {run.path / 'export'}", common)
 
 
 @with_common("changes", "device", "precision", "data_root", "cache", "runs")
@@ -150,10 +151,11 @@ def retrain(
     *,
     common: Common,
 ) -> None:
-    """Train the best architecture beside hard sharing and single-task networks.
+    """Train the best architecture beside hard sharing and single-task networks, and say what follows.
 
     Opens the test part. What was trained already is not trained again.
     """
+    run: Run | None = None
     if is_architecture(found):
         refuse_distill(distill, found)
         architecture: Architecture | Trial = open_architecture(found)
@@ -178,7 +180,6 @@ def retrain(
         warn_if_slow(ready, common, device)
         how = _how(ready, common, init, teacher=teacher)
         from sfg_nas.study import retrain as run_retrain
-        from sfg_nas.study import training_only
 
         with watching(common) as progress:
             frame = run_retrain(
@@ -191,16 +192,38 @@ def retrain(
                 progress=progress,
             )
     rows = json.loads(frame.reset_index().to_json(orient="records", double_precision=10))
+    _show_retrained(rows, ready, run, common)
+
+
+def _show_retrained(
+    rows: list[dict[str, object]], ready: Study, run: Run | None, common: Common
+) -> None:
+    """Write the table of a retraining, what follows from it (of a run's), and where it lies."""
+    from sfg_nas.report import retrained_verdict
+    from sfg_nas.study import training_only
+
     folder = common.runs / ready.config.name / "retrained"
+    told = None if run is None else retrained_verdict(run)
+    verdict = [] if told is None else [told.headline, *told.sentences]
     if common.as_json:
-        json_result({"table": rows, "folder": str(folder)})
+        json_result({"table": rows, "folder": str(folder), "verdict": verdict})
         return
-    table(_with_spread(rows), title=f"{ready.config.name}: on the test part, mean over seeds")
+    what = "on the test part, mean ± standard deviation over seeds"
+    what += (
+        "; delta of 0.01: 1 % better than single-task"
+        if any("delta" in row for row in rows)
+        else ""
+    )
+    table(_with_spread(rows), title=f"{ready.config.name}: {what}")
+    for line in verdict:
+        result(line)
     if any(row["seeds"] == 1 for row in rows):
         note("single seed: a difference may be chance", common)
     for line in [*_no_control(rows), *_no_delta(rows), *training_only(ready)]:
         note(line, common)
     note(f"networks and tables: {folder}", common)
+    if run is not None:
+        note(f"next: sfg-nas report {run.path}; sfg-nas predict {run.path} FILES...", common)
 
 
 def _no_control(rows: Sequence[Mapping[str, object]]) -> list[str]:

@@ -106,6 +106,7 @@ def show_run(run: Run, common: Common, *, words: bool = False) -> None:
         found = _best_row(rows, best) or {}
         scores += [f"{key} {cell(value)}" for key, value in found.items() if "/" in key]
         result(f"best: trial {best.number}, {', '.join(scores)} (on validation)")
+        result("delta: mean relative gain over single-task networks; 0.01 is 1 % better")
         if finals is not None:
             result(
                 f"finals ({run.quality} on validation of {several(finals.seeds, 'training')} from scratch, mean ± sd): "

@@ -130,7 +130,7 @@ def _at_equal_macs(rows: Sequence[Row], tolerance: float) -> list[str]:
         "open": "no difference shown",
     }
     return [
-        "At equal MACs (each method widened or narrowed to hard sharing's cost): "
+        "At equal MACs with hard sharing (each method widened or narrowed to its cost): "
         + _listed(rows, words, tolerance)
     ]
 
@@ -144,7 +144,9 @@ def _against_single(rows: Sequence[Row], tolerance: float) -> list[str]:
         "equal": "equal to one network for each task for the purpose",
         "open": "no difference shown",
     }
-    return ["Each at its own cost: " + _listed(rows, words, tolerance)]
+    return [
+        "Each at its own cost, against single-task networks: " + _listed(rows, words, tolerance)
+    ]
 
 
 def _listed(rows: Sequence[Row], words: Mapping[str, str], tolerance: float) -> str:

@@ -13,17 +13,22 @@ from sfg_nas.report.figures import FIGURES, ImageFigure, RunFigure
 from sfg_nas.report.regions import region_tables
 from sfg_nas.report.slices import plot_slices
 from sfg_nas.report.table import ResultsTable, results_table
+from sfg_nas.report.verdict import Verdict, interval, retrained_verdict, verdict_of
 
 __all__ = [
     "FIGURES",
     "ImageFigure",
     "ResultsTable",
     "RunFigure",
+    "Verdict",
     "draw_architecture",
+    "interval",
     "plot_allocation",
     "plot_comparison",
     "plot_slices",
     "region_tables",
     "results_table",
+    "retrained_verdict",
     "to_dot",
+    "verdict_of",
 ]

@@ -57,8 +57,15 @@ def verdict_of(run: Run) -> Verdict:
         run: A run.
     """
     page = run.path / "compare.md"
-    if page.is_file():
-        return _compared(page)
+    return _compared(page) if page.is_file() else retrained_verdict(run)
+
+
+def retrained_verdict(run: Run) -> Verdict:
+    """Return what a run's last retraining allows to be said, or that there was none.
+
+    Args:
+        run: A run.
+    """
     table = retrained_table(run)
     if table.empty:
         return _unproven(run)

@@ -14,14 +14,21 @@ from typing import Any
 import pytest
 
 from sfg_nas.cli.search import _no_control, _no_delta
+from sfg_nas.report import retrained_verdict
 from sfg_nas.study import Cluster, Run, Study
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_search_again_changes_nothing(call: Callable, runs: Path) -> None:
+def test_search_again_changes_nothing(call: Callable, runs: Path, tmp_path: Path) -> None:
     before = Run.load(runs / "small").trials().to_json()
-    answer = call("search", runs / "small.yaml", "--runs", runs, "--json", "--device", "cpu")
+    again = ("search", runs / "small.yaml", "--runs", runs, "--device", "cpu")
+    (tmp_path / "my data").mkdir()
+    told = call(*again, "--data-root", tmp_path / "my data").err
+    assert (
+        f"next: sfg-nas retrain {runs / 'small'} --data-root '{tmp_path / 'my data'}'   (" in told
+    )
+    answer = call(*again, "--json")
     assert answer.code == 0
     said = json.loads(answer.out)
     assert said["counts"] == {"complete": 2}
@@ -64,6 +71,17 @@ def test_retrain_puts_the_found_one_beside_others(call: Callable, runs: Path) ->
     assert all(row["seeds"] == 2 for row in methods.values())
     plain = call("retrain", runs / "small", "--device", "cpu")
     assert " ± " in plain.out
+    assert "delta of 0.01: 1 % better than single-task\n" in plain.out
+
+
+def test_retrain_ends_with_what_follows(call: Callable, runs: Path) -> None:
+    plain = call("retrain", runs / "small", "--device", "cpu")
+    told = retrained_verdict(Run.load(runs / "small"))
+    assert told.headline.startswith("No verdict: 2 seeds cannot tell the found network from ")
+    assert plain.out.endswith("\n".join(["", told.headline, *told.sentences, ""]))
+    assert f"next: sfg-nas report {runs / 'small'}" in plain.err
+    as_json = json.loads(call("retrain", runs / "small", "--device", "cpu", "--json").out)
+    assert as_json["verdict"] == [told.headline, *told.sentences]
 
 
 def test_a_control_that_there_is_not_is_said() -> None:

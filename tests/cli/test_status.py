@@ -14,6 +14,7 @@ def test_watching_ends_when_all_trials_have(call: Callable, runs: Path) -> None:
     front = json.loads(call("status", "small", "--runs", runs, "--json").out)["pareto"]
     noun = "trial" if len(front) == 1 else "trials"
     assert f"Pareto front (delta, MACs): {noun} {', '.join(map(str, front))}\n" in answer.out
+    assert "delta: mean relative gain over single-task networks; 0.01 is 1 % better\n" in answer.out
     assert "nearest to the best candidate" in answer.out
     assert "not said below 8 complete trials" in answer.out
 

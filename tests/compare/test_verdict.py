@@ -92,6 +92,8 @@ def test_at_equal_macs_methods_are_set_beside_hard_sharing() -> None:
     assert "better than hard sharing: found" in text
     assert "worse: sharing this way hurts: thirds" in text
     assert text.endswith("no difference shown: nddr.")
+    assert text.startswith("At equal MACs with hard sharing (")
+    assert verdict(rows)[1].startswith("Each at its own cost, against single-task networks: ")
 
 
 def test_without_delta_it_is_said_what_the_verdict_is_of() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sfg_nas.report.verdict import interval, verdict_of
+from sfg_nas.report.verdict import interval, retrained_verdict, verdict_of
 from sfg_nas.study import Run
 from tests.report.conftest import Small
 
@@ -98,6 +98,7 @@ def test_compare_has_the_last_word(small_runs: Mapping[str, Small], tmp_path: Pa
     found = verdict_of(run)
     assert found.headline == "No difference: the interval holds zero."
     assert found.sentences == ("More seeds.",)
+    assert "is better than the single-task networks" in retrained_verdict(run).headline
     assert found.facts == ("a fact, continued", "another")
     assert found.notes == ("nddr: left out", "thirds (own), seed 1 failed: no loss")
     [(title, table)] = found.tables
