@@ -1,4 +1,4 @@
-"""Write docs/cli.md and docs/api.md from the code: `python docs/reference.py`, or `make docs`."""
+"""Write docs/cli.md, docs/api.md and docs/study.md from the code: `python docs/reference.py`, or `make docs`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 import typer.main
 
@@ -17,12 +17,16 @@ MORE = {
         "FIGURES",
         "draw_architecture",
         "plot_allocation",
+        "interval",
         "results_table",
+        "retrained_verdict",
         "to_dot",
+        "verdict_of",
     ],
     "sfg_nas.data": ["DATASETS", "bundle_from_arrays"],
     "sfg_nas.backbones": ["BACKBONES"],
     "sfg_nas.baselines": ["BASELINES"],
+    "sfg_nas.compare": ["Comparison", "compare"],
 }
 """Public names of single stages that people use beside those of `sfg_nas` itself."""
 
@@ -154,7 +158,132 @@ def _doc(value: Any) -> list[str]:
     return lines
 
 
-PAGES = {"cli.md": command_line, "api.md": interface}
+HEAD = ("| key | default | meaning |", "|---|---|---|")
+STUDY = """\
+# The study file
+
+*Written by `docs/reference.py` from the code; `make docs` writes it anew.*
+
+A study file is YAML. `name`, `data.kind` and `backbone.kind` are needed; all else has a default. Unknown keys and values
+out of range are refused, all at once. `sfg-nas validate STUDY --show` prints a study with every default in place, `--set
+KEY=VALUE` gives a key another value for one call, and `sfg-nas init` writes studies to start from, with a JSON Schema for
+editors. `null` is YAML's word for nothing.
+
+A run goes on with the study it was begun with: only `search.trials`, `search.finals`, `retrain`, `compare` and `expected`
+may change between two calls. For anything else give the study another `name`.
+
+"""
+SPACE = """\
+## The search space
+
+`search.space` is the name of a shipped space (`sfg-nas list spaces`), a file beside the study, or the entries themselves:
+keys of this page (`training.learning_rate`, `sharing.start.split`, ...), each with what it may become.
+
+| key | meaning |
+|---|---|
+| `type` | `float`, `int` or `categorical` |
+| `low`, `high` | both ends of the range, which are possible values |
+| `log` | true: spread over factors, for ranges of several powers of ten |
+| `step` | only every such value |
+| `choices` | the values of a `categorical` entry |
+| `first` | a known good value: the candidate made of these is tried first |
+| `when` | the entry exists only where another key has one of these values: `when: {sharing.start.kind: [branched]}` |
+| `unit`, `note` | for the reader |
+"""
+
+
+def study_file() -> str:
+    """Return the reference of the study file in Markdown."""
+    from sfg_nas.config import StudyConfig
+    from sfg_nas.data import DATASETS
+    from sfg_nas.tasks import TASK_KINDS
+
+    fields = StudyConfig.model_fields
+    single = [_key(name, info) for name, info in fields.items() if _section(info) is None]
+    parts = [STUDY, *HEAD, *single, ""]
+    for name, info in fields.items():
+        section = _section(info)
+        if section is not None:
+            inside = f"{name}.NAME." if name == "tasks" else f"{name}."
+            parts += [
+                f"## {name}",
+                "",
+                _about(section, info),
+                "",
+                *HEAD,
+                *_keys(inside, section),
+                "",
+            ]
+    parts += ["## Data sets", "", "What stands in `data` beside the keys above, with defaults.", ""]
+    for name, load in DATASETS.items():
+        parts += [f"### {name}", "", *_data_set(name, load), ""]
+    parts += ["## Kinds of tasks", "", "In the `tasks` of a table, `kind`:", ""]
+    parts += [f"- `{name}`: {_first_line(kind)}" for name, kind in TASK_KINDS.items()]
+    return "\n".join([*parts, "", SPACE]).rstrip() + "\n"
+
+
+def _section(info: Any) -> Any:
+    """Return the section that a field stands for (`tasks`: of each of its entries), None if it is a plain value."""
+    found = [info.annotation]
+    while found:
+        one = found.pop()
+        if hasattr(one, "model_fields"):
+            return one
+        found += get_args(one)
+    return None
+
+
+def _about(section: Any, info: Any) -> str:
+    return " ".join([_first_line(section), *filter(None, [info.description])])
+
+
+def _keys(prefix: str, section: Any) -> list[str]:
+    rows = []
+    for name, info in section.model_fields.items():
+        inner = _section(info)
+        rows += [_key(prefix + name, info)] if inner is None else _keys(f"{prefix}{name}.", inner)
+    return rows
+
+
+def _key(name: str, info: Any) -> str:
+    default = (
+        "needed"
+        if info.is_required()
+        else f"`{_plain(info.get_default(call_default_factory=True))}`"
+    )
+    meaning = " ".join((info.description or "").split())
+    choices = get_args(info.annotation) if get_origin(info.annotation) is Literal else ()
+    if any(choice not in meaning for choice in choices):
+        meaning = f"{', '.join(choices)}. {meaning}"
+    return f"| `{name}` | {default} | {meaning} |"
+
+
+def _data_set(name: str, load: Any) -> list[str]:
+    """Return what a data set is, and its options with their defaults."""
+    from sfg_nas.data import data_options
+
+    text = (inspect.getdoc(load) or "").removeprefix("Return ")
+    about, _, rest = text.partition("\n\nArgs:\n")
+    entries = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", rest, flags=re.MULTILINE)
+    said = {key: " ".join(meaning.split()).replace("None ", "null ") for key, meaning in entries}
+    options = data_options(name).items()
+    rows = [
+        f"- `{key}` ({f'`{_plain(value)}`' if value != '' else 'needed'}): {said[key]}"
+        for key, value in options
+    ]
+    return [about[:1].upper() + about[1:], "", *rows]
+
+
+def _plain(value: Any) -> str:
+    """Return a default as a study file would have it."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_plain, value))}]"
+    return (
+        "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    )
+
+
+PAGES = {"cli.md": command_line, "api.md": interface, "study.md": study_file}
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted(
     path.relative_to(ROOT).as_posix() for path in [ROOT / "README.md", *DOCS.glob("*.md")]
 )
-GENERATED = ("docs/cli.md", "docs/api.md")
+GENERATED = ("docs/cli.md", "docs/api.md", "docs/study.md")
 ELSEWHERE = {"slurm": "tests/test_slurm.py"}
 """Marks of blocks that another test runs."""
 STANDS_FOR = {
