@@ -27,7 +27,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 ran and failed, 2 wrong input, 130 interrupted (call it again to go on).",
+    epilog="In order: init, validate, search, retrain or compare, report; each takes --help. Exit codes: 0 done, 1 ran and failed, 2 wrong input, 130 interrupted (call it again to go on).",
 )
 
 

@@ -33,7 +33,9 @@ def own_version() -> str:
 def list_names(
     what: Annotated[
         Literal["backbones", "datasets", "augmentations", "baselines", "spaces", "studies"],
-        typer.Argument(help="What to list."),
+        typer.Argument(
+            help="One of backbones, datasets, augmentations, baselines, spaces, studies."
+        ),
     ],
     *,
     common: Common,

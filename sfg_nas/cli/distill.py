@@ -27,8 +27,8 @@ Distill = Annotated[
     typer.Option(
         "--distill",
         metavar="RULE",
-        help="How filters take their groups, instead of the study's `distill`: some of filters, layers, blocks; "
-        "argmax, threshold=0.7, budget=0.6; macs, params, microseconds; by commas.",
+        help="How filters take their groups, instead of the study's `distill`, by commas, such as layers,budget=0.6: "
+        "filters, layers or blocks; argmax, threshold=0.7 or budget=0.6; macs, params or microseconds of the budget.",
     ),
 ]
 

@@ -10,7 +10,7 @@ import typer
 
 from sfg_nas.cli.distill import Distill
 from sfg_nas.cli.find import device_of
-from sfg_nas.cli.options import Common, with_common
+from sfg_nas.cli.options import Common, Found, with_common
 from sfg_nas.cli.output import json_result, note, result, table
 from sfg_nas.cli.weights import Chosen, choose
 from sfg_nas.errors import ConfigError, explain
@@ -27,7 +27,7 @@ LATENCY_BATCH = 1
 
 @with_common("runs", "device", "data_root", "cache")
 def export(
-    found: Annotated[str, typer.Argument(metavar="RUN|ARCHITECTURE", help="What to export.")],
+    found: Found,
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Where to write.")],
     trial: Annotated[str, typer.Option(help="best, pareto, or a trial's number.")] = "best",
     formats: Annotated[
@@ -41,8 +41,8 @@ def export(
         str | None,
         typer.Option(
             metavar="supernet|retrained|FILE",
-            help="Weights of onnx, pt2, py, safetensors: the trial's own (a run's default), or "
-            "those of its first retraining from scratch.",
+            help="Weights of onnx, pt2, py, safetensors: of the trial's supernet, not retrained (a run's "
+            "default); of its first retraining from scratch; or a file's.",
         ),
     ] = None,
     latency: Annotated[

@@ -29,7 +29,10 @@ Row = dict[str, object]
 @with_common("device", "data_root", "cache", "runs")
 def evaluate(
     network: Annotated[
-        Path, typer.Argument(help="A folder such as runs/digits/retrained/<hash>/0; or a run.")
+        Path,
+        typer.Argument(
+            help="A run that was retrained, or a folder such as runs/digits/retrained/<hash>/0."
+        ),
     ],
     split: Annotated[
         str | None,

@@ -17,6 +17,13 @@ from sfg_nas.errors import ConfigError, explain
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["32", "64", "16-mixed", "bf16-mixed"]
 PANEL = "Common options"
+Found = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN|ARCHITECTURE",
+        help="A run's folder or name, or an architecture's file (.json, .graphml).",
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +74,7 @@ _OPTIONS: dict[str, object] = {
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Another value for a key of the study; may be given again.",
+            help="Another value for a key of the study, such as training.epochs=5; may be given again.",
             rich_help_panel=PANEL,
         ),
     ],

@@ -35,7 +35,10 @@ TABLE = "predictions.csv"
 @with_common("device", "runs")
 def predict(
     network: Annotated[
-        Path, typer.Argument(help="A folder such as runs/digits/retrained/<hash>/0; or a run.")
+        Path,
+        typer.Argument(
+            help="A run that was retrained, or a folder such as runs/digits/retrained/<hash>/0."
+        ),
     ],
     files: Annotated[
         list[Path],

@@ -9,7 +9,7 @@ import typer
 
 from sfg_nas.cli.find import open_run
 from sfg_nas.cli.options import Common, with_common
-from sfg_nas.cli.output import json_result, result
+from sfg_nas.cli.output import json_result, note, result
 from sfg_nas.errors import ConfigError, explain
 
 PAGE = "report.html"
@@ -30,6 +30,7 @@ def report(
     if path.is_dir() or not path.absolute().parent.is_dir():
         rule, do = "a file in a folder that exists is needed", "choose another path"
         raise ConfigError(explain(where="--to", rule=rule, found=str(path), do=do))
+    from sfg_nas.report import verdict_of
     from sfg_nas.report.page import report_page
     from sfg_nas.training import write_text
 
@@ -37,4 +38,5 @@ def report(
     if common.as_json:
         json_result({"written": str(path)})
     else:
+        note(verdict_of(opened).headline, common)
         result(str(path))

@@ -27,7 +27,7 @@ from sfg_nas.cli.find import (
     study_file,
     warn_if_slow,
 )
-from sfg_nas.cli.options import Common, number, whole, with_common
+from sfg_nas.cli.options import Common, Found, number, whole, with_common
 from sfg_nas.cli.output import cell, json_result, note, result, table
 from sfg_nas.cli.status import show_run
 from sfg_nas.cli.watch import watching
@@ -127,7 +127,7 @@ def search(  # noqa: PLR0913 - a command: its options
 
 @with_common("changes", "device", "precision", "data_root", "cache", "runs")
 def retrain(
-    found: Annotated[str, typer.Argument(metavar="RUN|ARCHITECTURE", help="What to retrain.")],
+    found: Found,
     study: Annotated[
         str | None, typer.Option(help="The study, for an architecture's file.")
     ] = None,

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from sfg_nas.report import verdict_of
+from sfg_nas.study import Run
 from tests.cli.conftest import Call
 
 
@@ -11,6 +13,7 @@ def test_report_lies_in_the_run(call: Call, runs: Path) -> None:
     assert answer.code == 0
     path = runs / "small" / "report.html"
     assert answer.out.strip() == str(path)
+    assert answer.err == f"{verdict_of(Run.load(runs / 'small')).headline}\n"
     text = path.read_text(encoding="utf-8")
     assert text.startswith("<!doctype html>")
     assert "<svg" in text
