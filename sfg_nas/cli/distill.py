@@ -86,7 +86,10 @@ def redistilled(run: Run, trials: Sequence[Trial], text: str, common: Common) ->
     from sfg_nas.config import override
     from sfg_nas.study import redistill
 
-    how = override(run.config, distill_changes(text)).distill
+    try:
+        how = override(run.config, distill_changes(text)).distill
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("candidate: ", "--distill: ")) from error
     there = [{other.files.root.name: other for other in trial.distilled} for trial in trials]
     if all(how.label in found for found in there):
         return [found[how.label] for found in there]
@@ -95,16 +98,20 @@ def redistilled(run: Run, trials: Sequence[Trial], text: str, common: Common) ->
     return [redistill(ready, run, trial, how, device=device) for trial in trials]
 
 
-def refuse_distill(text: str | None, found: str) -> None:
-    """Refuse the option where there is no supernet to choose from.
+def refuse_choices(trial: str, text: str | None, found: str) -> None:
+    """Refuse to choose a trial, or anew from its supernet, where an architecture's file is given in place of a run.
 
     Args:
-        text: What the user typed.
-        found: What was given instead of a run.
+        trial: What the user typed, or `best`.
+        text: What the user typed as `--distill`.
+        found: What was given.
 
     Raises:
-        ConfigError: If the option was given.
+        ConfigError: If one of the options was given.
     """
     if text is not None:
         rule, do = "a run is needed to choose anew", "give the run (and `--trial N`)"
         raise ConfigError(explain(where="--distill", rule=rule, found=found, do=do))
+    if trial != "best":
+        rule, do = "a run is needed to choose a trial of", "give the run, or leave --trial out"
+        raise ConfigError(explain(where="--trial", rule=rule, found=found, do=do))

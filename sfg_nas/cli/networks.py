@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sfg_nas.cli.find import find_run, open_architecture
 from sfg_nas.cli.options import Common
 from sfg_nas.cli.output import note
-from sfg_nas.errors import ConfigError, explain, several
+from sfg_nas.errors import ConfigError, TrainingError, explain, several
 
 if TYPE_CHECKING:
     from sfg_nas.data import Preparation
@@ -149,3 +149,17 @@ def note_unreadable(failed: Sequence[tuple[Path, str]], total: int, common: Comm
         note(f"warning: {shown(path)}: left out, {reason}", common)
     if failed:
         note(f"warning: {len(failed)} of {several(total, 'file')} could not be read", common)
+
+
+def nothing_read(failed: Sequence[tuple[Path, str]]) -> TrainingError:
+    """Return the error that says that no file could be read; the reasons are noted already, unless that is off.
+
+    Args:
+        failed: All files with reasons.
+    """
+    from sfg_nas.data import shown
+
+    (path, reason), *more = failed
+    found = f"{shown(path)}: {reason}" + (f", and {len(more):,} more" if more else "")
+    rule, do = "a file that can be read is needed", "check the paths and the files"
+    return TrainingError(explain(where="FILES", rule=rule, found=found, do=do))

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sfg_nas.cli.find import device_of
-from sfg_nas.cli.networks import folder_of, note_unreadable, open_network, preparation_of
+from sfg_nas.cli.networks import (
+    folder_of,
+    note_unreadable,
+    nothing_read,
+    open_network,
+    preparation_of,
+)
 from sfg_nas.cli.options import Common, with_common
 from sfg_nas.cli.output import json_result, note
 from sfg_nas.cli.predict_volumes import predict_volumes
@@ -108,7 +114,7 @@ def _predict_photos(
     elif to is None and rows:
         sys.stdout.write(_csv(rows))
     if not rows:
-        raise typer.Exit(1)
+        raise nothing_read(failed)
 
 
 def _folder_and_table(

@@ -7,9 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
-from sfg_nas.cli.networks import note_unreadable
+from sfg_nas.cli.networks import note_unreadable, nothing_read
 from sfg_nas.cli.options import Common
 from sfg_nas.cli.output import json_result, note, result
 from sfg_nas.cli.targets import check_target
@@ -88,7 +86,7 @@ def predict_volumes(
     else:
         result("\n".join(str(row[task.name]) for row in rows for task in tasks))
     if not rows:
-        raise typer.Exit(1)
+        raise nothing_read(failed)
 
 
 def _planned(sources: Sequence[Path]) -> Iterator[tuple[Path, Path]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from sfg_nas.cli.distill import Distill, distill_changes, redistilled, refuse_distill
+from sfg_nas.cli.distill import Distill, distill_changes, redistilled, refuse_choices
 from sfg_nas.cli.find import (
     changes_of,
     choose_trials,
@@ -157,7 +157,7 @@ def retrain(
     """
     run: Run | None = None
     if is_architecture(found):
-        refuse_distill(distill, found)
+        refuse_choices(trial, distill, found)
         architecture: Architecture | Trial = open_architecture(found)
         path = _study_of_file(study, found)
     else:

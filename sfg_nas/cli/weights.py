@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sfg_nas.cli.distill import redistilled, refuse_distill
+from sfg_nas.cli.distill import redistilled, refuse_choices
 from sfg_nas.cli.find import choose_trials, is_architecture, open_architecture, open_run
 from sfg_nas.cli.networks import ARCHITECTURE, WEIGHTS, seeds_of
 from sfg_nas.cli.options import Common
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sfg_nas.study import Run, Trial
 
 SUPERNET, RETRAINED = "supernet", "retrained"
+_RULE = f"`{SUPERNET}`, `{RETRAINED}` or a safetensors file that exists is needed"
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def choose(
     if (path / ARCHITECTURE).is_file():
         path = path / ARCHITECTURE
     if is_architecture(str(path)):
-        refuse_distill(distill, found)
+        refuse_choices(trial, distill, found)
         return [_of_file(path, weights)]
     run = open_run(found, common)
     trials = choose_trials(run, trial)
@@ -125,10 +126,11 @@ def _of_trial(run: Run, trial: Trial, weights: str | None, folder: str) -> Chose
 
 def _file(weights: str) -> Path:
     if not Path(weights).is_file():
-        raise _no_weights(weights, "no such file", "check the path")
+        rule, do = _RULE, "check the path"
+        found = f"{weights or repr(weights)}, which is no such file"
+        raise ConfigError(explain(where="--weights", rule=rule, found=found, do=do))
     return Path(weights)
 
 
 def _no_weights(asked: str, found: str, do: str) -> ConfigError:
-    rule = f"`{SUPERNET}`, `{RETRAINED}` or a safetensors file that exists is needed"
-    return ConfigError(explain(where="--weights", rule=rule, found=f"{asked} for {found}", do=do))
+    return ConfigError(explain(where="--weights", rule=_RULE, found=f"{asked} for {found}", do=do))

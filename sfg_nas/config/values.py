@@ -11,7 +11,9 @@ from pydantic_core import PydanticCustomError
 Share = Annotated[float, Field(gt=0, le=1)]
 Part = Annotated[float, Field(ge=0, le=1)]
 Texts = Annotated[tuple[str, ...], Field(strict=False)]
-_Side = Annotated[int, Field(gt=0)]
+_MOST_PIXELS = 8192
+"""Of a side: an image of more does not fit into memory with its activations, and such a number is a slip."""
+_Side = Annotated[int, Field(gt=0, le=_MOST_PIXELS)]
 WEIGHTINGS = ("equal", "uncertainty")
 
 
@@ -59,14 +61,14 @@ def _size(value: object) -> object:
         return tuple(value)
     raise broken_rule(
         "",
-        "a whole number of pixels, or [height, width], is needed",
+        f"a whole number of pixels, or [height, width], is needed, at most {_MOST_PIXELS:,} a side",
         repr(value),
         "write for example 64, or [48, 64]",
     )
 
 
 def _is_side(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST_PIXELS
 
 
 def _precision(value: object) -> object:

@@ -108,7 +108,7 @@ def _locks(storage: str | None, files: RunFiles, name: str) -> Locks:
         explain(
             where="--storage",
             rule="`postgresql://...`, or `sqlite:///FILE` for one machine, is needed",
-            found=storage.split("@")[-1],  # without a password
+            found=storage.split("@")[-1] or repr(storage),  # without a password
             do="give one of these, or leave --storage out to use the run's own file",
         )
     )

@@ -64,6 +64,12 @@ def test_a_choice_needs_a_run_and_values_that_fit(
         (["export", path, "--to", tmp_path, "--distill", "layers"], "a run is needed"),
         (["retrain", path, "--distill", "layers"], "a run is needed"),
         (["export", runs / "small", "--to", tmp_path, "--distill", "budget"], "needs one"),
+        (["export", path, "--to", tmp_path, "--trial", "1"], "--trial: a run is needed"),
+        (["retrain", path, "--trial", "1"], "--trial: a run is needed"),
+        (
+            ["retrain", "small", "--runs", runs, "--distill", "threshold=2"],
+            "error: --distill: distill.threshold: a value of at most 1",
+        ),
         (["export", runs / "small", "--to", tmp_path, "--distill", "layrs"], "did you mean"),
         (
             ["export", runs / "small", "--to", tmp_path, "--distill", "macs=0.6"],

@@ -56,7 +56,10 @@ def test_a_trial_by_number_and_the_front(call: Callable, runs: Path, tmp_path: P
     [
         (["--format", "jsn"], "did you mean `json`"),
         (["--format", "xyz"], "the formats here are dot, graphml, json, onnx, png, pt2, py"),
-        (["--format", "py", "--weights", "none.safetensors"], "no such file"),
+        (
+            ["--format", "py", "--weights", "none.safetensors"],
+            "found none.safetensors, which is no such",
+        ),
         (["--format", ","], "separated by commas"),
         (["--trial", "7"], "the complete trials here are 0, 1"),
         (["--trial", "worst"], "`best`, `pareto` or the number"),

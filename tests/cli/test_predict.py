@@ -129,6 +129,10 @@ def test_exit_codes(call: Callable, network: Path, photos: Path, tmp_path: Path)
     assert answer.code == 1
     assert json.loads(answer.out)["predictions"] == []
     assert "gone.png" in answer.err
+    quiet = call("predict", network, tmp_path / "gone.png", tmp_path / "lost.png", "-q")
+    assert quiet.code == 1
+    assert "error: FILES: a file that can be read is needed; found" in quiet.err
+    assert "and 1 more; check the paths" in quiet.err
     (tmp_path / "empty").mkdir()
     wrong = [
         ("predict", network, tmp_path / "empty"),

@@ -113,6 +113,7 @@ def test_a_good_study_has_its_values_and_the_defaults(tmp_path: Path) -> None:
         ),
         ("overlap: 0.5", "size: [16]", ["data.size", "[height, width]", "[16]"]),
         ("overlap: 0.5", "size: big", ["data.size", "a whole number of pixels"]),
+        ("overlap: 0.5", "size: 100000", ["data.size", "at most 8,192 a side", "found 100000"]),
         ("training:", "sharing: {groups: [[left]]}\ntraining:", ["each task", "right, sum"]),
         (
             "training:",

@@ -43,6 +43,8 @@ def test_one_that_does_not_answer_is_said(make_study: Make, tmp_path: Path) -> N
         search(make_study(), runs=tmp_path, storage="postgresql://nobody@127.0.0.1:1/none")
     with pytest.raises(ConfigError, match="for one machine, is needed"):
         search(make_study(), runs=tmp_path, storage="mysql://me:secret@host/x")
+    with pytest.raises(ConfigError, match="is needed; found ''; give one of these"):
+        search(make_study(), runs=tmp_path, storage="")
 
 
 @pytest.mark.ci
