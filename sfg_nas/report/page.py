@@ -23,6 +23,7 @@ from sfg_nas.report.table import is_error, metric_title
 from sfg_nas.report.verdict import Verdict, compare_calls, verdict_of
 from sfg_nas.report.words import counted, signed
 from sfg_nas.study import Run, Trial
+from sfg_nas.study.names import FOLDER, PROVENANCE
 
 SECTIONS = (
     ("Accuracy against cost", ("front",)),
@@ -94,7 +95,7 @@ def report_page(run: Run) -> str:
         ended=_ended(run),
         commands=_commands(run),
         provenance=_provenance(run),
-        study=run.files.study.read_text(encoding="utf-8"),
+        study=_study(run),
     )
 
 
@@ -190,7 +191,7 @@ def _ended(run: Run) -> list[tuple[int, str, str]]:
 
 def _commands(run: Run) -> list[str]:
     config = run.config
-    data = "" if config.data.kind == "digits" else " --data-root DIR"
+    data = "" if config.data.kind in ("digits", "planted") else " --data-root DIR"
     compared = (run.path / TABLE).is_file()
     retrained = any(run.files.retrained.glob("*/*/metrics.json"))
     searched = bool(run.all) or not compared  # else `found` came from another run
@@ -218,10 +219,18 @@ def _again(call: str) -> str:
     return "".join(f" {name} {shlex.quote(values[name])}" for name in names if name in values)
 
 
+def _study(run: Run) -> str:
+    """Return the resolved study as YAML, without where it came from: a page is sent to others."""
+    text = run.files.study.read_text(encoding="utf-8")
+    return text.partition(f"\n{PROVENANCE}:")[0]
+
+
 def _provenance(run: Run) -> dict[str, str]:
+    """Return where the run came from, but for the folder of this machine."""
     shown = {
         key.replace("_", " "): value if isinstance(value, str) else json.dumps(value)
         for key, value in run.provenance.items()
+        if key != FOLDER
     }
     calls = compare_calls(run)
     return shown | ({"compare was called with": "; ".join(calls)} if calls else {})

@@ -92,6 +92,22 @@ def test_how_to_reproduce(text: str, small_runs: Mapping[str, Small]) -> None:
     assert str(run.path.parent) not in text
 
 
+def test_folders_of_the_machine_are_not_told(
+    small_runs: Mapping[str, Small], tmp_path: Path
+) -> None:
+    path = tmp_path / "run"
+    shutil.copytree(small_runs["two"].run.path, path)
+    study = (path / "study.yaml").read_text(encoding="utf-8")
+    assert "\n  folder: null\n" in study
+    placed = study.replace("folder: null", f"folder: {tmp_path}")
+    (path / "study.yaml").write_text(placed, encoding="utf-8")
+    page = report_page(Run.load(path))
+    assert str(tmp_path) not in page
+    assert "fingerprint" in page
+    assert "constant_p:" in page  # the study itself is there
+    assert "data_fingerprint" not in page
+
+
 def hostile(run: Run, folder: Path) -> Run:
     """Return a copy of a run in which every name that can be hostile is."""
     path = folder / "run"
