@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from sfg_nas.errors import ArchitectureError, SfgNasError, explain
 
 SCHEMA = 2
+BESIDE = "use the file that lies beside the network's architecture"
 _KEY = "sfg_nas"  # one for all that we say: safetensors writes several in another order each time
 _OLD = 32  # hexadecimal digits of a blake2b digest of 16 bytes
 _DAMAGE = (
@@ -132,18 +133,19 @@ def save_weights(path: str | Path, network: nn.Module) -> None:
         part.unlink(missing_ok=True)
 
 
-def load_weights(path: str | Path, network: nn.Module) -> None:
+def load_weights(path: str | Path, network: nn.Module, *, do: str = BESIDE) -> None:
     """Read parameters and buffers back into a network of the same shape.
 
     Args:
         path: A file that `save_weights` wrote.
         network: The network to fill.
+        do: What the reader can do about another file.
 
     Raises:
         ArchitectureError: The file is damaged, belongs to another network, or holds numbers that are not finite.
     """
     path = Path(path)
-    tensors, _ = read_tensors(path, do="use the file that lies beside the network's architecture")
+    tensors, _ = read_tensors(path, do=do)
     own = network.state_dict()
     odd = sorted(set(own) ^ set(tensors))
     wrong = [
@@ -163,7 +165,7 @@ def load_weights(path: str | Path, network: nn.Module) -> None:
                 where=str(path),
                 rule="the weights must be those of this network",
                 found=found[:300],
-                do="use the file that lies beside the network's architecture",
+                do=do,
             )
         )
     network.load_state_dict(tensors)

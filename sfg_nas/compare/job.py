@@ -137,8 +137,7 @@ def run_job(
 
 
 def _note_failure(job: Job, entrant: Entrant, setting: Setting, error: SfgNasError) -> None:
-    again = isinstance(error, OutOfMemoryError)  # the same is right where there is more memory
-    own = identity(job, entrant, setting)
+    own, again = identity(job, entrant, setting), isinstance(error, OutOfMemoryError)
     content = {"identity": own, "reason": str(error), "again": again}
     write_json(job.folder(setting) / "failed.json", content)
 
@@ -213,7 +212,8 @@ def trained(job: Job, entrant: Entrant, setting: Setting) -> Prepared:
         setting: The comparison.
     """
     prepared = entrant.prepare(job.factor, seed=job.root(setting), learning_rate=job.learning_rate)
-    load_module(job.folder(setting) / "network.safetensors", prepared.method.module)
+    file, do = job.folder(setting) / "network.safetensors", "remove its folder: it is trained anew"
+    load_module(file, prepared.method.module, do=do)
     return prepared
 
 

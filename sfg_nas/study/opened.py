@@ -28,6 +28,9 @@ DIRECTIONS = {
 }
 
 
+_RESTORE = "restore study.db, or give the study another name: the trials' own files are not touched"
+
+
 def open_storage(url: str | None, database: Path) -> BaseStorage:
     """Return Optuna's storage.
 
@@ -53,7 +56,9 @@ def open_storage(url: str | None, database: Path) -> BaseStorage:
                 where=f"storage of {database.parent}",
                 rule="Optuna must be able to open it",
                 found=f"{type(error).__name__}: {error}".splitlines()[0],
-                do="check the address, or leave --storage out to use the run's own file",
+                do=_RESTORE
+                if url is None
+                else "check the address, or leave --storage out to use the run's own file",
             )
         ) from error
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sfg_nas.data import DataBundle, OwnData
-from sfg_nas.errors import TrainingError, explain
+from sfg_nas.errors import ArchitectureError, TrainingError, explain
 from sfg_nas.study.finals import conclude, entered, trainings
 from sfg_nas.study.hard_curve import check_curve
 from sfg_nas.study.layout import RunFiles
@@ -66,6 +66,7 @@ def search(  # noqa: PLR0913 (the public face: each is a choice of its own)
             do not make a network.
         ConversionError: If the backbone cannot be made searchable.
         TrainingError: If the single-task references cannot be trained, or the storage is lost.
+        ArchitectureError: If the folders of all complete trials are gone.
     """
     study, runs = as_study(study, backbone, data), Path(runs)
     total = trials or study.config.search.trials
@@ -94,6 +95,7 @@ def search(  # noqa: PLR0913 (the public face: each is a choice of its own)
 
             send_out(errand)
             place.fetch_ended()
+            _check_folders(place)
             if study.config.search.finals.trials:
                 _finals(errand, place, references, send_out, progress)
     except (LostLockError, *STORAGE_ERRORS) as error:
@@ -106,6 +108,20 @@ def search(  # noqa: PLR0913 (the public face: each is a choice of its own)
             )
         ) from error
     return Run.load(place.files.root)
+
+
+def _check_folders(place: Place) -> None:
+    """Refuse a run whose complete trials, by its storage, have no folders: to search on would not bring them back."""
+    complete = place.store.counts()["complete"]
+    if complete and not Run.load(place.files.root).complete:
+        raise ArchitectureError(
+            explain(
+                where=str(place.files.trials),
+                rule="each complete trial of the run's storage has its folder here",
+                found=f"none of {complete}",
+                do="restore them, or give the study another name to search anew",
+            )
+        )
 
 
 def _finals(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sfg_nas.errors import TrainingError, explain
 from sfg_nas.training.files import write_atomically
-from sfg_nas.weights import load_weights, read_tensors, save_weights, write_tensors
+from sfg_nas.weights import BESIDE, load_weights, read_tensors, save_weights, write_tensors
 
 
 @dataclass(frozen=True)
@@ -84,17 +84,18 @@ def save_module(path: Path, module: nn.Module) -> None:
     save_weights(path, module)
 
 
-def load_module(path: Path, module: nn.Module) -> None:
+def load_module(path: Path, module: nn.Module, *, do: str = BESIDE) -> None:
     """Read parameters and buffers back into a module of the same shape.
 
     Args:
         path: A file that `save_module` wrote.
         module: The module to fill.
+        do: What the reader can do about another file.
 
     Raises:
         ArchitectureError: If the file is damaged or belongs to another module.
     """
-    load_weights(path, module)
+    load_weights(path, module, do=do)
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:

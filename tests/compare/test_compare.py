@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from sfg_nas.compare.entrant import Prepared, Setting
 from sfg_nas.compare.job import Job
 from sfg_nas.compare.methods import expand, parse
 from sfg_nas.compare.pool import Team
-from sfg_nas.errors import ConfigError, TrainingError
+from sfg_nas.errors import ArchitectureError, ConfigError, TrainingError
 from sfg_nas.study import Progress, Run, Study
 
 Make = Callable[..., Study]
@@ -233,6 +234,19 @@ def test_a_method_that_fails_on_the_test_part_is_said_and_the_others_stand(
         assert set(found.networks["method"]) == {"single-task", "hard-sharing"}
         assert any(note.startswith(words) for note in found.notes)
     assert len(calls) == 1  # the same training would fail again
+
+
+def test_weights_that_are_damaged_are_said_with_what_to_do(
+    make_study: Make, tmp_path: Path
+) -> None:
+    study = make_study({"compare.equal_macs": False})
+    folder = compare(study, ["nddr"], 1, runs=tmp_path).folder / "compared/nddr/own/0"
+    (folder / "test.json").unlink()
+    (folder / "network.safetensors").write_bytes(b"cut")
+    with pytest.raises(ArchitectureError, match="remove its folder: it is trained anew"):
+        compare(study, ["nddr"], 1, runs=tmp_path)
+    shutil.rmtree(folder)
+    assert "nddr" in set(compare(study, ["nddr"], 1, runs=tmp_path).networks["method"])
 
 
 def test_a_training_without_scores_or_a_reason_is_no_silent_gap(

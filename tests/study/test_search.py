@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ from safetensors.torch import load_file
 
 from sfg_nas.data import DataBundle, ImageSet
 from sfg_nas.data.images import Batch
-from sfg_nas.errors import ConfigError, TrainingError
+from sfg_nas.errors import ArchitectureError, ConfigError, TrainingError
 from sfg_nas.study import Progress, Run, Study, load_study, search
 from sfg_nas.training import SupernetMethod
 from tests.study.conftest import CONTENT, make_data, two_layers
@@ -229,6 +230,22 @@ def test_a_run_without_a_complete_trial_has_no_best(make_study: Make, tmp_path: 
     run = search(study, runs=tmp_path)
     with pytest.raises(TrainingError, match="0 failed"):
         _ = run.best
+
+
+def test_folders_that_are_gone_are_said(make_study: Make, tmp_path: Path) -> None:
+    run = search(make_study(), runs=tmp_path, trials=2)
+    shutil.rmtree(run.files.trial(1).root)
+    assert len(search(make_study(), runs=tmp_path, trials=2).all) == 1  # one may do without some
+    shutil.rmtree(run.files.trials)
+    with pytest.raises(ArchitectureError, match=r"tiny/trials: each complete.*found none of 2;"):
+        search(make_study(), runs=tmp_path, trials=2)
+
+
+def test_a_run_s_own_storage_that_is_damaged_is_said(make_study: Make, tmp_path: Path) -> None:
+    search(make_study(), runs=tmp_path, trials=1)
+    (tmp_path / "tiny" / "study.db").write_text("no database")
+    with pytest.raises(ConfigError, match=r"not a database; restore study\.db, or give"):
+        search(make_study(), runs=tmp_path, trials=1)
 
 
 def test_a_changed_study_is_refused_and_named(
