@@ -122,7 +122,7 @@ def compare(  # noqa: PLR0913 (the public face: each is a choice of its own)
             if source is None:
                 team.search()
             team.setting = setting = replace(setting, found=_found(setting, source))
-        entrants, notes = _entrants(team, names, strict=named is not None)
+        entrants, notes = _entrants(team, names)
         team.train(tuning_jobs(setting, entrants))
         jobs = seed_jobs(setting, entrants, seeds or section.seeds)
         team.train(jobs)
@@ -160,13 +160,15 @@ def _trial_of(run: Run, which: str | int) -> Trial:
     return found[0]
 
 
-def _entrants(team: Team, names: Sequence[str], *, strict: bool) -> tuple[list[Entrant], list[str]]:
-    """Return the methods, and a note on each that this network does not have.
+def _entrants(team: Team, names: Sequence[str]) -> tuple[list[Entrant], list[str]]:
+    """Return the methods, and a note on each that cannot be made.
+
+    Those that were asked for and need no search have been checked before; what only the found network shows
+    must not cost the others their comparison.
 
     Args:
         team: Makes them.
         names: Their names.
-        strict: Whether one that cannot be made is an error.
     """
     entrants: list[Entrant] = []
     notes: list[str] = []
@@ -176,7 +178,7 @@ def _entrants(team: Team, names: Sequence[str], *, strict: bool) -> tuple[list[E
             if entrant.macs is not None and not entrant.varies:
                 entrant.macs(entrant.own_factor, 0)
         except SfgNasError as error:
-            if strict or name in ALWAYS:
+            if name in ALWAYS:
                 raise
             notes.append(f"{name} is left out: {error}")
             continue

@@ -115,6 +115,18 @@ def test_each_method_tries_as_many_rates_and_validation_decides(
         assert set(chosen) == {max(tried, key=lambda rate: tried[rate])}
 
 
+def test_what_the_found_network_rules_out_is_said_and_the_others_are_compared(
+    make_study: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sfg_nas.compare.allocated.fit_width", lambda *_, **__: None)
+    study = make_study({"compare.equal_macs": False, "search.trials": 1})
+    found = compare(study, ["found", "hard-sharing-at-found"], 1, runs=tmp_path)
+    assert {"found", "hard-sharing"} <= set(found.networks["method"])
+    assert "hard-sharing-at-found" not in set(found.networks["method"])
+    page = (found.folder / "compare.md").read_text(encoding="utf-8")
+    assert "hard-sharing-at-found is left out: compare: hard-sharing-at-found" in page
+
+
 def test_another_budget_is_another_training(make_study: Make, tmp_path: Path) -> None:
     first = compare(make_study({"compare.equal_macs": False}), [], 1, runs=tmp_path)
     longer = make_study({"compare.equal_macs": False, "compare.epochs": 3})
