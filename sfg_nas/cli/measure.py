@@ -16,6 +16,7 @@ from sfg_nas.cli.watch import decoding
 from sfg_nas.errors import ConfigError, DataError, explain
 
 if TYPE_CHECKING:
+    from sfg_nas.architecture import Architecture
     from sfg_nas.data import LabelledPhotos, Preparation
     from sfg_nas.fixed import FixedNetwork
     from sfg_nas.study import Study
@@ -72,7 +73,7 @@ def evaluate(
         _check_pictures(pictures)
     built = open_network(folder, device_of(common))
     if files is None and (data is None or split is not None):
-        ready = _study_of(folder, study, data, common)
+        ready = _study_of(folder, built, study, data, common)
         row = _on_study(folder, built, split or PARTS[0], ready)
         if pictures is not None:
             _draw(built, split or PARTS[0], ready, pictures)
@@ -106,11 +107,41 @@ def _table_and_part(split: str | None) -> tuple[Path, str | None] | None:
     )
 
 
-def _study_of(folder: Path, study: Path | None, root: Path | None, common: Common) -> Study:
+def _study_of(
+    folder: Path, built: FixedNetwork, study: Path | None, root: Path | None, common: Common
+) -> Study:
     from dataclasses import replace
 
-    common = common if root is None else replace(common, data_root=root)
-    return ready_study(study or _study_above(folder), common, {})
+    given = common if root is None else replace(common, data_root=root)
+    if study is not None:
+        from sfg_nas.study.fits import check_fits
+
+        ready = ready_study(study, given, {})
+        check_fits(built.architecture, ready, where=str(folder))
+        _note_size(built.architecture, ready, common)
+        return ready
+    own = _study_above(folder)
+    ready = ready_study(own, given, {})
+    _warn_of_other_data(own.parent, ready, common)
+    return ready
+
+
+def _note_size(architecture: Architecture, study: Study, common: Common) -> None:
+    own, other = architecture.input_shape[1:], study.data.image_shape[1:]
+    if own != other:
+        sizes = " and ".join("x".join(map(str, size)) for size in (own, other))
+        note(
+            f"warning: the network was built for another size of images than these: {sizes}", common
+        )
+
+
+def _warn_of_other_data(run: Path, study: Study, common: Common) -> None:
+    """Say that a run's data have changed since: what is a test image now may have been one to train with."""
+    from sfg_nas.study import Run
+
+    if Run.load(run).provenance.get("data_fingerprint") != study.data.fingerprint:
+        text = "warning: the data are others than those of the run (images, labels or parts): images that the network was "
+        note(f"{text}trained with may be in this part", common)
 
 
 def _on_study(folder: Path, network: FixedNetwork, part: str, study: Study) -> Row:

@@ -24,6 +24,10 @@ OWN = "own_backbone"
 """The entry of the provenance that names a network that stands in no registry."""
 
 
+_DATA = f"{PROVENANCE}.data_fingerprint"
+_OTHER_DATA = f"the data: its images, labels or parts are others ({_DATA})"
+
+
 def begin_run(study: Study, files: RunFiles) -> None:
     """Write the run's `study.yaml`, or check that the run there is of the same study.
 
@@ -65,7 +69,7 @@ def _refuse_changes(study: Study, path: Path, provenance: Mapping[str, Value]) -
     keys = [key for key in {**before, **now} if not key.startswith(skipped)]
     keys += [f"{PROVENANCE}.{key}" for key in same]
     changed = [
-        f"{key}: {before.get(key)!r} -> {now.get(key)!r}"
+        _OTHER_DATA if key == _DATA else f"{key}: {before.get(key)!r} -> {now.get(key)!r}"
         for key in keys
         if before.get(key) != now.get(key)
     ]

@@ -15,6 +15,7 @@ from sfg_nas.fixed import FixedNetwork, build_network
 from sfg_nas.search_space import Candidate
 from sfg_nas.sharing import Supernet
 from sfg_nas.study.controls import EQUAL_MACS, equal_macs_backbone
+from sfg_nas.study.fits import check_fits
 from sfg_nas.study.study import Study
 from sfg_nas.study.trial_reader import Trial
 from sfg_nas.tasks import Task
@@ -63,9 +64,13 @@ def make_entries(
         how: Start and teacher of the found network.
 
     Raises:
-        ConfigError: If a supernet is needed and there is none.
+        ConfigError: If a supernet is needed and there is none, or the architecture is not one for the study.
     """
-    found = architecture.architecture if isinstance(architecture, Trial) else architecture
+    if isinstance(architecture, Trial):
+        found = architecture.architecture
+    else:
+        found = architecture
+        check_fits(found, study)
     entries = [_control(study, name, found) for name in controls]
     return [
         *[entry for entry in entries if entry is not None],

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,19 @@ def test_evaluate_finds_what_retraining_noted(call: Callable, runs: Path) -> Non
         assert (said["part"], said["images"]) == (part, 48)
         for name, value in noted[part].items():
             assert abs(said[name] - value) < 1e-5
+
+
+def test_evaluate_warns_where_the_data_have_changed(
+    call: Callable, runs: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(runs / "small", tmp_path / "small")
+    folder = retrained(tmp_path)
+    assert "warning" not in call("evaluate", folder, "--device", "cpu").err
+    study = tmp_path / "small/study.yaml"
+    study.write_text(study.read_text().replace("data_fingerprint: ", "data_fingerprint: 0"))
+    answer = call("evaluate", folder, "--device", "cpu")
+    assert answer.code == 0
+    assert "warning: the data are others than those of the run" in answer.err
 
 
 def test_evaluate_prints_a_table(call: Callable, runs: Path) -> None:
@@ -44,3 +58,27 @@ def test_a_network_outside_a_run_needs_its_study(
     assert "--study" in answer.err
     study = runs / "small/study.yaml"
     assert call("evaluate", tmp_path, "--study", study, "--device", "cpu").code == 0
+
+
+def test_a_study_of_other_images_is_refused_and_of_another_size_warned_of(
+    call: Callable, runs: Path, tmp_path: Path
+) -> None:
+    folder, own = retrained(runs), (runs / "small/study.yaml").read_text()
+    other = tmp_path / "other.yaml"
+    other.write_text(
+        "name: other\ndata: {kind: planted, train: 32, validation: 16, test: 16}\n"
+        "backbone: {kind: vgg11, width: 0.0625, depth: 3}\n"
+    )
+    answer = call("evaluate", folder, "--study", other, "--device", "cpu")
+    assert answer.code == 2
+    assert (
+        f"{folder}: it must be one for the images and tasks of other; found images of" in answer.err
+    )
+    answer = call("retrain", folder / "architecture.json", "--study", other, "--device", "cpu")
+    assert answer.code == 2
+    assert "architecture: it must be one for the images and tasks of other" in answer.err
+    assert "size: null" in own
+    other.write_text(own.replace("size: null", "size: 24"))
+    answer = call("evaluate", folder, "--study", other, "--device", "cpu")
+    assert answer.code == 0, answer.err
+    assert "warning: the network was built for another size of images than these" in answer.err

@@ -255,7 +255,9 @@ def test_a_changed_study_is_refused_and_named(
     with pytest.raises(ConfigError, match=r"training\.batch_size: 16 -> 8"):
         search(make_study({"training.batch_size": 8}), runs=tmp_path)
     other = replace(tiny_data, fingerprint="another")
-    with pytest.raises(ConfigError, match="data_fingerprint"):
+    with pytest.raises(
+        ConfigError, match=r"its images, labels or parts are others.*data_fingerprint"
+    ):
         search(make_study(data=other), runs=tmp_path)
     run = search(make_study({"search.trials": 1, "retrain.epochs": 5}), runs=tmp_path)
     assert len(run.all) == 1
