@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from sfg_nas.errors import ConversionError, explain, is_out_of_memory
 from sfg_nas.tasks import Task
 
 
@@ -56,13 +57,36 @@ def make_heads(
         backbone: Maps images [N, C, H, W] to features.
         tasks: The tasks.
         image_shape: C, H, W.
+
+    Raises:
+        ConversionError: If the backbone does not run on such images, or gives something else than features.
     """
-    training = backbone.training
-    backbone.eval()
-    with torch.no_grad():
-        features = backbone(torch.zeros(1, *image_shape))
-    backbone.train(training)
+    features = _features(backbone, image_shape)
     return {task.name: task.make_head(features.shape[1:], image_shape) for task in tasks}
+
+
+def _features(backbone: nn.Module, image_shape: Sequence[int]) -> Tensor:
+    """Return the features [1, ...] of an empty image, in evaluation mode."""
+    images, training = "x".join(map(str, image_shape)), backbone.training
+    backbone.eval()
+    try:
+        with torch.no_grad():
+            features: object = backbone(torch.zeros(1, *image_shape))
+    except (RuntimeError, ValueError) as error:
+        if is_out_of_memory(error):
+            raise
+        rule, do = f"it must run on the study's images, {images}", "check its channels and sizes"
+        found = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+        raise ConversionError(explain(where="backbone", rule=rule, found=found, do=do)) from error
+    finally:
+        backbone.train(training)
+    if isinstance(features, Tensor) and features.dim() > 1 and len(features) == 1:
+        return features
+    rule, do = "it must map images [N, C, H, W] to features [N, ...]", "return these alone"
+    is_tensor = isinstance(features, Tensor)
+    found = f"a tensor {list(features.shape)}" if is_tensor else f"a {type(features).__name__}"  # type: ignore[attr-defined]
+    found += f" for one image {images}"
+    raise ConversionError(explain(where="backbone", rule=rule, found=found, do=do))
 
 
 def hard_sharing(

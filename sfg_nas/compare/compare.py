@@ -25,6 +25,7 @@ from sfg_nas.compare.pool import Place, Team, Workers
 from sfg_nas.compare.results import comparisons, long, networks
 from sfg_nas.compare.same import same_networks
 from sfg_nas.compare.verdict import verdict
+from sfg_nas.data.checks import check_integer
 from sfg_nas.errors import ConfigError, SfgNasError, TrainingError, explain, several
 from sfg_nas.report import plot_comparison
 from sfg_nas.study import (
@@ -104,6 +105,8 @@ def compare(  # noqa: PLR0913 (the public face: each is a choice of its own)
         ConfigError: If a method does not exist, or not for this network, or the run was begun with another study.
         TrainingError: If a reference cannot be trained, or a worker dies.
     """
+    if seeds is not None:
+        check_integer("compare: seeds", int(seeds), 1)
     study = study.using(backbone=backbone)
     section = study.config.compare
     named = methods if methods is not None else section.methods

@@ -11,6 +11,7 @@ import pandas as pd
 
 from sfg_nas.architecture import Architecture
 from sfg_nas.config import RetrainConfig
+from sfg_nas.data.checks import check_integer
 from sfg_nas.errors import within
 from sfg_nas.study.controls import CONTROLS
 from sfg_nas.study.jobs import TrainingJob
@@ -60,9 +61,11 @@ def retrain(  # noqa: PLR0913 (the public face: each is a choice of its own)
         each metric on test, and of Δ against the single-task networks.
 
     Raises:
-        ConfigError: If the run was begun with another study, or a supernet is needed and there is none.
+        ConfigError: If a number or a control is wrong, the run was begun with another study, or a supernet is needed and there is none.
         TrainingError: If a loss or a score is not finite; the message names the method and the seed.
     """
+    if seeds is not None:
+        check_integer("retrain: seeds", int(seeds), 1)
     study = study.using(backbone=backbone)
     files = RunFiles(Path(runs) / study.config.name)
     with locked(files.lock("begin")):

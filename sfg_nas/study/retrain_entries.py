@@ -14,7 +14,7 @@ from sfg_nas.errors import ConfigError, explain
 from sfg_nas.fixed import FixedNetwork, build_network
 from sfg_nas.search_space import Candidate
 from sfg_nas.sharing import Supernet
-from sfg_nas.study.controls import EQUAL_MACS, equal_macs_backbone
+from sfg_nas.study.controls import CONTROLS, EQUAL_MACS, equal_macs_backbone
 from sfg_nas.study.fits import check_fits
 from sfg_nas.study.study import Study
 from sfg_nas.study.trial_reader import Trial
@@ -110,6 +110,10 @@ def equal_macs_entry(study: Study, config: BackboneConfig) -> Entry:
 
 
 def _control(study: Study, name: str, found: Architecture) -> Entry | None:
+    if name not in (EQUAL_MACS, *BASELINES):
+        known = ", ".join(dict.fromkeys((*CONTROLS, *BASELINES)))
+        rule, do = "a control that exists is needed", f"the controls here are {known}"
+        raise ConfigError(explain(where="controls", rule=rule, found=repr(name), do=do))
     if name == EQUAL_MACS:
         fitted = equal_macs_backbone(study, found.macs)
         return None if fitted is None else equal_macs_entry(study, fitted)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sfg_nas.data import DataBundle, OwnData
+from sfg_nas.data.checks import check_integer
 from sfg_nas.errors import ArchitectureError, TrainingError, explain
 from sfg_nas.study.finals import conclude, entered, trainings
 from sfg_nas.study.hard_curve import check_curve
@@ -62,12 +63,15 @@ def search(  # noqa: PLR0913 (the public face: each is a choice of its own)
         progress: Called with each report.
 
     Raises:
-        ConfigError: If the run was begun with another study, the storage cannot be opened, or the study's own values
+        ConfigError: If a number is wrong, the run was begun with another study, the storage cannot be opened, or the study's own values
             do not make a network.
         ConversionError: If the backbone cannot be made searchable.
         TrainingError: If the single-task references cannot be trained, or the storage is lost.
         ArchitectureError: If the folders of all complete trials are gone.
     """
+    if trials is not None:
+        check_integer("search: trials", int(trials), 1)
+    check_integer("search: workers", int(workers), 1)
     study, runs = as_study(study, backbone, data), Path(runs)
     total = trials or study.config.search.trials
     network = ""

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from sfg_nas.baselines import BASELINES, hard_sharing, single_task
+from sfg_nas.baselines import BASELINES, hard_sharing, make_heads, single_task
+from sfg_nas.errors import ConversionError
 from sfg_nas.tasks import Task
 
 TASKS = (Task("a", "classification", outputs=3), Task("b", "regression"))
@@ -40,3 +42,24 @@ def test_making_heads_leaves_the_statistics_alone() -> None:
     network = hard_sharing(backbone, TASKS, SHAPE)
     assert torch.equal(network.backbone[1].running_mean, torch.zeros(4))
     assert network.backbone.training
+
+
+class Several(nn.Module):
+    """Gives a list, as a pyramid of features does."""
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        return [images]
+
+
+@pytest.mark.parametrize(
+    ("backbone", "words"),
+    [
+        (nn.Conv2d(1, 4, 3), r"^backbone: it must run on the study's images, 3x8x8; found Runtime"),
+        (Several(), r"to features \[N, ...\]; found a list for one image 3x8x8; return these"),
+        (nn.Flatten(0), r"found a tensor \[192\] for one image"),
+    ],
+)
+def test_a_backbone_that_does_not_fit_is_said(backbone: nn.Module, words: str) -> None:
+    with pytest.raises(ConversionError, match=words):
+        make_heads(backbone, [Task("a", "regression")], (3, 8, 8))
+    assert backbone.training

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sfg_nas.errors import ConfigError
+from sfg_nas.fixed import distill
 from sfg_nas.study import Run, Study, search
 from sfg_nas.study.retrain_entries import make_entries, trained_supernet, variant_folders
 from sfg_nas.training import evaluate
@@ -58,3 +59,10 @@ def test_an_architecture_alone_has_no_supernet(
     run.best.files.supernet.unlink()
     with pytest.raises(ConfigError, match="no such file"):
         make_entries(study, run.best, (), how)
+
+
+def test_a_control_that_does_not_exist_is_said(make_study: Make) -> None:
+    study = make_study()
+    found = distill(study.make_supernet(study.config, seed=0))
+    with pytest.raises(ConfigError, match=r"controls: .*found 'nope'; the controls here are sing"):
+        make_entries(study, found, ["nope"], study.config.retrain)

@@ -232,6 +232,16 @@ def test_a_run_without_a_complete_trial_has_no_best(make_study: Make, tmp_path: 
         _ = run.best
 
 
+@pytest.mark.parametrize(("name", "value"), [("trials", 0), ("trials", -1), ("workers", 0)])
+def test_numbers_below_one_are_refused(
+    make_study: Make, tmp_path: Path, name: str, value: int
+) -> None:
+    words = rf"search: {name}: an integer of at least 1 is needed; found {value}"
+    with pytest.raises(ConfigError, match=words):
+        search(make_study(), runs=tmp_path, **{name: value})
+    assert not list(tmp_path.iterdir())
+
+
 def test_folders_that_are_gone_are_said(make_study: Make, tmp_path: Path) -> None:
     run = search(make_study(), runs=tmp_path, trials=2)
     shutil.rmtree(run.files.trial(1).root)
