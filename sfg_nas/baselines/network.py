@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from sfg_nas.errors import ConversionError, explain, is_out_of_memory
+from sfg_nas.errors import ConversionError, explain
+from sfg_nas.sharing.features import running_on
 from sfg_nas.tasks import Task
 
 
@@ -70,14 +71,8 @@ def _features(backbone: nn.Module, image_shape: Sequence[int]) -> Tensor:
     images, training = "x".join(map(str, image_shape)), backbone.training
     backbone.eval()
     try:
-        with torch.no_grad():
+        with running_on(image_shape), torch.no_grad():
             features: object = backbone(torch.zeros(1, *image_shape))
-    except (RuntimeError, ValueError) as error:
-        if is_out_of_memory(error):
-            raise
-        rule, do = f"it must run on the study's images, {images}", "check its channels and sizes"
-        found = f"{type(error).__name__}: {error}".splitlines()[0][:300]
-        raise ConversionError(explain(where="backbone", rule=rule, found=found, do=do)) from error
     finally:
         backbone.train(training)
     if isinstance(features, Tensor) and features.dim() > 1 and len(features) == 1:

@@ -3,10 +3,34 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
+
+from sfg_nas.errors import ConversionError, explain, is_out_of_memory
+
+
+@contextmanager
+def running_on(image_shape: Sequence[int]) -> Iterator[None]:
+    """Say that a backbone does not run on images, where a pass of it inside a `with` fails.
+
+    Args:
+        image_shape: C, H, W.
+
+    Raises:
+        ConversionError: In place of what torch says of sizes that do not fit.
+    """
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        if is_out_of_memory(error):
+            raise
+        images = "x".join(map(str, image_shape))
+        rule, do = f"it must run on the study's images, {images}", "check its channels and sizes"
+        found = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+        raise ConversionError(explain(where="backbone", rule=rule, found=found, do=do)) from error
 
 
 def leaves_of(features: object) -> list[object]:

@@ -14,7 +14,7 @@ from sfg_nas.errors import ConfigError, ConversionError, explain
 from sfg_nas.sharing.axes import Axis, tensor_axes
 from sfg_nas.sharing.copies import copied
 from sfg_nas.sharing.counts import Counts, count_units
-from sfg_nas.sharing.features import leaves_of
+from sfg_nas.sharing.features import leaves_of, running_on
 from sfg_nas.sharing.recognise import recognise
 from sfg_nas.sharing.resize import resize, shape_at
 from sfg_nas.sharing.trace import trace
@@ -82,10 +82,11 @@ class WidthPlan:
             example_input: Likewise.
 
         Raises:
-            ConversionError: It cannot be followed.
+            ConversionError: It does not run on the example, or cannot be followed.
         """
         example = torch.zeros(2, *example_input.shape[1:]).to(example_input)
-        leaves = _leaves(_run(backbone, example))
+        with running_on(example.shape[1:]):
+            leaves = _leaves(_run(backbone, example))
         heads = {f"output {i}": _Leaf(i) for i in range(len(leaves))}
         network = copied(BackboneWithHeads(backbone, heads), parameters=False)
         recognise(network, example)

@@ -131,3 +131,8 @@ def test_one_that_does_not_run_at_another_width(tmp_path: Path) -> None:
     own = content(backbone={"kind": "mine", "width": 0.5})
     with pytest.raises(ConversionError, match="scale_width: `Written`"):
         search(load_study(own, backbone=Written(), data=make_data()), runs=tmp_path / "other")
+
+
+def test_a_network_of_other_channels_is_said() -> None:
+    with pytest.raises(ConversionError, match="it must run on the study's images, 3x8x8; found"):
+        Widths().scaled(nn.Sequential(nn.Conv2d(1, 4, 3)), 0.5, (3, 8, 8))
