@@ -143,6 +143,7 @@ def test_the_intervals_of_the_first_screen_are_the_stored_ones() -> None:
     for name, shown in {
         "utkface_compare": "Δ {:+.2f} %, 95 % interval {:+.2f} to {:+.2f}",
         "utkface_compare_advantage": "Δ {:+.2f} %, 95 % interval {:+.2f} to {:+.2f}",
+        "utkface_compare_long": "Δ {:+.2f} %, 95 % interval {:+.2f} to {:+.2f}",
         "utkface_compare_10pct_advantage": "Δ {:+.2f} %, 95 % interval {:+.2f} to {:+.2f}",
         "utkface_compare_10pct_advantage_1": "{:+.2f} % ({:+.2f} to {:+.2f})",
         "utkface_compare_10pct_advantage_2": "{:+.2f} % ({:+.2f} to {:+.2f})",
@@ -157,6 +158,23 @@ def test_the_intervals_of_the_first_screen_are_the_stored_ones() -> None:
         frame = pd.read_csv(ROOT / f"studies/results/{name}_paired.csv")
         row = frame.query("question == 'at-found' and metric == 'delta'").iloc[0]
         assert shown.format(*(100 * row[["mean", "low", "high"]])) in text
+
+
+def test_what_24_epochs_gave_is_what_the_first_screen_says() -> None:
+    text = " ".join(read("README.md").split())
+    frame = pd.read_csv(ROOT / "studies/results/utkface_compare_long.csv")
+    ages = frame.query("metric == 'age/mae' and scale == 'own'").groupby("method")["test"]
+    single, hard = (
+        f"{ages.mean()[name]:.2f} ± {ages.std()[name]:.2f}"
+        for name in ("single-task", "hard-sharing")
+    )
+    assert f"reach {single} years and hard sharing {hard}" in text
+    paired = pd.read_csv(ROOT / "studies/results/utkface_compare_long_paired.csv")
+    rows = paired.query("question == 'single-task' and metric == 'delta'").set_index("method")
+    low = "{:+.2f} %, {:+.2f} to {:+.2f}".format(
+        *(100 * rows.loc["hard-sharing", ["mean", "low", "high"]])
+    )
+    assert f"(Δ {low}; untuned)" in text
 
 
 def test_what_was_found_on_a_tenth_of_the_faces_is_no_better_than_a_plain_tree() -> None:
