@@ -53,8 +53,11 @@ def check_names(names: Sequence[str] | None) -> None:
         names: Of methods; None for the usual ones.
 
     Raises:
-        ConfigError: If there are some.
+        ConfigError: If there are some, or one name stands where a list is needed.
     """
+    if isinstance(names, str):
+        rule, do = "a list of methods is needed", f"write [{names!r}]"
+        raise ConfigError(explain(where="compare: methods", rule=rule, found=repr(names), do=do))
     wrong = [(name, found) for name in names or () if (found := trouble(name)) is not None]
     if wrong:
         where = "compare.methods"

@@ -72,6 +72,13 @@ def test_all_names_are_checked_at_once() -> None:
     assert "did you mean `cross-stitch`?" in second
 
 
+def test_one_name_is_no_list_of_its_letters() -> None:
+    with pytest.raises(
+        ConfigError, match=r"compare: methods: a list .* found 'found'; write \['found'\]"
+    ):
+        check_names("found")
+
+
 def test_a_trial_is_there_or_may_come(make_study: Make, tmp_path: Path) -> None:
     study = make_study()
     files = RunFiles(tmp_path / "tiny")
