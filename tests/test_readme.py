@@ -175,6 +175,11 @@ def test_what_24_epochs_gave_is_what_the_first_screen_says() -> None:
         *(100 * rows.loc["hard-sharing", ["mean", "low", "high"]])
     )
     assert f"(Δ {low}; untuned)" in text
+    deltas = frame.query("metric == 'delta' and scale == 'own'")
+    by_seed = 100 * deltas.pivot_table(index="seed", columns="method", values="test")
+    apart = by_seed["tree-split-2"] - by_seed["found"]
+    least, most = interval(apart.mean(), apart.std(), len(apart))
+    assert f"above the found network by {apart.mean():.2f} % ({least:+.2f} to {most:+.2f})" in text
 
 
 def test_what_was_found_on_a_tenth_of_the_faces_is_no_better_than_a_plain_tree() -> None:
