@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 _NO_MEMORY = (
@@ -72,6 +72,19 @@ def several(count: int, noun: str) -> str:
         ('1 seed', '1,200 images')
     """
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def shaped(sizes: Iterable[int]) -> str:
+    """Return a shape as messages write it.
+
+    Args:
+        sizes: Of each axis.
+
+    Example:
+        >>> shaped([3, 48, 48])
+        '3x48x48'
+    """
+    return "x".join(map(str, sizes))
 
 
 @contextmanager

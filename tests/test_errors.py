@@ -10,8 +10,13 @@ from sfg_nas.errors import (
     TrainingError,
     enough_memory,
     is_out_of_memory,
+    shaped,
     within,
 )
+
+
+def test_a_shape_is_written_with_its_sizes() -> None:
+    assert shaped((3, 48, 64)) == shaped(torch.zeros(3, 48, 64).shape) == "3x48x64"
 
 
 def test_where_it_happened_stands_before_the_message() -> None:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from sfg_nas.errors import ConversionError, explain
+from sfg_nas.cost import evaluating
+from sfg_nas.errors import ConversionError, explain, shaped
 from sfg_nas.sharing.features import running_on
 from sfg_nas.tasks import Task
 
@@ -68,19 +69,15 @@ def make_heads(
 
 def _features(backbone: nn.Module, image_shape: Sequence[int]) -> Tensor:
     """Return the features [1, ...] of an empty image, in evaluation mode."""
-    images, training = "x".join(map(str, image_shape)), backbone.training
-    backbone.eval()
-    try:
-        with running_on(image_shape), torch.no_grad():
-            features: object = backbone(torch.zeros(1, *image_shape))
-    finally:
-        backbone.train(training)
-    if isinstance(features, Tensor) and features.dim() > 1 and len(features) == 1:
-        return features
+    with running_on(image_shape), torch.no_grad(), evaluating(backbone):
+        features: object = backbone(torch.zeros(1, *image_shape))
+    found = f"a {type(features).__name__}"
+    if isinstance(features, Tensor):
+        if features.dim() > 1 and len(features) == 1:
+            return features
+        found = f"a tensor {list(features.shape)}"
     rule, do = "it must map images [N, C, H, W] to features [N, ...]", "return these alone"
-    is_tensor = isinstance(features, Tensor)
-    found = f"a tensor {list(features.shape)}" if is_tensor else f"a {type(features).__name__}"  # type: ignore[attr-defined]
-    found += f" for one image {images}"
+    found += f" for one image {shaped(image_shape)}"
     raise ConversionError(explain(where="backbone", rule=rule, found=found, do=do))
 
 

@@ -86,10 +86,7 @@ def redistilled(run: Run, trials: Sequence[Trial], text: str, common: Common) ->
     from sfg_nas.config import override
     from sfg_nas.study import redistill
 
-    try:
-        how = override(run.config, distill_changes(text)).distill
-    except ConfigError as error:
-        raise ConfigError(str(error).replace("candidate: ", "--distill: ")) from error
+    how = override(run.config, distill_changes(text), where="--distill").distill
     there = [{other.files.root.name: other for other in trial.distilled} for trial in trials]
     if all(how.label in found for found in there):
         return [found[how.label] for found in there]

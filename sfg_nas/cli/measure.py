@@ -13,7 +13,7 @@ from sfg_nas.cli.options import Common, with_common
 from sfg_nas.cli.output import json_result, note, table
 from sfg_nas.cli.targets import check_target
 from sfg_nas.cli.watch import decoding
-from sfg_nas.errors import ConfigError, DataError, explain
+from sfg_nas.errors import ConfigError, DataError, explain, shaped
 
 if TYPE_CHECKING:
     from sfg_nas.architecture import Architecture
@@ -129,10 +129,9 @@ def _study_of(
 def _note_size(architecture: Architecture, study: Study, common: Common) -> None:
     own, other = architecture.input_shape[1:], study.data.image_shape[1:]
     if own != other:
-        sizes = " and ".join("x".join(map(str, size)) for size in (own, other))
-        note(
-            f"warning: the network was built for another size of images than these: {sizes}", common
-        )
+        sizes = f"{shaped(own)} and {shaped(other)}"
+        text = f"the network was built for another size of images than these: {sizes}"
+        note(f"warning: {text}", common)
 
 
 def _warn_of_other_data(run: Path, study: Study, common: Common) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sfg_nas.errors import ConfigError, explain
+from sfg_nas.errors import ConfigError, explain, shaped
 from sfg_nas.study import Run, Study, Trial
 from sfg_nas.study.own import registered_backbone
 
@@ -26,30 +26,17 @@ def check_source(trial: Trial, run: Run, study: Study) -> None:
     Raises:
         ConfigError: If tasks, images, groups or layers differ; the message says which settings make them differ.
     """
-    _check_tasks(trial, run, study)
+    name, where = study.config.name, f"trial {trial.number} of {run.path}"
+    theirs, ours = trial.architecture.tasks, [task.name for task in study.tasks]
+    if set(theirs) != set(ours):
+        rule, found = f"the tasks of {name}, {', '.join(ours)}, are needed", ", ".join(theirs)
+        do = "give a run of the same tasks, or choose these under `tasks`"
+        raise ConfigError(explain(where=where, rule=rule, found=found, do=do))
     different = _different(trial, run, study)
     if different:
-        raise ConfigError(
-            explain(
-                where=f"trial {trial.number} of {run.path}",
-                rule=f"its network must be that of {study.config.name}, since its allocation names a group for each filter",
-                found="; ".join(different),
-                do="give a run of the same network, or bring these settings in line with the run's",
-            )
-        )
-
-
-def _check_tasks(trial: Trial, run: Run, study: Study) -> None:
-    theirs, ours = trial.architecture.tasks, tuple(task.name for task in study.tasks)
-    if set(theirs) != set(ours):
-        raise ConfigError(
-            explain(
-                where=f"trial {trial.number} of {run.path}",
-                rule=f"the tasks of {study.config.name}, {', '.join(ours)}, are needed",
-                found=", ".join(theirs),
-                do="give a run of the same tasks, or choose these under `tasks`",
-            )
-        )
+        rule = f"its network must be that of {name}, since its allocation names a group for each filter"
+        do = "give a run of the same network, or bring these settings in line with the run's"
+        raise ConfigError(explain(where=where, rule=rule, found="; ".join(different), do=do))
 
 
 def _different(trial: Trial, run: Run, study: Study) -> list[str]:
@@ -58,7 +45,7 @@ def _different(trial: Trial, run: Run, study: Study) -> list[str]:
     found = [_words(key, there[key], here[key]) for key in _SETTINGS if there[key] != here[key]]
     images, own = trial.architecture.input_shape, study.data.image_shape
     if tuple(images) != tuple(own):
-        return [*found, _words("images of shape", _shape(images), _shape(own))]
+        return [*found, _words("images of shape", shaped(images), shaped(own))]
     kinds = there["backbone.kind"] == here["backbone.kind"]
     if not kinds and study.backbone is registered_backbone:  # of one's own it may be a mere word
         return found
@@ -90,7 +77,3 @@ def _settings(trial: Trial, run: Run, study: Study) -> tuple[dict[str, object], 
 
 def _words(what: str, there: object, here: object) -> str:
     return f"{what} {there} there, {here} here"
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))

@@ -62,7 +62,11 @@ def check_study(
 
 
 def override(
-    study: StudyConfig, changes: Mapping[str, Value], names: Names = NO_NAMES
+    study: StudyConfig,
+    changes: Mapping[str, Value],
+    names: Names = NO_NAMES,
+    *,
+    where: str = _CANDIDATE,
 ) -> StudyConfig:
     """Return the study with other values at some dotted keys, checked again.
 
@@ -70,11 +74,12 @@ def override(
         study: The study to start from; it stays as it is.
         changes: Dotted key to value, such as a candidate.
         names: The backbones, data sets and tasks that exist.
+        where: What the changes are, for messages.
 
     Raises:
         ConfigError: If a key does not exist or the values do not fit together.
     """
-    return check_study(Document(name=_CANDIDATE, value=_plain(study)), changes, names)
+    return check_study(_resolved(study, where), changes, names)
 
 
 def problems_of_override(
@@ -87,7 +92,7 @@ def problems_of_override(
         changes: Dotted key to value.
         names: The backbones, data sets and tasks that exist.
     """
-    return _check(Document(name=_CANDIDATE, value=_plain(study)), changes, names)[1]
+    return _check(_resolved(study, _CANDIDATE), changes, names)[1]
 
 
 def parse_overrides(pairs: Sequence[str]) -> dict[str, Value]:
@@ -142,8 +147,9 @@ def _check(
     return study, list(dict.fromkeys(problems))
 
 
-def _plain(study: StudyConfig) -> dict[str, Value]:
-    return typing.cast("dict[str, Value]", study.model_dump(mode="json"))
+def _resolved(study: StudyConfig, name: str) -> Document:
+    value = typing.cast("dict[str, Value]", study.model_dump(mode="json"))
+    return Document(name=name, value=value, resolved=True)
 
 
 def _copy(value: Value) -> typing.Any:  # noqa: ANN401 (a copy of whatever the YAML held)
@@ -180,6 +186,6 @@ class _Where:
         dotted = ".".join(map(str, path))
         for key in self.overrides:
             if dotted == key or dotted.startswith(f"{key}."):
-                from_study = self.document.name == _CANDIDATE
-                return f"{_CANDIDATE}: {dotted}" if from_study else f"--set {key}"
+                document = self.document
+                return f"{document.name}: {dotted}" if document.resolved else f"--set {key}"
         return self.document.where(path)

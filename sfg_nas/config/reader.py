@@ -42,12 +42,14 @@ class Document:
         value: The file's value.
         lines: The line (from 1) of each key path.
         inside: Where in the file the value stands, empty for the whole of it.
+        resolved: Whether it is no file but a study that was right, so that only changes can be wrong with it.
     """
 
     name: str
     value: Value
     lines: Mapping[KeyPath, int] = field(default_factory=dict)
     inside: KeyPath = ()
+    resolved: bool = False
 
     def part(self, *path: str) -> Document:
         """Return what stands at a key path, None if nothing does, still with its file and lines.

@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from sfg_nas.config import dump_study
 from sfg_nas.errors import SfgNasError
 from sfg_nas.report.comparison import TABLE, compared_frame, plot_compared
 from sfg_nas.report.figures import FIGURES, RunFigure
@@ -23,7 +24,7 @@ from sfg_nas.report.table import is_error, metric_title
 from sfg_nas.report.verdict import Verdict, compare_calls, verdict_of
 from sfg_nas.report.words import counted, signed
 from sfg_nas.study import Run, Trial
-from sfg_nas.study.names import FOLDER, PROVENANCE
+from sfg_nas.study.names import FOLDER
 
 SECTIONS = (
     ("Accuracy against cost", ("front",)),
@@ -95,7 +96,7 @@ def report_page(run: Run) -> str:
         ended=_ended(run),
         commands=_commands(run),
         provenance=_provenance(run),
-        study=_study(run),
+        study=dump_study(run.config),
     )
 
 
@@ -217,12 +218,6 @@ def _again(call: str) -> str:
         values["--from"] = f"{values.get('--runs', 'runs')}/{values['--from']}"
     names = ("--methods", "--seeds", "--from", "--device")
     return "".join(f" {name} {shlex.quote(values[name])}" for name in names if name in values)
-
-
-def _study(run: Run) -> str:
-    """Return the resolved study as YAML, without where it came from: a page is sent to others."""
-    text = run.files.study.read_text(encoding="utf-8")
-    return text.partition(f"\n{PROVENANCE}:")[0]
 
 
 def _provenance(run: Run) -> dict[str, str]:

@@ -9,7 +9,7 @@ from dataclasses import fields, is_dataclass
 
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
-from sfg_nas.errors import ConversionError, explain, is_out_of_memory
+from sfg_nas.errors import ConversionError, explain, is_out_of_memory, shaped
 
 
 @contextmanager
@@ -27,8 +27,8 @@ def running_on(image_shape: Sequence[int]) -> Iterator[None]:
     except (RuntimeError, ValueError) as error:
         if is_out_of_memory(error):
             raise
-        images = "x".join(map(str, image_shape))
-        rule, do = f"it must run on the study's images, {images}", "check its channels and sizes"
+        rule = f"it must run on the study's images, {shaped(image_shape)}"
+        do = "check its channels and sizes"
         found = f"{type(error).__name__}: {error}".splitlines()[0][:300]
         raise ConversionError(explain(where="backbone", rule=rule, found=found, do=do)) from error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from sfg_nas.architecture import Architecture
-from sfg_nas.errors import ConfigError, explain
+from sfg_nas.errors import ConfigError, explain, shaped
 from sfg_nas.study.networks import hard_network
 from sfg_nas.study.study import Study
 
@@ -36,7 +36,7 @@ def check_fits(architecture: Architecture, study: Study, *, where: str = "archit
 def _wrong(architecture: Architecture, study: Study) -> list[str]:
     own, other = architecture.input_shape, study.data.image_shape
     if own[0] != other[0] or len(own) != len(other):
-        return [f"images of {_shape(own)} there, of {_shape(other)} in the study"]
+        return [f"images of {shaped(own)} there, of {shaped(other)} in the study"]
     missing = [task.name for task in study.tasks if task.name not in architecture.tasks]
     if missing:
         return [f"tasks {', '.join(architecture.tasks)} there, without {', '.join(missing)}"]
@@ -53,7 +53,3 @@ def _wrong(architecture: Architecture, study: Study) -> list[str]:
         for name, (there, here) in counts.items()
         if there != here
     ]
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))

@@ -26,8 +26,7 @@ DIRECTIONS = {
     "macs": StudyDirection.MINIMIZE,
     "params": StudyDirection.MINIMIZE,
 }
-
-
+_OTHER_ADDRESS = "check the address, or leave --storage out to use the run's own file"
 _RESTORE = "restore study.db, or give the study another name: the trials' own files are not touched"
 
 
@@ -56,9 +55,7 @@ def open_storage(url: str | None, database: Path) -> BaseStorage:
                 where=f"storage of {database.parent}",
                 rule="Optuna must be able to open it",
                 found=f"{type(error).__name__}: {error}".splitlines()[0],
-                do=_RESTORE
-                if url is None
-                else "check the address, or leave --storage out to use the run's own file",
+                do=_RESTORE if url is None else _OTHER_ADDRESS,
             )
         ) from error
 

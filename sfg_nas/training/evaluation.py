@@ -83,10 +83,8 @@ def defined_scores(
 
 
 def _not_finite(task: Task, rule: str, found: str) -> TrainingError:
-    where, do = (
-        f"evaluation of task {task.name}",
-        ("lower the learning rate, set training.clip, or check this task's targets"),
-    )
+    where = f"evaluation of task {task.name}"
+    do = "lower the learning rate, set training.clip, or check this task's targets"
     return TrainingError(explain(where=where, rule=rule, found=found, do=do))
 
 
