@@ -17,7 +17,7 @@ from sfg_nas.tasks import Task
 from sfg_nas.training import derive_seed, norm_state, recalibrate_norms, restore_norm_state
 
 _BATCHES = 8
-"""Batches of 256 images on which the norms of a draw are measured."""
+"""Batches on which the norms of a draw are measured."""
 HARD, EXPECTED, MONTE_CARLO = "hard", "expected", "Monte-Carlo"
 
 

@@ -11,7 +11,7 @@ from sfg_nas.study.layout import locked
 from sfg_nas.study.run import Run
 from sfg_nas.study.scoring import harden_and_score
 from sfg_nas.study.study import Study
-from sfg_nas.study.trial import RECALIBRATION_BATCH, write_hardened
+from sfg_nas.study.trial import write_hardened
 from sfg_nas.study.trial_reader import Trial
 from sfg_nas.training import derive_seed, load_module, restore_norm_state
 from sfg_nas.weights import read_tensors
@@ -61,7 +61,6 @@ def _make(study: Study, run: Run, trial: Trial, how: DistillConfig, device: str)
     hardened = harden_and_score(
         supernet.to(device),
         study.data,
-        batch_size=RECALIBRATION_BATCH,
         seed=derive_seed(seed, "norms"),
         how=how,
         before=before,

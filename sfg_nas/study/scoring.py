@@ -26,8 +26,6 @@ from sfg_nas.training import (
     restore_norm_state,
 )
 
-COMPARED_AT_ONCE = 256
-"""Images in a batch when two networks' outputs are compared."""
 EPOCH_BATCHES = 8
 """Training batches that the norms are recalibrated on for an epoch's validation score."""
 TOLERANCE = 1e-3
@@ -77,7 +75,6 @@ def harden_and_score(
     supernet: Supernet,
     data: DataBundle,
     *,
-    batch_size: int,
     seed: int,
     how: DistillConfig = ARGMAX,
     before: Mapping[str, dict[str, float]] | None = None,
@@ -87,7 +84,6 @@ def harden_and_score(
     Args:
         supernet: Trained and relaxed; hardened afterwards.
         data: The data set; its test part stays closed.
-        batch_size: Of the recalibration.
         seed: Of the order of the recalibration's images.
         how: By what rule the allocation is chosen.
         before: The scores before hardening, where they are known already.
@@ -105,7 +101,7 @@ def harden_and_score(
     allocation, choice = chosen(supernet, how)
     supernet.harden(allocation)
     steps["hard"] = defined_scores(supernet, validation, tasks)
-    recalibrate_norms(supernet, data.train, batch_size=batch_size, seed=seed)
+    recalibrate_norms(supernet, data.train, seed=seed)
     steps["recalibrated"] = defined_scores(supernet, validation, tasks)
     architecture = distill(supernet).checked()
     network = build_network(architecture, weights=supernet)
@@ -162,8 +158,8 @@ def _difference(
     apart = dict.fromkeys((task.name for task in tasks), 0.0)
     largest = dict.fromkeys(apart, 0.0)
     both = zip(
-        each_batch(supernet, images, tasks, batch_size=COMPARED_AT_ONCE),
-        each_batch(network, images, tasks, batch_size=COMPARED_AT_ONCE),
+        each_batch(supernet, images, tasks),
+        each_batch(network, images, tasks),
         strict=True,
     )
     for (wanted, _), (found, _) in both:
@@ -178,7 +174,6 @@ def score_epoch(
     supernet: Supernet,
     data: DataBundle,
     *,
-    batch_size: int,
     seed: int,
     how: DistillConfig = ARGMAX,
 ) -> tuple[dict[str, float], dict[str, float]]:
@@ -191,7 +186,6 @@ def score_epoch(
     Args:
         supernet: Relaxed.
         data: The data set.
-        batch_size: Of the recalibration.
         seed: Of the order of the recalibration's images.
         how: By what rule the allocation is chosen; a measured budget counts at the end only.
     """
@@ -200,9 +194,7 @@ def score_epoch(
         how = DistillConfig(granularity=how.granularity)
     supernet.harden(chosen(supernet, how)[0])
     try:
-        recalibrate_norms(
-            supernet, data.train, batch_size=batch_size, batches=EPOCH_BATCHES, seed=seed
-        )
+        recalibrate_norms(supernet, data.train, batches=EPOCH_BATCHES, seed=seed)
         return evaluate(supernet, data.validation, data.tasks), _costs(supernet)
     finally:
         supernet.relax()

@@ -116,7 +116,6 @@ def run_trial(
     hardened = harden_and_score(
         supernet,
         study.data,
-        batch_size=RECALIBRATION_BATCH,
         seed=derive_seed(seed, "norms"),
         how=config.distill,
     )
@@ -152,7 +151,6 @@ def _train(
         values, costs = score_epoch(
             supernet,
             data,
-            batch_size=RECALIBRATION_BATCH,
             seed=derive_seed(seed, "norms"),
             how=config.distill,
         )

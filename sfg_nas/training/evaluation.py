@@ -12,12 +12,14 @@ from sfg_nas.data import Examples
 from sfg_nas.errors import TrainingError, enough_memory, explain
 from sfg_nas.tasks import Task
 
+_IMAGES = 256
+_POSITIONS = 2**23
 _LESS = "take smaller images, a narrower network, or a --device with more memory"
 
 
 @enough_memory("evaluation", _LESS)
 def evaluate(
-    network: nn.Module, images: Examples, tasks: Sequence[Task], *, batch_size: int = 256
+    network: nn.Module, images: Examples, tasks: Sequence[Task], *, batch_size: int | None = None
 ) -> dict[str, float]:
     """Return each metric of each task, such as `{"age/mae": 6.0, "gender/accuracy": 0.92}`.
 
@@ -27,7 +29,7 @@ def evaluate(
         network: Maps images [N, C, H, W] to a mapping from task to output.
         images: All of them are scored.
         tasks: The tasks to score.
-        batch_size: Images at once; it does not change the result.
+        batch_size: Images at once, see `at_once`; it does not change the result.
 
     Returns:
         What is not defined is NaN, such as the Dice coefficient of a class that is neither there nor predicted.
@@ -65,7 +67,7 @@ def evaluate(
 
 
 def defined_scores(
-    network: nn.Module, images: Examples, tasks: Sequence[Task], *, batch_size: int = 256
+    network: nn.Module, images: Examples, tasks: Sequence[Task], *, batch_size: int | None = None
 ) -> dict[str, float]:
     """Return the metrics of `evaluate` that are defined, for files that hold numbers only.
 
@@ -73,7 +75,7 @@ def defined_scores(
         network: As for `evaluate`.
         images: All of them are scored.
         tasks: The tasks to score.
-        batch_size: Images at once.
+        batch_size: Images at once, see `at_once`.
 
     Raises:
         TrainingError: If an output or a metric is not finite.
@@ -90,7 +92,7 @@ def _not_finite(task: Task, rule: str, found: str) -> TrainingError:
 
 @enough_memory("prediction", _LESS)
 def predict(
-    network: nn.Module, images: Examples, tasks: Sequence[Task], *, batch_size: int = 256
+    network: nn.Module, images: Examples, tasks: Sequence[Task], *, batch_size: int | None = None
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Return outputs and targets of all images, task by task, on the CPU.
 
@@ -98,7 +100,7 @@ def predict(
         network: Maps images [N, C, H, W] to a mapping from task to output.
         images: In order.
         tasks: The tasks to predict.
-        batch_size: Images at once.
+        batch_size: Images at once, see `at_once`.
 
     Raises:
         OutOfMemoryError: If there is too little memory.
@@ -114,7 +116,11 @@ def predict(
 
 
 def each_batch(
-    network: nn.Module, images: Examples, tasks: Sequence[Task], *, batch_size: int
+    network: nn.Module,
+    images: Examples,
+    tasks: Sequence[Task],
+    *,
+    batch_size: int | None = None,
 ) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
     """Yield outputs and targets of each batch, task by task, on the CPU.
 
@@ -122,13 +128,13 @@ def each_batch(
         network: Maps images [N, C, *spatial] to a mapping from task to output; in eval mode meanwhile.
         images: In order.
         tasks: The tasks to predict.
-        batch_size: Images at once.
+        batch_size: Images at once, see `at_once`.
     """
     device, dtype = placement(network)
     training = network.training
     network.eval()
     try:
-        for batch, labels in images.batches(batch_size, device=str(device)):
+        for batch, labels in images.batches(batch_size or at_once(images), device=str(device)):
             with torch.no_grad():
                 predicted: Mapping[str, Tensor] = network(batch.to(dtype))
             yield (
@@ -137,6 +143,19 @@ def each_batch(
             )
     finally:
         network.train(training)
+
+
+def at_once(images: Examples) -> int:
+    """Return how many images a network is given at once where no gradients are kept.
+
+    256, or fewer where these are large: 2^23 pixels or voxels, which are 2 GiB in a layer of 64 channels at full size; two
+    at least, as a batch norm of single numbers needs them. Neither the network nor the study's batch size changes it, so
+    that all networks are measured alike.
+
+    Args:
+        images: Any part of a data set.
+    """
+    return max(2, min(_IMAGES, _POSITIONS // math.prod(images.image_shape[1:])))
 
 
 def placement(network: nn.Module) -> tuple[torch.device, torch.dtype]:

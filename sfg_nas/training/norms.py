@@ -16,7 +16,7 @@ from sfg_nas.data.images import Batch
 from sfg_nas.errors import ArchitectureError, explain
 from sfg_nas.sharing.frozen import STATISTICS, held_modules
 from sfg_nas.sharing.streams import StreamNorm, StreamRunner
-from sfg_nas.training.evaluation import placement
+from sfg_nas.training.evaluation import at_once, placement
 
 
 class _Plan(TypedDict):
@@ -30,7 +30,7 @@ def recalibrate_norms(
     network: nn.Module,
     images: Examples,
     *,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     batches: int | None = None,
     seed: int = 0,
 ) -> int:
@@ -44,7 +44,7 @@ def recalibrate_norms(
     Args:
         network: Maps images [N, C, H, W]; call it after hardening.
         images: The training images.
-        batch_size: Images at once; a last batch that is not full is left out.
+        batch_size: Images at once, see `at_once`; a last batch that is not full is left out.
         batches: How many batches to use, or None for all.
         seed: Of the order of the images.
 
@@ -63,7 +63,7 @@ def recalibrate_norms(
     if not norms and not streams:
         return 0
     momenta = [norm.momentum for norm in norms]
-    plan = _plan(network, images, batch_size, seed)
+    plan = _plan(network, images, batch_size or at_once(images), seed)
     try:
         with evaluating(network):
             for norm in norms:

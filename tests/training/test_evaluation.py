@@ -5,10 +5,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sfg_nas.data import DataBundle, Splits, bundle_from_arrays
+from sfg_nas.data import DataBundle, ImageSet, Splits, bundle_from_arrays
 from sfg_nas.errors import TrainingError
 from sfg_nas.tasks import Task
-from sfg_nas.training import defined_scores, evaluate, predict
+from sfg_nas.training import defined_scores, evaluate, predict, recalibrate_norms
+from sfg_nas.training.evaluation import at_once
 
 TASKS = (Task("c", "classification", outputs=3), Task("r", "regression", center=0.5, scale=2.0))
 
@@ -77,3 +78,42 @@ def test_what_is_not_defined_is_left_out_of_files() -> None:
 def test_predictions_keep_the_order(data: DataBundle) -> None:
     _, targets = predict(Fixed(), data.validation, TASKS, batch_size=2)
     assert targets["r"].tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((3, 48, 48), 256),
+        ((1, 181, 181), 256),
+        ((1, 512, 512), 32),
+        ((2, 96, 96, 64), 14),
+        ((1, 4096, 4096), 2),
+        ((5, 8), 256),
+    ],
+)
+def test_fewer_images_at_once_where_they_are_large(shape: tuple[int, ...], expected: int) -> None:
+    nothing = np.zeros((0, *shape), dtype=np.uint8)
+    images = ImageSet(nothing, np.zeros(0, dtype=np.int64), {}, (0.0,), (1.0,))
+    assert at_once(images) == expected
+
+
+def test_large_images_are_scored_and_measured_a_few_at_once() -> None:
+    images = np.zeros((40, 1, 1024, 512), dtype=np.uint8)
+    task = Task("r", "regression")
+    data = bundle_from_arrays(images, {"r": np.arange(40.0)}, [task])
+    sizes: list[int] = []
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.BatchNorm2d(1)
+
+        def forward(self, x: Tensor) -> dict[str, Tensor]:
+            sizes.append(len(x))
+            return {"r": self.norm(x[:, :, :4, :4]).mean((1, 2, 3))[:, None]}
+
+    evaluate(Net(), data.train, [task])
+    predict(Net(), data.train, [task])
+    assert recalibrate_norms(Net(), data.train) == 1
+    assert max(sizes) == 16
+    assert sizes.count(16) >= 3
