@@ -106,7 +106,7 @@ def compare(  # noqa: PLR0913 (the public face: each is a choice of its own)
         TrainingError: If a reference cannot be trained, or a worker dies.
     """
     if seeds is not None:
-        check_integer("compare: seeds", int(seeds), 1)
+        seeds = check_integer("compare: seeds", seeds, 1)
     study = study.using(backbone=backbone)
     section = study.config.compare
     named = methods if methods is not None else section.methods

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from operator import index
+from typing import SupportsIndex
 
 from sfg_nas.errors import ConfigError, explain
 
 
 def check_integer(where: str, value: object, low: int) -> int:
-    """Return `value` if it is an integer of at least `low`.
+    """Return `value` if it is an integer of at least `low`, of Python, NumPy or another library.
 
     Raises:
         ConfigError: If it is not.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+    number = _integer(value)
+    if number is None or number < low:
         raise ConfigError(
             explain(
                 where=where,
@@ -23,7 +26,16 @@ def check_integer(where: str, value: object, low: int) -> int:
                 do="change the value",
             )
         )
-    return value
+    return number
+
+
+def _integer(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        return None
+    try:
+        return index(value)
+    except TypeError:  # an array of numbers, or of a fraction
+        return None
 
 
 def image_size(where: str, value: int | Sequence[int], low: int = 8) -> tuple[int, int]:

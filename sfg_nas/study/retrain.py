@@ -65,7 +65,7 @@ def retrain(  # noqa: PLR0913 (the public face: each is a choice of its own)
         TrainingError: If a loss or a score is not finite; the message names the method and the seed.
     """
     if seeds is not None:
-        check_integer("retrain: seeds", int(seeds), 1)
+        seeds = check_integer("retrain: seeds", seeds, 1)
     study = study.using(backbone=backbone)
     files = RunFiles(Path(runs) / study.config.name)
     with locked(files.lock("begin")):

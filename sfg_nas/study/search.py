@@ -70,8 +70,8 @@ def search(  # noqa: PLR0913 (the public face: each is a choice of its own)
         ArchitectureError: If the folders of all complete trials are gone.
     """
     if trials is not None:
-        check_integer("search: trials", int(trials), 1)
-    check_integer("search: workers", int(workers), 1)
+        trials = check_integer("search: trials", trials, 1)
+    workers = check_integer("search: workers", workers, 1)
     study, runs = as_study(study, backbone, data), Path(runs)
     total = trials or study.config.search.trials
     network = ""

@@ -106,9 +106,13 @@ def test_networks_that_do_not_exist_are_named_at_once(make_study: Make, tmp_path
     ]
 
 
-def test_a_number_of_seeds_below_one_is_refused(make_study: Make, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"compare: seeds: an integer of at least 1.*found -1"):
-        compare(make_study(), ["nddr"], -1, runs=tmp_path)
+@pytest.mark.parametrize("seeds", [-1, 2.7])
+def test_a_number_of_seeds_below_one_or_a_fraction_is_refused(
+    make_study: Make, tmp_path: Path, seeds: int
+) -> None:
+    words = rf"compare: seeds: an integer of at least 1.*found {seeds}"
+    with pytest.raises(ConfigError, match=words):
+        compare(make_study(), ["nddr"], seeds, runs=tmp_path)
     assert not list(tmp_path.iterdir())
 
 

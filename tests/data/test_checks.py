@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from sfg_nas.data.checks import check_integer, check_name, check_share
@@ -10,12 +11,16 @@ from sfg_nas.errors import ConfigError
 
 def test_good_values_pass() -> None:
     assert check_integer("x", 3, 3) == 3
+    assert type(check_integer("x", np.int64(4), 3)) is int
     assert check_share("x", 1, whole=True) == 1.0
     assert check_share("x", 0.5, whole=False) == 0.5
     assert check_name("x", "crop", ["flip", "crop"]) == "crop"
 
 
-@pytest.mark.parametrize("value", [2, True, 3.0, "3", None])
+@pytest.mark.parametrize(
+    "value",
+    [2, True, 3.0, "3", None, np.int64(2), np.float64(3.0), np.array([4.0, 5.0])],
+)
 def test_wrong_integers(value: object) -> None:
     with pytest.raises(ConfigError, match=r"data\.size: an integer of at least 3 .*found "):
         check_integer("data.size", value, 3)

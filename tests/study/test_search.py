@@ -232,9 +232,11 @@ def test_a_run_without_a_complete_trial_has_no_best(make_study: Make, tmp_path: 
         _ = run.best
 
 
-@pytest.mark.parametrize(("name", "value"), [("trials", 0), ("trials", -1), ("workers", 0)])
-def test_numbers_below_one_are_refused(
-    make_study: Make, tmp_path: Path, name: str, value: int
+@pytest.mark.parametrize(
+    ("name", "value"), [("trials", 0), ("trials", -1), ("trials", 2.7), ("workers", 0)]
+)
+def test_numbers_below_one_and_fractions_are_refused(
+    make_study: Make, tmp_path: Path, name: str, value: float
 ) -> None:
     words = rf"search: {name}: an integer of at least 1 is needed; found {value}"
     with pytest.raises(ConfigError, match=words):
