@@ -23,7 +23,7 @@ from sfg_nas.compare.other_run import check_source
 from sfg_nas.compare.plan import rates, seed_jobs, tuning_jobs
 from sfg_nas.compare.pool import Place, Team, Workers
 from sfg_nas.compare.results import comparisons, long, networks
-from sfg_nas.compare.same import same_networks
+from sfg_nas.compare.same import other_layers, same_networks
 from sfg_nas.compare.verdict import verdict
 from sfg_nas.data.checks import check_integer
 from sfg_nas.errors import ConfigError, SfgNasError, TrainingError, explain, several
@@ -212,6 +212,7 @@ def _conclude(team: Team, jobs: Sequence[Job], notes: Sequence[str], command: st
         *notes,
         *earlier.notes,
         *same_networks(frame),
+        *other_layers(frame),
         *without_equal_macs(setting, jobs, team.entrant),
     ]
     notes += [GIVEN_WEIGHTS] if study.given_weights else []

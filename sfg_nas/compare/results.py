@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import pandas as pd
 
+from sfg_nas.compare.allocated import all_shared
 from sfg_nas.compare.entrant import Entrant, Setting
 from sfg_nas.compare.job import EQUAL, OWN, Job, stored
 from sfg_nas.compare.plain import HARD_SHARING, SINGLE_TASK, study_macs
 from sfg_nas.compare.plan import twin_of
-from sfg_nas.compare.same import network_names, same_network
+from sfg_nas.compare.same import same_network, with_networks
 from sfg_nas.compare.statistics import interval
 from sfg_nas.study.equal_cost import NEAR
 from sfg_nas.tasks import Task, relative_gain
@@ -29,7 +31,7 @@ def networks(
 ) -> pd.DataFrame:
     """Return one row per finished network and way of predicting, with `validation/...` and `test/...` columns.
 
-    The column `network` holds the same for one network under several names. Methods that cost as much as hard sharing at their own width have their rows at both scales.
+    The column `network` holds the same for one network under several names, `other_layers` whether it has others than hard sharing. Methods that cost as much as hard sharing at their own width have their rows at both scales.
 
     Args:
         setting: The comparison.
@@ -48,9 +50,9 @@ def networks(
         same = same and twin_of(setting, method, job.seed, reference).same
         rows += rows_of(job, content, tested, reference=reference, same=same)
     frame = _with_delta(pd.DataFrame([*rows, *earlier]), setting.study.tasks)
-    if not frame.empty:
-        frame["network"] = network_names(frame, setting.files.root)
-    return frame
+    if frame.empty:
+        return frame
+    return with_networks(frame, setting.files.root, cache(lambda: all_shared(setting)))
 
 
 def rows_of(
@@ -177,8 +179,8 @@ def comparisons(frame: pd.DataFrame, tasks: Sequence[Task]) -> pd.DataFrame:
         sharing costs; `at-found`: both cost what the found network costs; `single-task`: each at its own cost),
         `method`, `against`, `metric`, `better` (1 if more is better, else -1), `seeds`, `mean`, `sd`, the ends of the t
         interval (`low`, `high`), of the t interval for all comparisons of one question and metric together
-        (`low_all`, `high_all`) and of the bootstrap (`bootstrap_low`, `bootstrap_high`), and `same_network`: whether
-        both are one network, so that they differ by chance.
+        (`low_all`, `high_all`) and of the bootstrap (`bootstrap_low`, `bootstrap_high`), `same_network`: whether both are
+        one network, so that they differ by chance, and `other_layers`: whether the method has others than hard sharing.
     """
     metrics = {task.key: 1 if task.higher_is_better else -1 for task in tasks}
     metrics = ({"delta": 1} if "test/delta" in frame.columns else {}) | metrics
@@ -241,4 +243,5 @@ def _compared(
         "bootstrap_high": plain.bootstrap_high,
         "comparisons": together,
         "same_network": same_network(mine, theirs),
+        "other_layers": bool(mine["other_layers"].any()) if "other_layers" in mine else False,
     }

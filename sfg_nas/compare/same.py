@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,39 +32,82 @@ def shares_everything(architecture: Architecture) -> bool:
     )
 
 
-def network_names(frame: pd.DataFrame, root: Path) -> list[str]:
-    """Return what each row's network is: `SHARED`, the digest of its architecture, or else the name of its method.
+def trunk(architecture: Architecture) -> set[str]:
+    """Return the layers with parameters, but for the heads.
+
+    Args:
+        architecture: Of a fixed network.
+    """
+    nodes = [architecture.node(name) for name in architecture.graph]
+    return {
+        node["layer"]
+        for node in nodes
+        if any(p["key"] and not p["key"].startswith(_HEADS) for p in node["params"].values())
+    }
+
+
+def with_networks(
+    frame: pd.DataFrame, root: Path, hard: Callable[[], Architecture]
+) -> pd.DataFrame:
+    """Return the rows with what each one's network is, in two more columns.
+
+    `network` is `SHARED`, the digest of the architecture, or else the name of the method. `other_layers` says whether it
+    has other layers than hard sharing, as a search may vary the depth: then it is not hard sharing, whatever it shares.
 
     Args:
         frame: One row per network, with `method`, `scale`, `seed` and `architecture`.
         root: The run directory.
+        hard: Gives hard sharing's architecture; asked only where a row has one.
     """
-    known: dict[str, str] = {}
-    names = []
+    known: dict[str, tuple[str, bool]] = {}
+    names, other = [], []
     for row in frame.to_dict("records"):
         method, digest = str(row["method"]), row["architecture"]
-        if method.startswith(HARD_SHARING):
-            names.append(SHARED)
-        elif not isinstance(digest, str):
-            names.append(method)
-        else:
+        own = (SHARED if method.startswith(HARD_SHARING) else method, False)
+        if own[0] != SHARED and isinstance(digest, str):
             if digest not in known:
-                known[digest] = SHARED if _stored_shares_everything(root, row) else digest
-            names.append(known[digest])
-    return names
+                known[digest] = _described(digest, _stored(root, row), hard)
+            own = known[digest]
+        names.append(own[0])
+        other.append(own[1])
+    return frame.assign(network=names, other_layers=other)
 
 
-def _stored_shares_everything(root: Path, row: Mapping[Any, Any]) -> bool:
+def _described(
+    digest: str, architecture: Architecture | None, hard: Callable[[], Architecture]
+) -> tuple[str, bool]:
+    if architecture is None:
+        return digest, False
+    other = trunk(architecture) != trunk(hard())
+    return (SHARED if shares_everything(architecture) and not other else digest), other
+
+
+def _stored(root: Path, row: Mapping[Any, Any]) -> Architecture | None:
     folder = root / "compared" / str(row["method"])
     # What costs as much as hard sharing already has its row at equal MACs from the training at its own cost.
     for scale in (str(row["scale"]), OWN):
         path = folder / scale / str(row["seed"]) / "architecture.json"
         if path.is_file():
             try:
-                return shares_everything(Architecture.load(path))
+                return Architecture.load(path)
             except ArchitectureError:  # damaged since; the digest still tells it from others
-                return False
-    return False
+                return None
+    return None
+
+
+def other_layers(frame: pd.DataFrame) -> list[str]:
+    """Return a note on methods with other layers than hard sharing: what differs between them is not sharing alone.
+
+    Args:
+        frame: One row per network.
+    """
+    names = ", ".join(frame[frame["other_layers"]]["method"].unique())
+    if not names:
+        return []
+    return [
+        f"{names}: of other layers than hard sharing, as the search varied the backbone, too: what differs between them is "
+        "not sharing alone"
+    ]
 
 
 def same_network(mine: pd.DataFrame, theirs: pd.DataFrame) -> bool:

@@ -117,7 +117,13 @@ def _about_found(row: Row, tolerance: float) -> str:
         "identical": f"all {row['seeds']} differences between the found network and hard sharing narrowed to the same "
         "MACs are equal, so that nothing can be said about chance",
     }
-    return f"At the found network's cost: {verdicts[judgement(row, tolerance)]} ({_numbers(row)})."
+    text = f"At the found network's cost: {verdicts[judgement(row, tolerance)]} ({_numbers(row)})."
+    if row.get("other_layers", False):
+        text += (
+            " The found network has other layers than hard sharing, as the search varied the backbone, too: what "
+            "differs is not sharing alone."
+        )
+    return text
 
 
 def _at_equal_macs(rows: Sequence[Row], tolerance: float) -> list[str]:

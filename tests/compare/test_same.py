@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 
 import pandas as pd
@@ -12,8 +13,10 @@ from sfg_nas.compare import compare
 from sfg_nas.compare.results import comparisons
 from sfg_nas.compare.same import SHARED, same_network, same_networks, shares_everything
 from sfg_nas.compare.verdict import verdict
-from sfg_nas.study import Study
+from sfg_nas.data import DataBundle
+from sfg_nas.study import Study, load_study
 from tests.compare.test_verdict import TASKS, networks
+from tests.study.conftest import CONTENT
 
 Make = Callable[..., Study]
 ALL_SHARED = {"sharing.start": {"kind": "near-shared", "confidence": 0.99}, "search.trials": 1}
@@ -47,6 +50,31 @@ def test_a_found_network_that_shares_everything_is_hard_sharing(
     assert notes[0].split(":")[1:] == [
         text for note in again.notes if "several names" in note for text in note.split(":")[1:]
     ]
+
+
+def test_a_found_network_of_another_depth_is_not_hard_sharing(
+    tiny_data: DataBundle, tmp_path: Path
+) -> None:
+    content = deepcopy(CONTENT) | {"backbone": {"kind": "vgg11", "width": 0.125, "depth": 2}}
+    content["sharing"]["start"] = {"kind": "near-shared", "confidence": 0.99}
+    depth = {"type": "int", "low": 1, "high": 2, "first": 1}
+    content["search"] = {"trials": 1, "space": {"backbone.depth": depth}}
+    changes = {"compare.equal_macs": False, "training.learning_rate": 0.01}
+    study = load_study(content, changes, data=tiny_data)
+    found = compare(study, ["found", "hard-sharing-at-found"], 3, runs=tmp_path)
+    assert shares_everything(
+        Architecture.load(tmp_path / "tiny/compared/found/own/0/architecture.json")
+    )
+    first = found.verdict[0]
+    assert "chance" not in first
+    assert first.endswith(
+        "The found network has other layers than hard sharing, as the search varied the backbone, too: what differs is not sharing alone."
+    )
+    assert not found.paired["same_network"].any()
+    notes = [note for note in found.notes if "other layers" in note]
+    assert len(notes) == 1
+    assert notes[0].startswith("found: of other layers than hard sharing")
+    assert not any("shares everything" in note for note in found.notes)
 
 
 def test_the_verdict_calls_no_difference_of_one_network_a_finding() -> None:
