@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
+from decimal import Decimal
 
 import numpy as np
 
 from sfg_nas.tasks.kind import Labels, TaskFields, WrongFieldError, WrongLabelError
+
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-][0-9]{1,3})?")
+"""As programs write numbers. What only looks like one is a name (`1_0`, or the well `0E1` of a plate), and no digit of
+a long code may be lost, so that codes that differ in the last one stay two classes."""
 
 
 def class_of(task: TaskFields, cell: str, what: str) -> float:
@@ -38,7 +44,7 @@ def class_of(task: TaskFields, cell: str, what: str) -> float:
     if number == -1:
         return math.nan
     if number is not None and number in range(task.outputs):
-        return number
+        return float(number)
     raise WrongLabelError(
         f"a {what} from 0 to {task.outputs - 1}, or nothing, is needed", repr(cell)
     )
@@ -81,11 +87,11 @@ def names_of(
         return tuple(classes)
     known = [cell for cell in cells if cell]
     found = {cell: _number(cell) for cell in set(known)}
-    numbers = sorted(found.items(), key=lambda pair: pair[1] or 0.0)
+    numbers = sorted(found.items(), key=lambda pair: pair[1] or 0)
     if all(value is not None for value in found.values()):
         same = {value: name for name, value in reversed(numbers)}  # `3` and `3.0` are one class
         _check_several(list(same.values()))
-        return tuple(same[value] for value in sorted(same, key=lambda v: v or 0.0))
+        return tuple(same[value] for value in sorted(same, key=lambda v: v or 0))
     _check_several(list(found))
     if ordered:
         shown = ", ".join(sorted(found)[:10])
@@ -140,9 +146,5 @@ def name_of(task: TaskFields, number: int) -> object:
     return task.classes[number] if task.classes else number
 
 
-def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+def _number(text: str) -> Decimal | None:
+    return Decimal(text) if _NUMBER.fullmatch(text.strip()) else None

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sfg_nas.errors import ConfigError, DataError
-from sfg_nas.tasks import Task
+from sfg_nas.tasks import TASK_KINDS, Task
 
 
 def test_class_weights_by_hand() -> None:
@@ -44,3 +44,29 @@ def test_names_are_one_for_each_class() -> None:
     found = named.describe(torch.tensor([[0.0, 0.0], [0.0, 9.0]]))
     assert found["kind"] == ["no", "yes"]
     assert found["kind/yes"][0] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["900000000000207008", "900000000000207009"],
+        ["0E1", "0E2"],
+        ["10", "1_0"],
+    ],
+)
+def test_codes_that_only_look_like_one_number_stay_two_classes(cells: list[str]) -> None:
+    """A float holds 15 digits, and Python takes more for a number than programs write."""
+    fields = TASK_KINDS["classification"].fields_of(cells * 2, ())
+    assert fields == {"outputs": 2, "classes": tuple(sorted(cells))}
+    task = Task("code", "classification", outputs=2, classes=tuple(cells))
+    assert [task.label(cell, "") for cell in cells] == [0, 1]
+
+
+def test_numbers_are_one_class_however_they_are_written() -> None:
+    cells = ["1e+02", "100.0", "100", "-3", "-3.", "007", "7"] * 2
+    fields = TASK_KINDS["classification"].fields_of(cells, ())
+    assert fields["outputs"] == 3
+    task = Task("number", "classification", outputs=3, classes=("-3", "7", "100"))
+    assert [task.label(cell, "") for cell in cells[:7]] == [2, 2, 2, 0, 0, 1, 1]
+    unnamed = Task("number", "classification", outputs=3)
+    assert isinstance(unnamed.label("2.0", ""), float)
