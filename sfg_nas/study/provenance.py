@@ -9,8 +9,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import yaml
+from pydantic import ValidationError
 
-from sfg_nas.config import StudyConfig, Value, dump_study, read_yaml
+from sfg_nas.config import StudyConfig, Value, dump_study, problem_of, read_yaml
 from sfg_nas.errors import ConfigError, explain
 from sfg_nas.study.layout import RunFiles
 from sfg_nas.study.names import FOLDER, PROVENANCE
@@ -88,7 +89,7 @@ def _stored(path: Path) -> dict[str, object]:
     """Return a run's study with the defaults of keys that did not exist yet when it was begun."""
     content = _content(path)
     provenance = content.pop(PROVENANCE, {})
-    study = StudyConfig.model_validate(content).model_dump(mode="json")
+    study = _validated(content, path).model_dump(mode="json")
     return _flat(study) | _flat({PROVENANCE: provenance})
 
 
@@ -127,14 +128,26 @@ def stored_study(files: RunFiles) -> tuple[StudyConfig, dict[str, Value]]:
         )
     content = _content(files.study)
     provenance = content.pop(PROVENANCE, {})
-    try:
-        config = StudyConfig.model_validate(content)
-    except ValueError as error:
-        found = "; ".join(str(error).splitlines()[:3])[:200]
-        rule, do = "the resolved study of a run is needed", "restore the file"
-        where = str(files.study)
-        raise ConfigError(explain(where=where, rule=rule, found=found, do=do)) from error
+    config = _validated(content, files.study)
     return config, provenance if isinstance(provenance, dict) else {}
+
+
+def _validated(content: Mapping[str, Value], path: Path) -> StudyConfig:
+    """Return the study that a run's file holds.
+
+    Raises:
+        ConfigError: If it holds none.
+    """
+    if not content:
+        found = "a file without keys"
+    else:
+        try:
+            return StudyConfig.model_validate(content)
+        except ValidationError as error:
+            item = problem_of(dict(error.errors()[0]), lambda key: ".".join(map(str, key)), str)
+            found = f"at `{item.where}`: {item.rule}; {item.found}"
+    rule, do = "the resolved study of a run is needed", "restore the file"
+    raise ConfigError(explain(where=str(path), rule=rule, found=found, do=do))
 
 
 def _version() -> str:

@@ -66,3 +66,23 @@ def test_a_missing_trial_or_run_is_named(run: Run, tmp_path: Path) -> None:
         run.trial(4)
     with pytest.raises(ConfigError, match=r"study\.yaml is needed"):
         Run.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", "a file without keys"),
+        ("- 3\n", "a file without keys"),
+        ("name: x\n", "at `data`: `data` is required; nothing"),
+        ("{name: x, data: 3}\n", "at `data`: a mapping of keys is needed; 3"),
+    ],
+)
+def test_a_damaged_study_is_named_where_it_is_read_and_where_it_goes_on(
+    run: Run, make_study: Callable[..., Study], text: str, found: str
+) -> None:
+    run.files.study.write_text(text)
+    words = f"{run.files.study}: the resolved study of a run is needed; found {found}; restore"
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        Run.load(run.path)
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        begin_run(make_study(), run.files)
