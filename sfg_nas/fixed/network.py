@@ -224,6 +224,7 @@ class FixedNetwork(nn.Module):
             all(self._tied.get(tie) == first for tie in ties.values())
             and ties.keys() == one["params"].keys()
             and all(one[part] == other[part] for part in ("op", "settings", "repeats"))
+            and (one["op"] != "constant" or one["shape"] == other["shape"])
             and self._read(first) == self._read(name)
         )
 
@@ -255,13 +256,12 @@ class FixedNetwork(nn.Module):
         if kind is Kind.CHANNEL_NORM:
             return make_channel_norm(node)
         if kind is Kind.MIXING_NORM and "over" in node["settings"]:
-            own = node["channels"]
             read = [
                 c
                 for s in self.architecture.sources(name)[1]
                 for c in self.architecture.node(s)["channels"]
             ]
-            return ReadNorm(node, own, read)
+            return ReadNorm(node, node["channels"], read)
         return Values(node) if node["params"] else None
 
     def _key(self, name: str) -> str:

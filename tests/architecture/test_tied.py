@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sfg_nas import build_network, convert, distill, random_allocation
+from sfg_nas import Allocation, build_network, convert, distill, random_allocation
 from tests.conversions import everything_shared
 from tests.networks import pooled
 
@@ -110,3 +110,30 @@ def test_a_part_has_the_weights_whichever_call_it_needs() -> None:
         part = fixed.only(task)
         assert count(part) == part.architecture.params
         torch.testing.assert_close(part(x)[task], fixed(x)[task])
+
+
+class OverLevels(nn.Module):
+    """One convolution over a pyramid, whose levels are joined as those of a detector are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.block = conv(6, 8), nn.Sequential(conv(8, 8), nn.BatchNorm2d(8), nn.ReLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.first(x))
+        levels = [x, nn.functional.avg_pool2d(x, 2), nn.functional.avg_pool2d(x, 4)]
+        return torch.cat([self.block(level).flatten(2) for level in levels], 2)
+
+
+def test_filters_that_read_nothing_have_the_size_of_each_call() -> None:
+    torch.manual_seed(0)
+    heads = {task: nn.Sequential(nn.Flatten(), nn.Linear(8 * 84, 2)) for task in "ab"}
+    supernet = convert(OverLevels(), heads, torch.randn(2, 6, 8, 8))
+    allocation = Allocation(supernet.groups, {"first": (0,) * 8, "block.0": (0, 1) * 4})
+    fixed = build_network(distill(supernet, allocation), weights=supernet).eval()
+    operations = [fixed.architecture.node(name)["op"] for name in fixed.architecture.graph]
+    assert operations.count("constant") == 3  # those of `b` read nothing
+    x = torch.randn(3, 6, 8, 8)
+    expected = supernet.harden(allocation).eval()(x)
+    for task, output in fixed(x).items():
+        torch.testing.assert_close(output, expected[task])
