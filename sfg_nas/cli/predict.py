@@ -49,7 +49,7 @@ def predict(
     files: Annotated[
         list[Path],
         typer.Argument(
-            help="Images, folders of them, or CSV files with a column `file`; or NIfTI volumes."
+            help="Images, folders of them, or tables with a column `file` or that of training; or NIfTI volumes."
         ),
     ],
     to: Annotated[
@@ -92,7 +92,7 @@ def _predict_photos(
     from sfg_nas.data import find_photos, shown
 
     folder, to = _folder_and_table(tasks, to, common)
-    paths = find_photos(files)
+    paths = find_photos(files, preparation.columns.get("", ()))
     if not paths:
         rule, found = "at least one file is needed", "none in what was given"
         raise ConfigError(explain(where="FILES", rule=rule, found=found, do="give images"))
@@ -170,9 +170,11 @@ def _rows(
 def _described(
     paths: Sequence[Path], tasks: Sequence[Task], outputs: Mapping[str, Tensor]
 ) -> list[Row]:
-    from sfg_nas.data import shown
+    from sfg_nas.data import FILE_COLUMNS, shown
 
-    rows: list[Row] = [{"file": shown(path)} for path in paths]
+    taken = [task.name for task in tasks]
+    column = next((name for name in FILE_COLUMNS if name not in taken), "photo")
+    rows: list[Row] = [{column: shown(path)} for path in paths]
     for task in tasks:
         for name, values in task.describe(outputs[task.name]).items():
             for row, value in zip(rows, values, strict=True):

@@ -35,7 +35,7 @@ from sfg_nas.data.splits import Splits, random_splits
 from sfg_nas.data.table_tasks import KEYS as COLUMN_TASK_KEYS
 from sfg_nas.data.tables import read_table
 from sfg_nas.data.troubles import Inspection, Trouble
-from sfg_nas.data.unseen import Decoded, decode_batches, find_photos, shown
+from sfg_nas.data.unseen import FILE_COLUMNS, Decoded, decode_batches, find_photos, shown
 from sfg_nas.data.volume_settings import VolumeSettings
 from sfg_nas.data.volumes import (
     VOLUME_AUGMENTATIONS,
@@ -125,6 +125,7 @@ __all__ = [
     "COLUMN_TASK_KEYS",
     "DATASETS",
     "DATASET_TASKS",
+    "FILE_COLUMNS",
     "INSPECTIONS",
     "PREPARATION_FILE",
     "VOLUME_AUGMENTATIONS",

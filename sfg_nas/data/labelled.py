@@ -12,11 +12,11 @@ import numpy as np
 from torch import Tensor
 
 from sfg_nas.data import utkface
-from sfg_nas.data.label_images import LabelFile, below, label_files
+from sfg_nas.data.label_images import LabelFile, label_files
 from sfg_nas.data.table_tasks import ColumnTask
 from sfg_nas.data.tables import Table, listed, read_table
 from sfg_nas.data.troubles import Trouble
-from sfg_nas.data.unseen import file_column, find_photos
+from sfg_nas.data.unseen import file_column, find_photos, photos_of_rows
 from sfg_nas.errors import DataError, explain
 from sfg_nas.tasks import Cell, Task
 
@@ -70,7 +70,7 @@ def photos_of_table(
     """
     rows = read_table(table)
     known = dict(columns or {})
-    column = (_there(rows, known.get("", ())) or (file_column(rows),))[0]
+    column = file_column(rows, known.get("", ()))
     if part is not None:
         split = (_there(rows, known.get("/split", ())) or (SPLIT_COLUMN,))[0]
         parts = rows.column(split) if split in rows.columns else [""] * len(rows)
@@ -83,7 +83,7 @@ def photos_of_table(
     names = rows.column(column)
     base = _base(folder or table.parent, kind, names[0])
     labels = _labels_of_names(names, kind)
-    paths = [below(base, name) for name in names]
+    paths = photos_of_rows(rows, column, base)
     images: dict[str, tuple[LabelFile, ...]] = {}
     for task in tasks:
         own = _there(rows, known.get(task.name, ())) or _there(rows, (task.name,))

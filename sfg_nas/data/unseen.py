@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sfg_nas.data.content import workers
 from sfg_nas.data.decode import MODES, decode_photo, reason_of
 from sfg_nas.data.grey import Window
+from sfg_nas.data.label_images import below
 from sfg_nas.data.tables import Table, listed, read_table
 from sfg_nas.errors import ConfigError, DataError, explain
 
@@ -40,12 +41,13 @@ class Decoded:
     failed: tuple[tuple[Path, str], ...]
 
 
-def find_photos(sources: Sequence[Path]) -> list[Path]:
-    """Return the files that are meant by files, folders (all that lies below, but hidden files) and CSV tables.
+def find_photos(sources: Sequence[Path], columns: Sequence[str] = ()) -> list[Path]:
+    """Return the files that are meant by files, folders (all that lies below, but hidden files) and tables.
 
     Args:
         sources: In the order of the result; a folder's files are sorted. What does not exist is kept, to be reported
-            when it is read.
+            when it is read, and a table's row without a file by its line.
+        columns: The one that named the photos where the network was trained, if it is known.
 
     Raises:
         DataError: If a table cannot be read.
@@ -57,7 +59,7 @@ def find_photos(sources: Sequence[Path]) -> list[Path]:
             found += sorted(p for p in below if not _hidden(p.relative_to(source)))
         elif source.suffix.lower() in TABLES:
             table = read_table(source)
-            found += [source.parent / name for name in table.column(file_column(table))]
+            found += photos_of_rows(table, file_column(table, columns), source.parent)
         else:
             found.append(source)
     return found
@@ -76,16 +78,32 @@ def usual_columns(columns: Sequence[str]) -> list[str]:
     return [name for usual in FILE_COLUMNS for name in columns if name.lower() == usual]
 
 
-def file_column(table: Table) -> str:
-    """Return the column that names the photos.
+def photos_of_rows(table: Table, column: str, base: Path) -> list[Path]:
+    """Return the file of each row; of one that names none its place in the table, to be reported when it is read.
 
     Args:
         table: Any.
+        column: That names the files.
+        base: What the names are relative to.
+    """
+    names = enumerate(table.column(column))
+    return [below(base, name) if name else Path(table.where(row)) for row, name in names]
+
+
+def file_column(table: Table, columns: Sequence[str] = ()) -> str:
+    """Return the column that names the photos: as in training if it is there, else the usual one.
+
+    Args:
+        table: Any.
+        columns: The one that did where the network was trained, if it is known.
 
     Raises:
         DataError: If there is none.
     """
-    for name in usual_columns(table.columns):
+    for name in (
+        *(name for name in columns if name in table.columns),
+        *usual_columns(table.columns),
+    ):
         return name
     rule = f"a column `{FILE_COLUMNS[0]}` is needed"
     found = f"the columns {listed(table.columns)}"

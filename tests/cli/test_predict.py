@@ -76,6 +76,19 @@ def test_files_folders_tables_and_what_cannot_be_read(
     assert "2 of 7 files could not be read" in answer.err
 
 
+def test_a_task_named_file_leaves_the_photos_their_names(
+    call: Callable, network: Path, photos: Path
+) -> None:
+    for name in ("architecture.json", "prediction.json"):
+        text = (network / name).read_text()
+        (network / name).write_text(text.replace('"left"', '"file"'))
+    answer = call("predict", network, photos / "1.png", "--json", "--device", "cpu")
+    assert answer.code == 0, answer.err
+    row = json.loads(answer.out)["predictions"][0]
+    assert row["path"] == str(photos / "1.png")
+    assert row["file"] in range(10)
+
+
 def test_colours_alpha_and_sixteen_bits(call: Callable, network: Path, photos: Path) -> None:
     grey = Image.open(photos / "0.png")
     for mode in ("RGB", "RGBA", "LA"):

@@ -83,6 +83,17 @@ def test_files_folders_and_tables(tmp_path: Path) -> None:
     assert find_photos([table]) == [tmp_path / "deep/c.png", Path("/abs.png")]
 
 
+def test_tables_name_photos_as_training_tables_do(tmp_path: Path) -> None:
+    """The column of training goes before the usual ones, backslashes are slashes, and a row may name nothing."""
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep/c.png").touch()
+    table = tmp_path / "list.csv"
+    table.write_text("file,Bild\ndisc,deep\\c.png\nsquare,\n")
+    wanted = [tmp_path / "deep/c.png", Path(f"{table}: line 3")]
+    assert find_photos([table], ("Bild",)) == wanted
+    assert find_photos([table], ("gone",)) == [tmp_path / "disc", tmp_path / "square"]
+
+
 @pytest.mark.parametrize("content", [b"", b"file\n", b"name,age\nx,1\n", b"\xff\xfe\x00"])
 def test_tables_that_name_no_photo(tmp_path: Path, content: bytes) -> None:
     table = tmp_path / "list.csv"
