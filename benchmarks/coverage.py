@@ -5,7 +5,7 @@ UNet of MONAI where installed), with 2, 3 and 5 tasks: convert, take one trainin
 random, distil, build the fixed network, and compare its outputs with the supernet's. Needs the
 `vision` extra (and `medical` for MONAI); nothing is downloaded, weights are random.
 
-    python benchmarks/coverage.py --to docs/coverage.md     # goes on where it stopped
+    python benchmarks/coverage.py --to FILE     # goes on where it stopped
     python benchmarks/coverage.py --only --timm hrnet_w18_small --tasks 3 --log /tmp/timm.jsonl
     python benchmarks/coverage.py --only resnet18 convnext_tiny --log /tmp/some.jsonl
 """
