@@ -67,6 +67,7 @@ def verdict(comparisons: pd.DataFrame, *, tolerance: float = 0.0) -> list[str]:
     ]
     most = max(int(row["seeds"]) for row in rows)
     delta = [] if main == "delta" else [_without_delta(main)]
+    tolerance = tolerance if main == "delta" else 0.0  # it is one of Δ, not of years or shares
     if most < FEWEST_SEEDS:
         return [_too_few(most), *_raw(rows), *delta]
     paragraphs = [_about_found(row, tolerance) for row in rows if row["question"] == "at-found"]

@@ -162,3 +162,17 @@ def test_a_method_of_two_seeds_has_no_verdict_beside_one_of_three() -> None:
     assert "better than one network for each task: hard-sharing (" in second
     assert "Paired over 3 seeds" in caution
     assert "2 comparisons were made" in caution
+
+
+def test_a_tolerance_of_delta_is_none_of_another_metric() -> None:
+    frame = networks(
+        **{
+            "single-task": [0.0, 0.0, 0.0],
+            "hard-sharing": [0.0, 0.0, 0.0],
+            "hard-sharing-at-found": [0.0, 0.0, 0.0],
+            "found": [0.001, 0.0011, 0.0009],
+        }
+    ).drop(columns="test/delta")
+    first = verdict(comparisons(frame, TASKS), tolerance=0.01)[0]
+    assert "equal for the purpose" not in first
+    assert "paid" in first
