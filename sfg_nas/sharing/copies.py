@@ -94,12 +94,15 @@ def called_weights(network: BackboneWithHeads, traced: TracedNetwork) -> frozens
 
 
 def located(network: nn.Module, target: str | None) -> tuple[nn.Module | None, str]:
-    """Return the module and the attribute that hold a parameter; None if it is none, or computed."""
+    """Return the module and the attribute that hold a parameter; None if it is none, or another is computed from it."""
     if target is None:
         return None, ""
     path, _, attribute = target.rpartition(".")
     module = network.get_submodule(path)
     found = attribute in module._parameters and not parametrize.is_parametrized(module, attribute)
+    found = found and not isinstance(
+        module, parametrize.ParametrizationList
+    )  # what it computes from
     return (module if found else None), attribute
 
 

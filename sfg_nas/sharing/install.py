@@ -45,6 +45,7 @@ def install_masks(
         masked.append((layer.filters, layer.channels))
         module, attribute = located(network, wiring.network.static_target(layer.weight))
         if module is not None and layer.weight not in called:
+            _with_own_class(module)
             parametrize.register_parametrization(module, attribute, mask, unsafe=True)
         else:
             computed.update(dict.fromkeys(layer.ops, _MaskedCall(mask)))
@@ -62,6 +63,16 @@ def install_masks(
     ]
     size = wiring.variables + len(wiring.groups.extended)
     return AllConnections(masked, size) if masked else None, intercepted
+
+
+def _with_own_class(module: nn.Module) -> None:
+    """Give a module that has a parametrization of the user's a class of its own.
+
+    A parametrized tensor is a property of the class, and copies have the class of the user's own module.
+    """
+    if parametrize.is_parametrized(module):
+        kind = type(module)
+        module.__class__ = type(kind.__name__, (kind,), {})
 
 
 def _intercept_all(

@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import parametrize
 from torch.utils.checkpoint import checkpoint
 
 from sfg_nas.errors import ConversionError
 from sfg_nas.fixed import build_network, distill
-from sfg_nas.sharing import convert, random_allocation
+from sfg_nas.sharing import BackboneWithHeads, convert, random_allocation
 from sfg_nas.sharing.supernet import Relaxation
 from tests.conversions import allocations, pair_of
 from tests.networks import HeadBuilder, Net, Sample, linear, pooled
@@ -496,3 +497,29 @@ def test_heads_are_named_by_their_tasks_in_messages() -> None:
     heads = {"age": pooled(12)(2), "gender": nn.Sequential(nn.Flatten(), nn.Linear(5, 2))}
     with pytest.raises(ConversionError, match=r"module `heads\.gender\.1`"):
         convert(small(), heads, torch.zeros(2, 3, 8, 8))
+
+
+class Scaled(nn.Module):
+    """A parametrization that may do nothing in evaluation mode, as drop-connect does."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight * self.factor if self.factor != 1.0 else weight
+
+
+@pytest.mark.parametrize(("parameter", "factor"), [("weight", 1.0), ("bias", 0.5), ("bias", 1.0)])
+def test_parametrizations_stay_and_the_users_module_stays_as_it_was(
+    parameter: str, factor: float
+) -> None:
+    backbone, x = small(), torch.randn(2, 3, 8, 8)
+    layer = next(module for module in backbone.modules() if isinstance(module, nn.Conv2d))
+    parametrize.register_parametrization(layer, parameter, Scaled(factor))
+    expected = backbone.eval()(x)
+    heads = {task: pooled(12)(2) for task in "ab"}
+    fixed_agrees(backbone, heads)
+    torch.testing.assert_close(backbone(x), expected)
+    supernet = convert(backbone, heads, x)
+    assert supernet.plain_state().keys() == BackboneWithHeads(backbone, heads).state_dict().keys()
