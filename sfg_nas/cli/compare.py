@@ -20,7 +20,7 @@ from sfg_nas.cli.find import (
     warn_if_slow,
 )
 from sfg_nas.cli.options import Common, whole, with_common
-from sfg_nas.cli.output import json_result, note, result
+from sfg_nas.cli.output import json_result, note, quoted, result
 from sfg_nas.cli.search import resumable
 from sfg_nas.cli.watch import watching
 
@@ -107,7 +107,7 @@ def compare(
         return
     result((found.folder / "compare.md").read_text(encoding="utf-8").rstrip())
     note(f"files: {found.folder}/compare.csv, compare_paired.csv, .md, .tex, .svg", common)
-    note(f"next: sfg-nas report {found.folder}", common)
+    note(f"next: sfg-nas report {quoted(found.folder)}", common)
 
 
 def _given(

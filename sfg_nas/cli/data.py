@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sfg_nas.cli.options import Common, with_common
-from sfg_nas.cli.output import json_result, note, result
+from sfg_nas.cli.output import json_result, note, quoted, result
 from sfg_nas.cli.watch import decoding
 from sfg_nas.errors import ConfigError, explain
 
@@ -38,5 +38,5 @@ def phantom(
         json_result({"written": [str(folder) for folder in folders]})
         return
     result("\n".join(str(folder) for folder in folders))
-    study = f"data.folder={to.resolve().name}"
-    note(f"next: sfg-nas search phantom --data-root {to.resolve().parent} --set {study}", common)
+    root, study = quoted(to.resolve().parent), quoted(f"data.folder={to.resolve().name}")
+    note(f"next: sfg-nas search phantom --data-root {root} --set {study}", common)

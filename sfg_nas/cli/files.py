@@ -12,7 +12,7 @@ import typer
 
 from sfg_nas.cli.find import changes_of, ready_study, study_file
 from sfg_nas.cli.options import Common, with_common
-from sfg_nas.cli.output import json_result, note, result, table
+from sfg_nas.cli.output import json_result, note, quoted, result, table
 from sfg_nas.errors import ConfigError, SfgNasError, explain, several
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def init(
         note(line, common)
     for path in planned:
         result(str(path))
-    first = next(iter(planned))
+    first = quoted(next(iter(planned)))
     look = "--show" if source is None else "--data"
     note(f"next: sfg-nas validate {first} {look}; then sfg-nas search {first}", common)
 

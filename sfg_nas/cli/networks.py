@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sfg_nas.cli.find import find_run, open_architecture
 from sfg_nas.cli.options import Common
-from sfg_nas.cli.output import note
+from sfg_nas.cli.output import note, quoted
 from sfg_nas.errors import ConfigError, TrainingError, explain, several
 
 if TYPE_CHECKING:
@@ -50,11 +50,12 @@ def folder_of(network: Path, common: Common) -> Path:
         if found:
             do = f"give one of {', '.join(map(str, plain or found))}"
         elif any(run.glob(f"{RETRAINED}/*/*/*")):
-            state, do = UNFINISHED, f"go on with `sfg-nas retrain {run}`"
+            state, do = UNFINISHED, f"go on with `sfg-nas retrain {quoted(run)}`"
         else:
-            do = f"call `sfg-nas retrain {run}` first"
+            do = f"call `sfg-nas retrain {quoted(run)}` first"
     elif folder.parent.parent.name == RETRAINED and not (folder / METRICS).exists():
-        state, do = UNFINISHED, f"go on with `sfg-nas retrain {folder.parent.parent.parent}`"
+        above = quoted(folder.parent.parent.parent)
+        state, do = UNFINISHED, f"go on with `sfg-nas retrain {above}`"
     raise ConfigError(
         explain(
             where=str(network),

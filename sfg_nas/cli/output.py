@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -12,6 +13,15 @@ from sfg_nas.cli.options import Common
 Row = Mapping[str, object]
 GAP = 2
 """Spaces between the columns of a table."""
+
+
+def quoted(path: object) -> str:
+    """Return a path as a shell takes it, for a command that is shown.
+
+    Args:
+        path: A path or its text.
+    """
+    return shlex.quote(str(path))
 
 
 def result(text: str) -> None:

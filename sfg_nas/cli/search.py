@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,7 +27,7 @@ from sfg_nas.cli.find import (
     warn_if_slow,
 )
 from sfg_nas.cli.options import Common, Found, number, whole, with_common
-from sfg_nas.cli.output import cell, json_result, note, result, table
+from sfg_nas.cli.output import cell, json_result, note, quoted, result, table
 from sfg_nas.cli.status import show_run
 from sfg_nas.cli.watch import watching
 from sfg_nas.errors import ConfigError, explain
@@ -120,9 +119,9 @@ def search(  # noqa: PLR0913 - a command: its options
             )
     best = run.best
     show_run(run, common)
-    data = "" if common.data_root is None else f" --data-root {shlex.quote(str(common.data_root))}"
-    note(f"next: sfg-nas retrain {run.path}{data}   (trial {best.number})", common)
-    note(f"      sfg-nas export {run.path} --to {run.path / 'export'}", common)
+    data = "" if common.data_root is None else f" --data-root {quoted(common.data_root)}"
+    note(f"next: sfg-nas retrain {quoted(run.path)}{data}   (trial {best.number})", common)
+    note(f"      sfg-nas export {quoted(run.path)} --to {quoted(run.path / 'export')}", common)
 
 
 @with_common("changes", "device", "precision", "data_root", "cache", "runs")
@@ -223,7 +222,8 @@ def _show_retrained(
         note(line, common)
     note(f"networks and tables: {folder}", common)
     if run is not None:
-        note(f"next: sfg-nas report {run.path}; sfg-nas predict {run.path} FILES...", common)
+        path = quoted(run.path)
+        note(f"next: sfg-nas report {path}; sfg-nas predict {path} FILES...", common)
 
 
 def _no_control(rows: Sequence[Mapping[str, object]]) -> list[str]:
@@ -261,7 +261,7 @@ def resumable() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        command = shlex.join(["sfg-nas", *sys.argv[1:]])
+        command = " ".join(map(quoted, ["sfg-nas", *sys.argv[1:]]))
         note(f"\ninterrupted; nothing that was finished is lost. To go on: {command}")
         raise typer.Exit(INTERRUPTED) from None
 

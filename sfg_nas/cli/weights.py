@@ -10,6 +10,7 @@ from sfg_nas.cli.distill import redistilled, refuse_choices
 from sfg_nas.cli.find import choose_trials, is_architecture, open_architecture, open_run
 from sfg_nas.cli.networks import ARCHITECTURE, WEIGHTS, seeds_of
 from sfg_nas.cli.options import Common
+from sfg_nas.cli.output import quoted
 from sfg_nas.errors import ConfigError, explain
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def _of_trial(run: Run, trial: Trial, weights: str | None, folder: str) -> Chose
         return Chosen(Path(folder), architecture, _file(weights), weights)
     seeds = seeds_of(run.files.retrained / architecture.hash)
     if not seeds:
-        do = f"run `sfg-nas retrain {run.path} --trial {trial.number}` first"
+        do = f"run `sfg-nas retrain {quoted(run.path)} --trial {trial.number}` first"
         raise _no_weights(RETRAINED, f"trial {trial.number}, not retrained from scratch", do)
     origin = f"trial {trial.number} retrained from scratch, seed {seeds[0].name}"
     return Chosen(Path(folder), architecture, seeds[0] / WEIGHTS, origin)

@@ -85,7 +85,7 @@ def read_table(path: Path) -> Table:
         return _parquet(path)
     try:
         with path.open(newline="", encoding=_encoding(path)) as stream:
-            header = stream.readline()
+            header = next((line for line in stream if line.strip("\r\n")), "")
             stream.seek(0)
             delimiter = max(DELIMITERS, key=header.count)
             reader = csv.reader(stream, delimiter=delimiter, strict=True)

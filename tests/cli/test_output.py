@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
 from sfg_nas.cli.options import Common
-from sfg_nas.cli.output import cell, json_result, note, table
+from sfg_nas.cli.output import cell, json_result, note, quoted, table
 from sfg_nas.errors import several
 
 
@@ -67,3 +68,8 @@ def test_one_is_singular() -> None:
     assert several(1, "trial") == "1 trial"
     assert several(0, "trial") == "0 trials"
     assert several(1200, "row") == "1,200 rows"
+
+
+def test_paths_in_commands_can_be_pasted_into_a_shell() -> None:
+    assert quoted(Path("runs/small")) == "runs/small"
+    assert quoted("my runs/a") == "'my runs/a'"

@@ -90,6 +90,8 @@ def test_what_spreadsheets_write(tmp_path: Path) -> None:
     table = read_table(written(tmp_path, ",file,,age,\n0,a,,1,\n1,b,,2,,,\n"))
     assert table.columns == ("", "file", "age")
     assert table.rows == (("0", "a", "1"), ("1", "b", "2"))
+    table = read_table(written(tmp_path, "\n\nfile;age\na;1,5\n"))
+    assert (table.column("age"), table.numbers) == (["1.5"], (4,))
     with pytest.raises(DataError, match=r"a first line that names a file, a\.png; write the names"):
         read_table(written(tmp_path, "a.png,1\nb.png,2\n"))
     (tmp_path / "latin.csv").write_bytes("file,note\na,caf\xe9\n".encode("latin-1"))
