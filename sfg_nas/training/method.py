@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from sfg_nas.baselines import SingleTaskNetworks
 from sfg_nas.tasks import Task
 
 
@@ -91,8 +92,10 @@ class SupervisedMethod:
         return self._network
 
     def parameter_groups(self) -> Sequence[ParameterGroup]:
-        """Return one group with all parameters."""
-        return [ParameterGroup("weights", list(self._network.parameters()))]
+        """Return one group with all parameters; of single-task networks one for each, as its gradient is its own."""
+        whole = self._network
+        alone = whole.networks.values() if isinstance(whole, SingleTaskNetworks) else [whole]
+        return [ParameterGroup("weights", list(own.parameters())) for own in alone]
 
     def loss(self, network: nn.Module, images: Tensor, targets: Mapping[str, Tensor]) -> Loss:
         """Return the weighted sum of the mean losses of the tasks."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sfg_nas.baselines import single_task
 from sfg_nas.data import DataBundle, bundle_from_arrays
 from sfg_nas.errors import OutOfMemoryError, TrainingError
 from sfg_nas.sharing import Supernet, Temperature, convert
@@ -122,6 +124,26 @@ def test_it_learns(data: DataBundle) -> None:
     assert len(history.rows) == 12
     assert history.rows[-1]["loss"] < 0.7 * history.rows[0]["loss"]
     assert history.rows[-1]["step"] == 12 * (64 // 16)
+
+
+@pytest.mark.parametrize("clip", [None, 0.05])
+def test_single_task_networks_train_as_each_would_alone(
+    data: DataBundle, clip: float | None
+) -> None:
+    def trunk() -> nn.Module:
+        return nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU())
+
+    settings = Settings(epochs=2, batch_size=16, optimizer="sgd", learning_rate=0.05, clip=clip)
+    torch.manual_seed(0)
+    both = single_task(trunk, data.tasks, data.image_shape)
+    alone = {name: deepcopy(network) for name, network in both.networks.items()}
+    fit(SupervisedMethod(both, data.tasks), data.train, settings, fabric=make_fabric(), seed=0)
+    for task in data.tasks:
+        own = SupervisedMethod(alone[task.name], [task])
+        fit(own, data.train, settings, fabric=make_fabric(), seed=0)
+        found = dict(both.networks[task.name].named_parameters())
+        for name, wanted in alone[task.name].named_parameters():
+            torch.testing.assert_close(found[name], wanted, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
