@@ -74,13 +74,20 @@ def supernet(setting: Setting, name: str, sharing: SharingConfig) -> Entrant:
         wider = study.make_supernet(config.model_copy(update={"backbone": backbone}), seed=0)
         return distill(wider, resized(wider, own.allocation(), own)).macs
 
+    warmup, epochs = sharing.warmup_epochs, setting.epochs
+    cut = {"warmup_epochs": epochs - 1} if warmup > 0 and epochs <= warmup else {}
+    options = {"sharing": sharing.model_dump(mode="json"), "draws": setting.section.draws}
+    shorter = (
+        f"its warm-up of {warmup:g} epochs is cut to {epochs - 1}, as it is trained for {epochs}; "
+    )
     return Entrant(
         name,
         prepare,
         None,
-        options={"sharing": sharing.model_dump(mode="json"), "draws": setting.section.draws},
+        options=options | cut,
         learned_macs=learned_macs,
-        note="at equal MACs it is trained anew at the width at which the hard network that it learned would cost as "
+        note=(shorter if cut else "")
+        + "at equal MACs it is trained anew at the width at which the hard network that it learned would cost as "
         "much; what it then learns costs what the table says, and has no row if that is more than a tenth off; "
         "Monte-Carlo prediction costs ten and more networks, so it has none",
     )

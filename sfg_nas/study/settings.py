@@ -46,7 +46,9 @@ def search_settings(config: StudyConfig, examples: int) -> SearchSettings:
         examples: Training examples.
     """
     sharing = config.sharing
-    shape = sharing.temperature
+    shape, epochs = sharing.temperature, config.training.epochs
+    # A comparison may be shorter than the search that the warm-up was meant for.
+    warmup = sharing.warmup_epochs if sharing.warmup_epochs < epochs else epochs - 1
     return SearchSettings(
         temperature=Temperature(shape.shape, shape.start, shape.end, shape.rate),
         allocation_learning_rate=config.training.allocation_learning_rate,
@@ -54,5 +56,5 @@ def search_settings(config: StudyConfig, examples: int) -> SearchSettings:
         lambda2=sharing.lambda2,
         lambda3=sharing.lambda3,
         examples=examples,
-        warmup=sharing.warmup_epochs / config.training.epochs,
+        warmup=warmup / epochs,
     )
