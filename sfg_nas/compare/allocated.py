@@ -16,7 +16,7 @@ from sfg_nas.errors import ConfigError, explain
 from sfg_nas.fixed import build_network, distill
 from sfg_nas.sharing import Supernet
 from sfg_nas.study import Study, Trial
-from sfg_nas.study.equal_cost import fit_width
+from sfg_nas.study.equal_cost import CLOSE, fit_width
 from sfg_nas.study.networks import scaled_by
 from sfg_nas.training import SupervisedMethod, derive_seed
 
@@ -220,5 +220,12 @@ def hard_at_found(setting: Setting, argument: str = "") -> Entrant:
         rule, do = "some width must cost as much as the found network", "leave it out"
         where, given = "compare: hard-sharing-at-found", f"none near {macs:,} MACs"
         raise ConfigError(explain(where=where, rule=rule, found=given, do=do))
-    options = {"factor": fit.factor}
-    return replace(entrant, name="hard-sharing-at-found", own_factor=fit.factor, options=options)
+    share = fit.macs / macs
+    far = f"costs {share:.2f} of what the found network costs: no width comes nearer"
+    return replace(
+        entrant,
+        name="hard-sharing-at-found",
+        own_factor=fit.factor,
+        options={"factor": fit.factor},
+        note="" if abs(share - 1) < CLOSE else far,
+    )
