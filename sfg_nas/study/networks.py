@@ -43,5 +43,6 @@ def macs_of(network: nn.Module, study: Study) -> int:
         network: Maps images to outputs.
         study: The study.
     """
-    device = next(network.parameters()).device
-    return count_macs(network, torch.zeros(1, *study.data.image_shape, device=device))
+    own = next(network.parameters())  # where it lives, and its precision
+    image = torch.zeros(1, *study.data.image_shape, device=own.device, dtype=own.dtype)
+    return count_macs(network, image)

@@ -11,7 +11,7 @@ import pytest
 
 from sfg_nas.data import DataBundle, Splits, bundle_from_arrays
 from sfg_nas.errors import TrainingError
-from sfg_nas.study import Progress, Study, search
+from sfg_nas.study import Progress, Study, retrain, search
 from sfg_nas.tasks import Task
 
 Make = Callable[..., Study]
@@ -39,6 +39,19 @@ def test_a_reference_of_0_ends_the_search_before_its_trials(
             search(study, runs=tmp_path, progress=reports.append)
     assert {report.stage for report in reports} == {"references"}
     assert not (tmp_path / "tiny" / "trials").exists()
+
+
+def test_networks_of_double_precision_are_searched_and_retrained(
+    make_study: Make, tmp_path: Path
+) -> None:
+    """Once trained they are doubles, also where their cost is counted."""
+    study = make_study({"training.precision": "64", "retrain.seeds": 1})
+    run = search(study, runs=tmp_path, trials=1)
+    table = retrain(study, run.best, runs=tmp_path)
+    assert "found" in table.index.get_level_values(0)
+    plain = search(make_study(), runs=tmp_path / "single", trials=1)
+    costs = [json.loads(r.files.references.read_text())["macs"] for r in (run, plain)]
+    assert costs[0] == costs[1]
 
 
 def test_a_stored_reference_of_0_ends_it_too(make_study: Make, tmp_path: Path) -> None:
