@@ -28,7 +28,7 @@ from sfg_nas.config.models import (
 from sfg_nas.config.problems import Problem, config_error, describe, did_you_mean
 from sfg_nas.config.reader import Document, Scalar, Value, parse_yaml, read_yaml
 from sfg_nas.config.rules import Finding, Inspected, Names
-from sfg_nas.config.schema import check_field, schema_keys
+from sfg_nas.config.schema import check_field, schema_keys, whole_study
 from sfg_nas.config.sections import (
     BackboneConfig,
     DataConfig,
@@ -89,4 +89,5 @@ __all__ = [
     "smoke",
     "smoke_overrides",
     "study_schema",
+    "whole_study",
 ]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from sfg_nas.config.messages import rule_of
+from sfg_nas.config.messages import problem_of, rule_of
 from sfg_nas.config.models import StudyConfig
-from sfg_nas.config.problems import did_you_mean
-from sfg_nas.config.reader import KeyPath
+from sfg_nas.config.problems import Problem, did_you_mean
+from sfg_nas.config.reader import KeyPath, Value
 
 
 def schema_keys(model: type[BaseModel] = StudyConfig, prefix: str = "") -> list[str]:
@@ -46,6 +46,18 @@ def check_field(key: str, value: JsonValue) -> str | None:
             if item["loc"][: len(path)] == path:
                 return rule_of(dict(item))
     return None
+
+
+def whole_study(content: Mapping[str, Value]) -> StudyConfig | Problem:
+    """Return the study that a resolved mapping holds, or the first thing that is wrong with it.
+
+    Args:
+        content: All keys of a study.
+    """
+    try:
+        return StudyConfig.model_validate(content)
+    except ValidationError as error:
+        return problem_of(dict(error.errors()[0]), lambda key: ".".join(map(str, key)), str)
 
 
 def advice(path: KeyPath) -> str:

@@ -9,9 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import yaml
-from pydantic import ValidationError
 
-from sfg_nas.config import StudyConfig, Value, dump_study, problem_of, read_yaml
+from sfg_nas.config import StudyConfig, Value, dump_study, read_yaml, whole_study
 from sfg_nas.errors import ConfigError, explain
 from sfg_nas.study.layout import RunFiles
 from sfg_nas.study.names import FOLDER, PROVENANCE
@@ -141,11 +140,10 @@ def _validated(content: Mapping[str, Value], path: Path) -> StudyConfig:
     if not content:
         found = "a file without keys"
     else:
-        try:
-            return StudyConfig.model_validate(content)
-        except ValidationError as error:
-            item = problem_of(dict(error.errors()[0]), lambda key: ".".join(map(str, key)), str)
-            found = f"at `{item.where}`: {item.rule}; {item.found}"
+        whole = whole_study(content)
+        if isinstance(whole, StudyConfig):
+            return whole
+        found = f"at `{whole.where}`: {whole.rule}; {whole.found}"
     rule, do = "the resolved study of a run is needed", "restore the file"
     raise ConfigError(explain(where=str(path), rule=rule, found=found, do=do))
 
