@@ -25,6 +25,8 @@ def write_movement(part: Part) -> str:
         ConversionError: The step mixes channels of several owners.
     """
     op, divider = part.op, part.divider
+    if op.operation == "detach":  # moves nothing, and is there for gradients
+        return part.plain("detach", {})
     if op.operation in ("constant_pad_nd", "pad"):
         return _pad(part)
     if op.operation in ("cat", "concat", "hstack"):

@@ -46,6 +46,7 @@ _METHODS = {
     "sigmoid": "sigmoid", "tanh": "tanh", "exp": "exp", "sqrt": "sqrt", "rsqrt": "rsqrt",
     "square": "square", "abs": "abs", "neg": "neg", "mean.dim": "mean", "sum.dim_IntList": "sum",
     "amax": "amax", "amin": "amin", "select.int": "select", "chunk": "chunk", "expand": "expand",
+    "detach": "detach",
 }  # fmt: skip
 _LISTS = ("cat", "concat", "stack", "hstack")
 

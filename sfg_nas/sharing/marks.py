@@ -16,6 +16,8 @@ from torch.export import ExportedProgram
 from sfg_nas.operations import canonical_name
 from sfg_nas.sharing.exported import arguments_of
 
+DETACHED = "detach"
+"""What has no gradient in training: a program that is made functional has such steps of its own."""
 DROPOUTS = ("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout")
 MARK = "sfg_nas.mark.default"
 """Name of the operator in a graph."""
@@ -27,7 +29,7 @@ def mark(x: Tensor, kind: str, probability: float) -> Tensor:  # noqa: ARG001 - 
 
     Args:
         x: Of any shape.
-        kind: What is done in training: one of `DROPOUTS`, or `stochastic_depth`.
+        kind: What is done in training: one of `DROPOUTS`, `DETACHED`, or `stochastic_depth`.
         probability: Of dropping.
     """
     return x.clone()
@@ -82,3 +84,47 @@ def _mark_one(node: fx.Node, kind: str, places: Mapping[fx.Node, int]) -> None:
             user.replace_input_with(x, node)
     node.target, node.kwargs = torch.ops.sfg_nas.mark.default, {}
     node.args = (x, kind, given["p"])  # type: ignore[assignment]
+
+
+def mark_detached(program: ExportedProgram) -> None:
+    """Put marks in the place of steps that detach an activation.
+
+    Args:
+        program: Is changed. A mark gives a copy: a step stays as it is where others see that its value is changed in
+            place, or it sees that what it got is.
+    """
+    nodes = [*program.graph_module.graph.nodes]
+    places = {node: place for place, node in enumerate(nodes)}
+    images = {node for node in nodes if node.name in program.graph_signature.user_inputs}
+    memory: dict[fx.Node, fx.Node] = {}  # the first node that has the same memory
+    written: dict[fx.Node, list[int]] = {}  # where a memory is changed
+    for node in nodes:
+        if not images.isdisjoint(node.all_input_nodes):  # it is computed from the image
+            images.add(node)
+        memory[node] = memory[node.all_input_nodes[0]] if _is_alias(node) else node
+        if _is_mutable(node):
+            written.setdefault(memory[node], []).append(places[node])
+    for node in nodes:
+        if node not in images or node.target is not torch.ops.aten.detach.default:
+            continue
+        source, seen = node.all_input_nodes[0], [node]
+        for alias in seen:
+            seen.extend(user for user in alias.users if _is_alias(user))
+        last = max(places[user] for alias in seen for user in (alias, *alias.users))
+        changed = any(places[node] < place < last for place in written.get(memory[node], []))
+        alone = memory[source] is source and len(source.users) == 1
+        if alone or not (changed or any(_is_mutable(alias) for alias in seen)):
+            node.target = torch.ops.sfg_nas.mark.default
+            node.args = (source, DETACHED, 0.0)
+    program.graph_module.recompile()
+
+
+def _is_alias(node: fx.Node) -> bool:
+    """Return whether what a node gives has the memory of its first input."""
+    if not isinstance(node.target, OpOverload) or not node.all_input_nodes:
+        return False
+    return any(result.alias_info is not None for result in node.target._schema.returns)
+
+
+def _is_mutable(node: fx.Node) -> bool:
+    return isinstance(node.target, OpOverload) and node.target._schema.is_mutable

@@ -6,7 +6,7 @@ import linecache
 import logging
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
 from io import StringIO
 from pathlib import Path
@@ -16,22 +16,19 @@ import torch
 from torch import Tensor, fx, nn
 from torch._ops import OpOverload
 from torch.export import Dim, ExportedProgram, default_decompositions, export
-from torch.utils._pytree import tree_map
 
 from sfg_nas.errors import ConversionError, explain
 from sfg_nas.operations import canonical_name, vocabulary
 from sfg_nas.sharing.copies import copied
 from sfg_nas.sharing.empties import fill_empties
-from sfg_nas.sharing.exported import free_axis, integer, path_of, refusal
+from sfg_nas.sharing.exported import free_axis, path_of, refusal
 from sfg_nas.sharing.features import leaves_of
-from sfg_nas.sharing.intercept import Calls
-from sfg_nas.sharing.marks import MARK, mark_dropout
+from sfg_nas.sharing.followed import Followed
+from sfg_nas.sharing.marks import MARK, mark_detached, mark_dropout
 from sfg_nas.sharing.stochastic_depth import show_stochastic_depth
 from sfg_nas.sharing.traced import BATCH, BackboneWithHeads
 
 _HERE = Path(__file__).parent
-_DATA_OF = Tensor.data.__get__  # type: ignore[attr-defined]
-_MANY = 1_000_003  # stands for the batch where a plain number is asked for
 _ROUNDS = 4  # a decomposition may bring operators that need one themselves
 _MIXTURES = ("einsum",)  # known, but finer in parts
 
@@ -47,38 +44,6 @@ class _WithFeatures(nn.Module):
     def forward(self, x: Tensor) -> tuple[list[object], list[object]]:
         features = self.backbone(x)
         return leaves_of(features), [head(features) for head in self.heads]
-
-
-class _Followed(Calls):
-    """Lets an export follow what it takes for a constant: `x.data`, and `len(x)` of a batch.
-
-    `len` has to give a plain number. It gives one that stands for the batch, and where that number
-    (or a multiple) is handed to torch, the size of the batch takes its place.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.batch: object = None
-
-    def answer(
-        self, function: Callable[..., object], args: Sequence[object], keywords: dict[str, object]
-    ) -> object:
-        first = args[0] if args else None
-        if function == _DATA_OF:  # made anew at each access
-            return Tensor.detach(first)  # type: ignore[arg-type]
-        if function is Tensor.__len__ and isinstance(first, Tensor) and first.dim():
-            size = first.shape[0]
-            if isinstance(size, torch.SymInt):
-                share = integer(size) // BATCH
-                self.batch = size // share
-                return _MANY * share
-        if self.batch is not None:
-            args, keywords = tree_map(self._with_batch, (args, keywords))
-        return function(*args, **keywords)
-
-    def _with_batch(self, value: object) -> object:
-        counts = type(value) is int and value and value % _MANY == 0
-        return value // _MANY * self.batch if counts else value  # type: ignore[operator]
 
 
 def export_program(
@@ -104,17 +69,20 @@ def export_program(
         if isinstance(module, torch.jit.ScriptModule):
             raise refusal(path, "torch.jit.ScriptModule")
     batch = example[:1].detach().expand(BATCH, *example.shape[1:]).contiguous()
+    followed = Followed()
+    twin.register_forward_pre_hook(followed.begin)
     try:
         with (
             torch.no_grad(),
             torch.random.fork_rng(devices=[]),
             _quiet(),
             _one_precision(),
-            _Followed(),
+            followed.hearing(),
         ):
             program = export(twin, (batch,), dynamic_shapes=({0: Dim.AUTO},), strict=False)
             _check_batch_is_free(program)
             mark_dropout(program)
+            mark_detached(program)
             fill_empties(program)
             return _simplified(program, known)
     except ConversionError:

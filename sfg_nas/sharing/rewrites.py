@@ -16,7 +16,7 @@ from sfg_nas.sharing.exported import (
     setting_of,
     shape_of,
 )
-from sfg_nas.sharing.marks import MARK
+from sfg_nas.sharing.marks import DETACHED, MARK
 from sfg_nas.sharing.record import Record
 
 
@@ -154,7 +154,7 @@ def _batch_norm(record: Record, node: fx.Node) -> str:
 
 
 def _mark(record: Record, node: fx.Node) -> str:
-    """Write a mark as the dropout that it stands for; examples are dropped whole as the one feature of each."""
+    """Write a mark as what it stands for: a step without a gradient, or dropout; examples are dropped whole as the one feature of each."""
     source, kind, probability = node.args
     assert isinstance(source, fx.Node)
     path, shape, free = path_of(node), shape_of(node), free_axis(node) or 0
@@ -164,6 +164,8 @@ def _mark(record: Record, node: fx.Node) -> str:
         settings = {"p": setting_of(probability)}
         return record.step(path, kind, {"input": (name,)}, shape, settings=settings, free=free)
 
+    if kind == DETACHED:
+        return record.step(path, DETACHED, {"self": (name,)}, shape, free=free)
     if kind != "stochastic_depth":
         return drop(name, str(kind), shape, free)
     apart, dim, behind = (shape[0], 1, *shape[1:]), {"dim": 1}, free + (free > 0)

@@ -43,8 +43,8 @@ from sfg_nas.sharing.record import Record
 from sfg_nas.sharing.rewrites import REWRITES
 from sfg_nas.sharing.traced import BackboneWithHeads, TracedNetwork, TracedOp, is_kind
 
-# operators that pass on one value as it is
-_COPIES = ("type_as", "to.device", "to.other", "to.prim_Device", "lift_fresh_copy")
+# operators that pass on one value as it is; what has no gradient by intention is marked
+_COPIES = ("type_as", "to.device", "to.other", "to.prim_Device", "lift_fresh_copy", "detach")
 _Arguments = tuple[dict[str, tuple[str, ...]], dict[str, str], dict[str, Setting]]
 
 
