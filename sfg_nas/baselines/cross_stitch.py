@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sfg_nas.baselines.lockstep import Lockstep, traced
-from sfg_nas.baselines.network import make_heads
+from sfg_nas.baselines.network import ByTask, make_heads
 from sfg_nas.cost import evaluating
 from sfg_nas.errors import ConversionError, explain
 from sfg_nas.tasks import Task
@@ -85,7 +85,7 @@ class CrossStitchNetwork(nn.Module):
         super().__init__()
         self.stitched = True
         self.columns = nn.ModuleList(traced(c, where="cross-stitch: backbone") for c in columns)
-        self.heads = nn.ModuleDict(heads)
+        self.heads = ByTask(heads)
         # Plain lists of modules that are registered above.
         self._lockstep = Lockstep([c for c in self.columns if isinstance(c, torch.fx.GraphModule)])
         with torch.no_grad(), evaluating(self.columns):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,37 @@ from sfg_nas.cost import evaluating
 from sfg_nas.errors import ConversionError, explain, shaped
 from sfg_nas.sharing.features import running_on
 from sfg_nas.tasks import Task
+
+
+class ByTask(nn.Module):
+    """Modules by the names of tasks, which may be any: torch's own dictionary refuses `type`, `train` and dots."""
+
+    def __init__(self, modules: Mapping[str, nn.Module]) -> None:
+        """Keep the modules.
+
+        Args:
+            modules: By task, in order; registered under the task's name where torch takes it.
+        """
+        super().__init__()
+        self._tasks: dict[str, str] = {}
+        for task, module in modules.items():
+            key = task.replace(".", "_")
+            while hasattr(self, key) or hasattr(nn.ModuleDict, key):
+                key += "_"
+            self.add_module(key, module)
+            self._tasks[task] = key
+
+    def __getitem__(self, task: str) -> nn.Module:
+        """Return the module of a task."""
+        return self.get_submodule(self._tasks[task])
+
+    def items(self) -> Iterator[tuple[str, nn.Module]]:
+        """Yield the tasks with their modules, in order."""
+        return ((task, self[task]) for task in self._tasks)
+
+    def values(self) -> Iterator[nn.Module]:
+        """Yield the modules in the order of the tasks."""
+        return (module for _, module in self.items())
 
 
 class MultiTaskNetwork(nn.Module):
@@ -25,7 +56,7 @@ class MultiTaskNetwork(nn.Module):
         """
         super().__init__()
         self.backbone = backbone
-        self.heads = nn.ModuleDict(heads)
+        self.heads = ByTask(heads)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Return the output of each task for images [N, C, H, W]."""
@@ -43,7 +74,7 @@ class SingleTaskNetworks(nn.Module):
             networks: Task to a network with that task's head.
         """
         super().__init__()
-        self.networks = nn.ModuleDict(networks)
+        self.networks = ByTask(networks)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Return the output of each task for images [N, C, H, W]."""

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from sfg_nas.baselines import BASELINES, hard_sharing, make_heads, single_task
+from sfg_nas.baselines.network import ByTask
 from sfg_nas.errors import ConversionError
 from sfg_nas.tasks import Task
 
@@ -63,3 +64,22 @@ def test_a_backbone_that_does_not_fit_is_said(backbone: nn.Module, words: str) -
     with pytest.raises(ConversionError, match=words):
         make_heads(backbone, [Task("a", "regression")], (3, 8, 8))
     assert backbone.training
+
+
+@pytest.mark.parametrize("baseline", BASELINES)
+def test_tasks_may_have_any_name(baseline: str) -> None:
+    """Torch's own dictionary of modules refuses the names of its methods, and dots."""
+    names = ["type", "a.b", "a_b", "train", "type_"]
+    tasks = [Task(name, "regression") for name in names]
+    first, copy = (BASELINES[baseline](backbone, tasks, SHAPE).eval() for _ in range(2))
+    copy.load_state_dict(first.state_dict())
+    images = torch.randn(2, *SHAPE)
+    outputs = first(images)
+    assert list(outputs) == names
+    for name, output in copy(images).items():
+        torch.testing.assert_close(output, outputs[name])
+
+
+def test_ordinary_names_stay_in_the_names_of_weights() -> None:
+    modules = {name: nn.Linear(1, 1) for name in ("age", "größe", "weight")}
+    assert set(ByTask(modules).state_dict()) == set(nn.ModuleDict(modules).state_dict())
