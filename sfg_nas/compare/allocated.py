@@ -123,12 +123,6 @@ def branched(setting: Setting, argument: str) -> Entrant:
     return allocated(setting, name, lambda net, _: tree_split(net, split), specialists(setting))
 
 
-def all_shared(setting: Setting) -> Architecture:
-    """Return the architecture of hard sharing with the study's own backbone."""
-    supernet = setting.study.make_supernet(specialists(setting), seed=0)
-    return distill(supernet, tree_split(supernet, len(supernet.wiring.layers)))
-
-
 def splits(setting: Setting) -> list[str]:
     """Return every layer at which a branched network may begin to branch, but for the first."""
     config = specialists(setting)

@@ -8,13 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from sfg_nas.compare.allocated import all_shared
 from sfg_nas.compare.entrant import Entrant, Setting
 from sfg_nas.compare.job import EQUAL, OWN, Job, stored
 from sfg_nas.compare.plain import HARD_SHARING, SINGLE_TASK, study_macs
 from sfg_nas.compare.plan import twin_of
 from sfg_nas.compare.same import same_network, with_networks
 from sfg_nas.compare.statistics import interval
+from sfg_nas.study import all_shared
 from sfg_nas.study.equal_cost import NEAR
 from sfg_nas.tasks import Task, relative_gain
 
@@ -52,7 +52,7 @@ def networks(
     frame = _with_delta(pd.DataFrame([*rows, *earlier]), setting.study.tasks)
     if frame.empty:
         return frame
-    return with_networks(frame, setting.files.root, cache(lambda: all_shared(setting)))
+    return with_networks(frame, setting.files.root, cache(lambda: all_shared(setting.study)))
 
 
 def rows_of(

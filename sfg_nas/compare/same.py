@@ -12,38 +12,10 @@ from sfg_nas.architecture import Architecture
 from sfg_nas.compare.job import OWN
 from sfg_nas.compare.plain import HARD_SHARING
 from sfg_nas.errors import ArchitectureError
+from sfg_nas.study import shares_everything, trunk
 
 SHARED = "hard sharing"
 """What stands for every network in which all tasks share everything but their heads, at any width."""
-_HEADS = "heads."
-
-
-def shares_everything(architecture: Architecture) -> bool:
-    """Return whether every layer with parameters, but for the heads, belongs to all tasks.
-
-    Args:
-        architecture: Of a fixed network.
-    """
-    nodes = [architecture.node(name) for name in architecture.graph]
-    return all(
-        set(node["group"]) == set(architecture.tasks)
-        for node in nodes
-        if any(p["key"] and not p["key"].startswith(_HEADS) for p in node["params"].values())
-    )
-
-
-def trunk(architecture: Architecture) -> set[str]:
-    """Return the layers with parameters, but for the heads.
-
-    Args:
-        architecture: Of a fixed network.
-    """
-    nodes = [architecture.node(name) for name in architecture.graph]
-    return {
-        node["layer"]
-        for node in nodes
-        if any(p["key"] and not p["key"].startswith(_HEADS) for p in node["params"].values())
-    }
 
 
 def with_networks(

@@ -154,6 +154,11 @@ def _headline(other: str, row: pd.Series) -> str:
     seeds = int(row["seeds"])
     low, high = interval(row["mean"], row["sd"], seeds)
     against = _OTHERS.get(other, other)
+    if _same(row):
+        return (
+            "No verdict: the found network shares everything, so that it is hard sharing itself and what differs between "
+            "the two is chance."
+        )
     if seeds < FEWEST_SEEDS:
         count = {0: "no seed in common", 1: "a single seed"}.get(seeds, f"{seeds} seeds")
         return (
@@ -172,6 +177,10 @@ def _headline(other: str, row: pd.Series) -> str:
     return f"Not settled: the found network may be better or worse than {against}."
 
 
+def _same(row: pd.Series) -> bool:
+    return str(row.get("same_network", False)) == "True"  # not there in files of before
+
+
 def _sentence(other: str, row: pd.Series) -> str:
     seeds = int(row["seeds"])
     low, high = interval(row["mean"], row["sd"], seeds)
@@ -186,6 +195,8 @@ def _sentence(other: str, row: pd.Series) -> str:
         settled = "too few for a verdict"
     else:
         settled = "it leaves zero out" if low > 0 or high < 0 else "it holds zero"
+    if _same(row):
+        settled = "they are one network, so that this is chance"
     ends = f"{_percent(low)} to {_percent(high)}"
     return f"{text}, 95 % interval {ends} over {seeds} paired seeds; {settled}."
 

@@ -12,6 +12,7 @@ from sfg_nas.study.references import References
 from sfg_nas.study.retrain import retrain
 from sfg_nas.study.run import Run
 from sfg_nas.study.search import search
+from sfg_nas.study.shared import all_shared, shares_everything, trunk
 from sfg_nas.study.slices import SliceView, slice_views
 from sfg_nas.study.study import Study, as_study, load_study
 from sfg_nas.study.table import paired_differences, summarise
@@ -37,6 +38,7 @@ __all__ = [
     "Study",
     "Trial",
     "TrialFiles",
+    "all_shared",
     "as_study",
     "draft_study",
     "known_names",
@@ -47,7 +49,9 @@ __all__ = [
     "redistill",
     "retrain",
     "search",
+    "shares_everything",
     "slice_views",
     "summarise",
     "training_only",
+    "trunk",
 ]

@@ -13,7 +13,8 @@ from sfg_nas.architecture import Architecture
 from sfg_nas.config import RetrainConfig
 from sfg_nas.data.checks import check_integer
 from sfg_nas.errors import within
-from sfg_nas.study.controls import CONTROLS
+from sfg_nas.study.controls import CONTROLS, EQUAL_MACS
+from sfg_nas.study.equal_cost import NEAR
 from sfg_nas.study.jobs import TrainingJob
 from sfg_nas.study.layout import RunFiles, locked
 from sfg_nas.study.own import OwnBackbone
@@ -22,8 +23,9 @@ from sfg_nas.study.provenance import begin_run
 from sfg_nas.study.references import load_references
 from sfg_nas.study.retrain_entries import FOUND, Entry, make_entries, variant_folders
 from sfg_nas.study.run import Run, retrained_rows
+from sfg_nas.study.shared import all_shared, shares_everything, trunk
 from sfg_nas.study.study import Study
-from sfg_nas.study.table import paired_differences, summarise
+from sfg_nas.study.table import HARD_SHARING, paired_differences, summarise
 from sfg_nas.study.trial_reader import Trial
 from sfg_nas.training import History, write_json, write_text
 
@@ -110,9 +112,21 @@ def _conclude(
     table = summarise(chosen, study.tasks)
     write_text(files.retrained / "table.csv", table.to_csv())
     paired = paired_differences(chosen, study.tasks, method=found.method)
+    if not paired.empty:
+        paired["same_network"] = paired["against"].isin(_same(study, found, table))
     write_text(files.retrained / "paired.csv", paired.to_csv(index=False))
     _note_in_ledgers(study, files, chosen, found, trial)
     return table
+
+
+def _same(study: Study, found: Entry, table: pd.DataFrame) -> list[str]:
+    """Return the controls that are the found network itself: hard sharing at its cost, where it shares everything."""
+    own = found.architecture
+    if own is None or found.method != FOUND or not shares_everything(own):
+        return []
+    near = [n for n in (HARD_SHARING, EQUAL_MACS) if n in table.index]
+    near = [n for n in near if abs(table["macs"].loc[n] / own.macs - 1) <= NEAR]
+    return near if near and trunk(own) == trunk(all_shared(study)) else []
 
 
 def _note_in_ledgers(

@@ -59,6 +59,18 @@ def test_the_headline_follows_from_the_interval(
     assert len(found.tables) == 1
 
 
+def test_hard_sharing_under_the_name_of_found_has_no_verdict(
+    small_runs: Mapping[str, Small], tmp_path: Path
+) -> None:
+    run = with_paired(small_runs["two"].run, tmp_path, ("hard-sharing", 0.05, 0.01, 3))
+    path = run.files.retrained / "paired.csv"
+    assert "better" in verdict_of(run).headline
+    pd.read_csv(path).assign(same_network=True).to_csv(path, index=False)
+    found = verdict_of(run)
+    assert found.headline.startswith("No verdict: the found network shares everything")
+    assert "they are one network, so that this is chance" in found.sentences[0]
+
+
 def test_a_real_run(small_runs: Mapping[str, Small]) -> None:
     found = verdict_of(small_runs["two"].run)
     assert found.tables[0][1].columns[0] == "method"
