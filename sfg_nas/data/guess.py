@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sfg_nas.data.guess_images import guess_label_images
@@ -103,7 +103,7 @@ def guess_table(table: Table, root: Path | None = None) -> TableGuess:
         _of_files(table, name, cells[name], root) if name in named else _guess(name, cells[name])
         for name in left
     ]
-    tasks = tuple(guess for guess in guesses if guess.entry)
+    tasks = _named_apart([guess for guess in guesses if guess.entry])
     if not tasks:
         reasons = "; ".join(f"{guess.name}: {guess.why}" for guess in guesses) or "no other column"
         rule, do = "a column with labels is needed", "write the study file by hand"
@@ -211,7 +211,19 @@ def _checked(
 
 
 def _task_name(column: str) -> str:
-    return re.sub(r"[/+.\s]+", "_", column).strip("_") or "task"
+    return re.sub(r"[/+.\s\"\\]+", "_", column).strip("_") or "task"
+
+
+def _named_apart(guesses: Sequence[ColumnGuess]) -> tuple[ColumnGuess, ...]:
+    """Return tasks of which no two have one name, as those of the columns `a b` and `a_b` would."""
+    found: dict[str, ColumnGuess] = {}
+    for guess in guesses:
+        name, count = guess.name, 1
+        while name in found:
+            count += 1
+            name = f"{guess.name}_{count}"
+        found[name] = replace(guess, name=name)
+    return tuple(found.values())
 
 
 def _numbers(cells: Sequence[str]) -> list[float] | None:

@@ -103,3 +103,14 @@ def test_rows_of_one_person_are_kept_together(tmp_path: Path, name: str) -> None
     found = guess(tmp_path, table | {"age": [str(i) for i in rows]})
     assert found.group == name
     assert [task.name for task in found.tasks] == ["age"]
+
+
+def test_no_two_tasks_have_one_name(tmp_path: Path) -> None:
+    numbers = [f"{i / 7:.3f}" for i in range(COUNT)]
+    names = ["a.b", "a b", "a_b", "a_b_2", "labels"]
+    flags = {name: [str(i % 2) for i in range(COUNT)] for name in "pqrs"}
+    table = {"file": [f"{i}.png" for i in range(COUNT)], **dict.fromkeys(names, numbers), **flags}
+    found = guess(tmp_path, table).tasks
+    wanted = ["labels", "a_b", "a_b_2", "a_b_3", "a_b_2_2", "labels_2"]
+    assert [task.name for task in found] == wanted
+    assert [task.entry["column"] for task in found[1:]] == names
