@@ -41,8 +41,22 @@ class Followed(Calls):
 
     @contextmanager
     def hearing(self) -> Iterator[None]:
-        """Answer calls, and count regions without gradients, inside a `with`."""
+        """Answer calls, and count regions without gradients, inside a `with`.
+
+        A function with a gradient of its own (a checkpoint) has such regions, and its results have a gradient.
+        """
         enter, leave = torch.no_grad.__enter__, torch.no_grad.__exit__
+        apply = torch.autograd.Function.__dict__["apply"].__func__
+
+        def applied(
+            kind: type[torch.autograd.Function], /, *args: object, **kwargs: object
+        ) -> object:
+            outside = self.regions
+            self.regions = outside if outside > 0 else -_MANY
+            try:
+                return apply(kind, *args, **kwargs)
+            finally:
+                self.regions = outside
 
         def entered(region: torch.no_grad) -> None:
             self.regions += 1
@@ -55,6 +69,7 @@ class Followed(Calls):
         with (
             patch.object(torch.no_grad, "__enter__", entered),
             patch.object(torch.no_grad, "__exit__", left),
+            patch.object(torch.autograd.Function, "apply", classmethod(applied)),
             self,
         ):
             yield

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from sfg_nas import build_network, convert, distill, random_allocation
 from sfg_nas.fixed.export import export_program, export_source
@@ -39,6 +40,11 @@ def gates_are_given(net: Net, x: Tensor) -> Tensor:
     return net.three(x * gates) + x.detach()
 
 
+def run_again(net: Net, x: Tensor) -> Tensor:
+    x = checkpoint(net.two, net.one(x), use_reentrant=True)  # without gradients, and then once more
+    return net.three(x).relu()
+
+
 def changed_where_it_is_seen(net: Net, x: Tensor) -> Tensor:
     x = net.one(x) + 1
     x.detach()[:, :, 0] *= 0.5  # values, not gradients
@@ -60,6 +66,7 @@ NETWORKS: dict[str, Callable[[Net, Tensor], Tensor]] = {
         by_its_data,
         encoder_is_kept,
         gates_are_given,
+        run_again,
         and_changes_in_place,
     )
 }
@@ -69,6 +76,7 @@ def made(forward: Callable[[Net, Tensor], Tensor]) -> nn.Module:
     return Net(forward, one=block(3, 6), two=conv(6, 6), three=conv(6, 6))
 
 
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")  # of checkpoints
 @pytest.mark.parametrize("name", sorted(NETWORKS))
 def test_the_fixed_network_trains_as_the_supernet_does(name: str) -> None:
     torch.manual_seed(0)
