@@ -14,7 +14,7 @@ from sfg_nas.groups import Groups, GroupSpec
 from sfg_nas.sharing.assignments import Assignments, Estimator
 from sfg_nas.sharing.channels import follow_channels
 from sfg_nas.sharing.copies import called_weights, copied, mixed_weights
-from sfg_nas.sharing.hidden import hidden_operations
+from sfg_nas.sharing.hidden import check_training, hidden_operations
 from sfg_nas.sharing.limits import Limits
 from sfg_nas.sharing.presets import PresetName, activation_first, preset_of
 from sfg_nas.sharing.recognise import recognise
@@ -112,6 +112,9 @@ def _check_given(backbone: object, heads: Mapping[str, object], example: object)
     if not isinstance(example, Tensor):
         found, do = type(example).__name__, "pass a tensor such as `torch.zeros(2, 3, 64, 64)`"
         raise _wrong("example_input", "a tensor [N, C, H, W] is needed", found, do)
+    if not example.dim() or not example.numel():
+        rule, do = "an example must have values", "pass at least one image"
+        raise _wrong("example_input", rule, f"none in a tensor of {tuple(example.shape)}", do)
 
 
 def _wrong(where: str, rule: str, found: str, do: str) -> ConversionError:
@@ -122,6 +125,7 @@ def _wiring(network: BackboneWithHeads, example: Tensor, groups: Groups, tracer:
     traced = tracer(network, example)
     state = {name: value.detach() for name, value in network.state_dict(keep_vars=True).items()}
     called = called_weights(network, traced)
+    check_training(network, traced, example)
     hidden = hidden_operations(network, traced, example, called)
     limits = Limits(mixed_weights(traced, state), called, hidden)
     channels = follow_channels(traced, groups, limits)

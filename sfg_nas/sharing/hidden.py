@@ -1,16 +1,25 @@
-"""Operations that are run where no replacement can reach them."""
+"""Operations that are run where no replacement or mask can reach them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from sfg_nas.errors import ConversionError, explain
 from sfg_nas.operations import BANKS, Kind
 from sfg_nas.sharing.copies import copied
-from sfg_nas.sharing.intercept import Intercepted, Replacement, intercept
-from sfg_nas.sharing.traced import BATCH, BackboneWithHeads, TracedNetwork, TracedOp, is_kind
+from sfg_nas.sharing.intercept import FUNCTIONS, Calls, Intercepted, Replacement, intercept
+from sfg_nas.sharing.traced import (
+    BATCH,
+    BackboneWithHeads,
+    TracedNetwork,
+    TracedOp,
+    is_kind,
+    public_path,
+)
 
 
 @dataclass
@@ -58,4 +67,100 @@ def hidden_operations(
         for family, members in ops.items()
         if seen[path].done.get(family, 0) != len(members)
         for op in members
+    )
+
+
+class _Banks(Calls):
+    """Notes which parameters are the weights of filter banks, and which module calls these.
+
+    Attributes:
+        inside: Paths of the modules that are running, the innermost last.
+        found: Names of parameters, each with the path and the function of one call.
+    """
+
+    def __init__(self, parameters: Mapping[int, str]) -> None:
+        super().__init__()
+        self.parameters = parameters
+        self.inside: list[str] = []
+        self.found: dict[str, tuple[str, str]] = {}
+
+    def answer(
+        self, function: Callable[..., object], args: Sequence[object], keywords: dict[str, object]
+    ) -> object:
+        """Return what a call gives."""
+        if FUNCTIONS.get(function) == "conv":
+            weight = keywords.get("weight", args[1] if len(args) > 1 else None)
+            name = self.parameters.get(id(weight))
+            if name is not None:
+                called = str(getattr(function, "__name__", function))
+                self.found.setdefault(name, (self.inside[-1], called))
+        return function(*args, **keywords)
+
+    def entering(self, path: str) -> Callable[..., None]:
+        """Return a hook before a module runs."""
+        return lambda *_: self.inside.append(path)
+
+    def leaving(self, *_: object) -> None:
+        """Note that a module has run; a hook behind it."""
+        self.inside.pop()
+
+
+def check_training(network: BackboneWithHeads, traced: TracedNetwork, example: Tensor) -> None:
+    """Raise a ConversionError if filters that masks do not reach make a task's output in training.
+
+    The trace is of evaluation mode. A block that has one fused kernel there, and several convolutions in training, would be
+    searched through the one and trained through the others. What is run in training beside the outputs (auxiliary
+    classifiers) is none of that. Found by trying, only where a network has weights that no layer of the trace has.
+
+    Args:
+        network: Backbone and heads; left as they are.
+        traced: Its operations.
+        example: An input `[N, ...]`.
+    """
+    banks = [op for op in traced.ops if is_kind(op, *BANKS)]
+    known = {traced.moved_target(op.statics["weight"]) for op in banks}
+    others = {id(p): n for n, p in network.named_parameters() if p.dim() > 1 and n not in known}
+    if not others or not example.is_floating_point():
+        return
+    twin = copied(network, parameters=False).train()
+    reached = {twin.get_submodule(op.path) for op in banks}  # one may have several paths
+    listener = _Banks(others)
+    for path, module in twin.named_modules():
+        module.register_forward_pre_hook(listener.entering(path), prepend=True)
+        module.register_forward_hook(listener.leaving, always_call=True)
+    x = torch.randn(BATCH, *example.shape[1:], generator=torch.Generator().manual_seed(0)).to(
+        example
+    )
+
+    def outputs(changed: Mapping[str, Tensor]) -> list[Tensor]:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            values = torch.func.functional_call(twin, dict(changed), (x,)).values()
+        return [value for value in values if isinstance(value, Tensor)]
+
+    try:
+        with listener:
+            before = outputs({})
+        unmasked = {
+            n: at for n, at in listener.found.items() if twin.get_submodule(at[0]) not in reached
+        }
+        if not unmasked or not all(map(torch.equal, before, outputs({}))):
+            return  # or it keeps a state, so that nothing is known
+        values = dict(twin.named_parameters())
+        for name, (path, function) in unmasked.items():
+            after = outputs({name: values[name].detach() * 2 + 1})
+            if not all(map(torch.equal, before, after)):
+                raise _trained_otherwise(public_path(path, traced.tasks), function)
+    except (RuntimeError, ValueError, TypeError, AttributeError):
+        return  # it does not run on two images in training: nothing is known
+
+
+def _trained_otherwise(path: str, function: str) -> ConversionError:
+    return ConversionError(
+        explain(
+            where=f"convert: module `{path}`",
+            rule="in training a network must run the filters that it runs in evaluation mode: masks are put there",
+            found=f"{function} that is run in training alone",
+            do="let `forward` do the same in both modes, and fuse layers after the search",
+        )
     )

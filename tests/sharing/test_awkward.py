@@ -458,6 +458,7 @@ def test_heads_may_share_modules_without_weights() -> None:
         ({"backbone": small}, "convert: backbone: a torch module is needed; found function"),
         ({"heads": {"age": None}}, "convert: heads.age: a torch module is needed"),
         ({"example_input": [[1.0]]}, "example_input: a tensor .* is needed; found list"),
+        ({"example_input": torch.zeros(0, 3, 8, 8)}, "example_input: an example must have values"),
         ({"backbone": nn.LazyConv2d(8, 3)}, "backbone.weight: lazy modules need to have seen"),
     ],
 )
@@ -523,3 +524,50 @@ def test_parametrizations_stay_and_the_users_module_stays_as_it_was(
     torch.testing.assert_close(backbone(x), expected)
     supernet = convert(backbone, heads, x)
     assert supernet.plain_state().keys() == BackboneWithHeads(backbone, heads).state_dict().keys()
+
+
+class Reparameterised(nn.Module):
+    """Two convolutions in training, one of the sum of their kernels in evaluation mode (ECBSR, Zhang et al. 2021)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 6, 3, padding=1)
+        self.one, self.two = (nn.Conv2d(6, 6, 3, padding=1, bias=False) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        if self.training:
+            return torch.relu(self.one(x) + self.two(x))
+        return torch.relu(functional.conv2d(x, self.one.weight + self.two.weight, padding=1))
+
+
+class WithAuxiliary(nn.Module):
+    """A classifier in training that no head reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.other = nn.Conv2d(3, 6, 3, padding=1), nn.Conv2d(6, 2, 1)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        x = self.first(x)
+        return {"x": x, "auxiliary": self.other(x)} if self.training else {"x": x}
+
+
+class TakesOne(nn.Module):
+    """A head on one of several maps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = pooled(6)(2)
+
+    def forward(self, maps: Mapping[str, Tensor]) -> Tensor:
+        result: Tensor = self.last(maps["x"])
+        return result
+
+
+def test_filters_that_are_run_in_training_alone_are_refused_where_they_make_outputs() -> None:
+    x = torch.randn(2, 3, 8, 8)
+    said = r"module `one`: in training .* must run the filters .* found conv2d"
+    with pytest.raises(ConversionError, match=said):
+        convert(Reparameterised(), {task: pooled(6)(2) for task in "ab"}, x)
+    convert(WithAuxiliary(), {task: TakesOne() for task in "ab"}, x)
