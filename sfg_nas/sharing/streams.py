@@ -76,10 +76,13 @@ class StreamRunner(nn.Module):
         self.held: set[str] = set()  # operations that are norms in evaluation mode throughout
         self.norms = nn.ModuleList()
         self.norm_of: dict[str, int] = {}
+        known: dict[tuple[str, ...], int] = {}  # a norm that is called several times is one
         for op in wiring.network.ops:
             if is_kind(op, Kind.CHANNEL_NORM) and op.statics:
-                self.norm_of[op.name] = len(self.norms)
-                self.norms.append(self._norm(op, state, trained))
+                place = known.setdefault(tuple(op.statics.values()), len(self.norms))
+                self.norm_of[op.name] = place
+                if place == len(self.norms):
+                    self.norms.append(self._norm(op, state, trained))
                 self._hold(op, frozen)
 
     def _norm(self, op: TracedOp, state: Mapping[str, Tensor], trained: set[str]) -> StreamNorm:

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from sfg_nas.fixed import build_network, distill
 from sfg_nas.sharing import Supernet, convert, random_allocation
 from tests.conversions import pair
-from tests.networks import conv, make
+from tests.networks import Net, conv, make, pooled
 from tests.properties import (
     foreign_gradients_are_zero,
     gradients_of,
@@ -93,3 +94,24 @@ def test_relaxed_streams_mix_by_the_masks() -> None:
         parts = sum(p[1][:, h] * streams[h] for h in readable[index])
         expected = heads[task][1].weight.double() @ parts
         assert float(found[task]) == pytest.approx(float(expected.detach()), rel=1e-5)
+
+
+def test_a_norm_that_is_called_several_times_is_one() -> None:
+    def run(net: Net, x: Tensor) -> Tensor:
+        x = net.first(x)
+        for _ in range(3):
+            x = torch.relu(net.norm(x + net.again(x)))
+        return x
+
+    torch.manual_seed(0)
+    parts = {"first": nn.Conv2d(3, 6, 3), "again": nn.Conv2d(6, 6, 3, padding=1)}
+    x = torch.randn(4, 3, 8, 8)
+    heads = {task: pooled(6)(2) for task in "ab"}
+    backbone = Net(run, norm=nn.BatchNorm2d(6), **parts)
+    supernet = convert(backbone, heads, x, relaxation="streams").train()
+    supernet(x)  # its statistics move
+    allocation = random_allocation(supernet, seed=1)
+    expected = supernet.harden(allocation).eval()(x)
+    fixed = build_network(distill(supernet, allocation), weights=supernet).eval()
+    for task, output in fixed(x).items():
+        torch.testing.assert_close(output, expected[task])
