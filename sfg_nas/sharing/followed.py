@@ -39,6 +39,10 @@ class Followed(Calls):
         """Note that the network begins: what was entered before is not its own; a hook."""
         self.regions = 0
 
+    def end(self) -> None:
+        """Note that the program is there: PyTorch has regions of its own where it is taken apart."""
+        self.regions = -_MANY
+
     @contextmanager
     def hearing(self) -> Iterator[None]:
         """Answer calls, and count regions without gradients, inside a `with`.

@@ -80,6 +80,7 @@ def export_program(
             followed.hearing(),
         ):
             program = export(twin, (batch,), dynamic_shapes=({0: Dim.AUTO},), strict=False)
+            followed.end()
             _check_batch_is_free(program)
             mark_dropout(program)
             mark_detached(program)

@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from sfg_nas import build_network, convert, distill, random_allocation
 from sfg_nas.fixed.export import export_program, export_source
 from tests.networks import Net, block, conv, pooled
+from tests.sharing.test_side_by_side import APART, converted
 
 
 def rounded(net: Net, x: Tensor) -> Tensor:
@@ -117,3 +118,10 @@ def test_it_is_exported(tmp_path: Path) -> None:
     export_source(network, tmp_path)
     assert ".detach(" in (tmp_path / "network.py").read_text()
     export_program(network, tmp_path)
+
+
+def test_a_program_that_is_taken_apart_gets_no_such_steps() -> None:
+    operations = [op.operation for op in converted(APART["einsum"]).wiring.network.ops]
+    assert operations.count("bmm") == 2
+    assert operations.count("clone") == 4  # of the products, as PyTorch writes them
+    assert "detach" not in operations
