@@ -122,6 +122,18 @@ def test_nor_does_any_that_ran_later_on_a_tenth_of_them() -> None:
     assert set(rows.index[rows["high"] < 0]) == {"sfg-iccv2019 (hard)"}
 
 
+def test_the_papers_systems_with_a_hundred_epochs_are_as_their_table_says() -> None:
+    frame = pd.read_csv(ROOT / "studies/results/utkface_compare_10pct_systems_paired.csv")
+    rows = frame.query("question == 'single-task' and metric == 'delta'").set_index("method")
+    words = " ".join(read("README.md").split())
+    for name, row in rows.iterrows():
+        numbers = [100 * row[key] for key in ("mean", "low", "high")]
+        forms = ("{:+.2f} % ({:+.2f} to {:+.2f})", "{:+.2f} %, {:+.2f} to {:+.2f}")
+        assert any(form.format(*numbers) in words for form in forms), name
+    assert set(rows.index[rows["high"] < 0]) == {"hard-sharing"}
+    assert not (rows["low"] > 0).any()
+
+
 def test_what_stands_off_hard_sharing_in_32_bits_is_what_the_first_screen_says() -> None:
     frame = pd.read_csv(ROOT / "studies/results/utkface_compare_32_paired.csv")
     rows = frame.query("question == 'equal-macs' and metric == 'delta'").set_index("method")
