@@ -118,6 +118,60 @@ class Operation:
         return tuple(a.name for a in self.call._schema.arguments)
 
 
+@dataclass(frozen=True)
+class Argument:
+    """One argument of an operator.
+
+    Attributes:
+        name: Its name.
+        kind: Its type, as the operator's schema writes it.
+        keyword: Whether it is given by name alone.
+        default: What stands for it where it is left out; None if there is no default.
+    """
+
+    name: str
+    kind: str
+    keyword: bool
+    default: object
+
+
+@dataclass(frozen=True)
+class Ready:
+    """An operation made ready to be run many times, in plain Python that `torch.compile` can follow.
+
+    Attributes:
+        operation: The entry of the vocabulary.
+        call: The ATen operator.
+        arguments: What it takes, in order.
+    """
+
+    operation: Operation
+    call: OpOverload
+    arguments: tuple[Argument, ...]
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Return how a copy is made, also in another process: operators are not copied."""
+        return ready, (self.operation,)
+
+
+@cache
+def ready(operation: Operation) -> Ready:
+    """Return an operation made ready.
+
+    Args:
+        operation: The entry of the vocabulary.
+    """
+    if operation.name == "view":  # a part's values need not lie as the whole's did
+        operation = vocabulary()["reshape"]
+    found = [
+        Argument(
+            a.name, str(a.type), a.kwarg_only, a.default_value if a.has_default_value() else None
+        )
+        for a in operation.call._schema.arguments
+    ]
+    return Ready(operation, operation.call, tuple(found))
+
+
 @cache
 def _overload(name: str) -> OpOverload:
     import torch
@@ -176,7 +230,7 @@ def canonical_name(target: OpOverload) -> str:
 
 
 def run_operation(
-    operation: Operation,
+    operation: Operation | Ready,
     tensors: Mapping[str, Tensor | list[Tensor]],
     settings: Mapping[str, Setting],
     *,
@@ -185,21 +239,23 @@ def run_operation(
     """Return what an operation gives for its tensors and settings.
 
     Args:
-        operation: The entry of the vocabulary.
+        operation: The entry of the vocabulary, made ready if it is run many times.
         tensors: Tensor arguments by the operator's argument names.
         settings: The other arguments by name; what is left out takes the operator's default.
         training: Whether dropout drops and norms use the statistics of the batch.
     """
+    known = operation if isinstance(operation, Ready) else ready(operation)
+    operation = known.operation
     if "dropout" in operation.name and not training:
         return next(iter(tensors.values()))
     # a batch norm without statistics of its own uses the batch's
     training = training or (operation.name == "batch_norm" and "running_mean" not in tensors)
-    if operation.name == "view":  # a part's values need not lie as the whole's did
-        operation, settings = vocabulary()["reshape"], {"shape": settings["size"]}
+    if operation.name == "reshape" and "size" in settings:  # it is a view
+        settings = {"shape": settings["size"]}
     like = next(iter(tensors.values()))
     arguments: list[object] = []
     keywords: dict[str, object] = {}
-    for argument in operation.call._schema.arguments:
+    for argument in known.arguments:
         name = argument.name
         value: object
         if name in tensors:
@@ -209,16 +265,14 @@ def run_operation(
         elif name == "use_input_stats" and training:  # of instance norm; traced in evaluation mode
             value = True
         elif name in settings:
-            value = _from_setting(settings[name], str(argument.type), like)
-        elif argument.has_default_value():
-            value = argument.default_value
+            value = _from_setting(settings[name], argument.kind, like)
         else:
-            value = None
-        if argument.kwarg_only:
+            value = argument.default
+        if argument.keyword:
             keywords[name] = value
         else:
             arguments.append(value)
-    result: Tensor | list[Tensor] = operation.call(*arguments, **keywords)
+    result: Tensor | list[Tensor] = known.call(*arguments, **keywords)
     return result
 
 

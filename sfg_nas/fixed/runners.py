@@ -5,7 +5,7 @@ They are objects, not closures: a deep copy of the network must run the copy's o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sfg_nas.architecture import Node
 from sfg_nas.fixed.layers import constant
 from sfg_nas.fixed.pooling import POOLS, compared
-from sfg_nas.operations import Operation, Setting, run_operation
+from sfg_nas.operations import Operation, Ready, Setting, ready, run_operation
 
 
 @dataclass
@@ -40,6 +40,11 @@ class Function:
     settings: dict[str, Setting]
     listed: bool
     module: nn.Module | None
+    ready: Ready = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make the operation ready."""
+        self.ready = ready(self.operation)
 
     def __call__(self, inputs: list[list[Tensor]], training: bool) -> Tensor:
         """Return the operation's value for a node's operands."""
@@ -54,7 +59,7 @@ class Function:
             pooled = compared(self.operation.name, inputs[0][0], self.settings)
             if pooled is not None:
                 return pooled
-        result = run_operation(self.operation, tensors, self.settings, training=training)
+        result = run_operation(self.ready, tensors, self.settings, training=training)
         value = result if self.item is None else result[self.item]
         assert isinstance(value, Tensor)
         return value

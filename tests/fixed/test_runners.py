@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+import pickle
+import warnings
 from copy import deepcopy
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from sfg_nas import build_network, convert, distill
+from sfg_nas import build_network, convert, distill, random_allocation
 from sfg_nas.fixed.runners import Function, Layer, first
-from sfg_nas.operations import vocabulary
+from sfg_nas.operations import ready, vocabulary
+from tests.conversions import pair
 from tests.sharing.test_unreached import LOST, chain
 
 
@@ -85,3 +88,28 @@ def test_a_deep_narrow_branch_of_constants_keeps_gradients_small() -> None:
         value.logsumexp(1).mean().backward(retain_graph=True)
     largest = max(float(p.grad.abs().max()) for p in network.parameters() if p.grad is not None)
     assert largest < 30
+
+
+@pytest.mark.parametrize("name", ["shuffle", "flatten", "convnext"])
+@pytest.mark.parametrize("training", [False, True])
+def test_torch_compiles_a_network_as_one_graph(name: str, training: bool) -> None:
+    both = pair(name)
+    supernet = both.connections
+    allocation = random_allocation(supernet, seed=0)
+    network = build_network(distill(supernet, allocation), weights=supernet).train(training)
+    torch._dynamo.reset()
+    compiled = torch.compile(deepcopy(network), backend="eager", fullgraph=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of PyTorch, about itself
+        torch.manual_seed(0)
+        found = compiled(both.x)
+    torch.manual_seed(0)
+    for task, wanted in network(both.x).items():
+        torch.testing.assert_close(found[task], wanted)
+
+
+def test_an_operation_that_is_ready_can_be_copied_and_sent() -> None:
+    view = ready(vocabulary()["view"])
+    assert view.operation.name == "reshape"
+    assert deepcopy(view) == view
+    assert pickle.loads(pickle.dumps(view)) == view  # noqa: S301 - our own
