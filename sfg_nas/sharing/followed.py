@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from inspect import getattr_static
 from unittest.mock import patch
 
 import torch
@@ -50,7 +51,8 @@ class Followed(Calls):
         A function with a gradient of its own (a checkpoint) has such regions, and its results have a gradient.
         """
         enter, leave = torch.no_grad.__enter__, torch.no_grad.__exit__
-        apply = torch.autograd.Function.__dict__["apply"].__func__
+        # of Python or of C, its own or inherited: as the versions of PyTorch have it
+        apply = getattr_static(torch.autograd.Function, "apply")
 
         def applied(
             kind: type[torch.autograd.Function], /, *args: object, **kwargs: object
@@ -58,7 +60,8 @@ class Followed(Calls):
             outside = self.regions
             self.regions = outside if outside > 0 else -_MANY
             try:
-                return apply(kind, *args, **kwargs)
+                found: object = apply.__get__(None, kind)(*args, **kwargs)
+                return found
             finally:
                 self.regions = outside
 
