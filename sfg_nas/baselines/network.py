@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from sfg_nas.cost import evaluating
 from sfg_nas.errors import ConversionError, explain, shaped
 from sfg_nas.sharing.features import running_on
+from sfg_nas.sharing.names import free_key
 from sfg_nas.tasks import Task
 
 
@@ -25,11 +26,8 @@ class ByTask(nn.Module):
         super().__init__()
         self._tasks: dict[str, str] = {}
         for task, module in modules.items():
-            key = task.replace(".", "_")
-            while hasattr(self, key) or hasattr(nn.ModuleDict, key):
-                key += "_"
-            self.add_module(key, module)
-            self._tasks[task] = key
+            self._tasks[task] = free_key(task, self)
+            self.add_module(self._tasks[task], module)
 
     def __getitem__(self, task: str) -> nn.Module:
         """Return the module of a task."""

@@ -14,7 +14,7 @@ from sfg_nas.config import SharingConfig
 from sfg_nas.fixed import distill
 from sfg_nas.sharing import Supernet
 from sfg_nas.study.networks import scaled_by
-from sfg_nas.study.settings import search_settings
+from sfg_nas.study.settings import search_settings, warmup_within
 from sfg_nas.training import ParameterGroup, SupernetMethod, SupervisedMethod, derive_seed
 
 
@@ -75,10 +75,11 @@ def supernet(setting: Setting, name: str, sharing: SharingConfig) -> Entrant:
         return distill(wider, resized(wider, own.allocation(), own)).macs
 
     warmup, epochs = sharing.warmup_epochs, setting.epochs
-    cut = {"warmup_epochs": epochs - 1} if warmup > 0 and epochs <= warmup else {}
+    within = warmup_within(sharing, epochs)
+    cut = {"warmup_epochs": within} if within < warmup else {}
     options = {"sharing": sharing.model_dump(mode="json"), "draws": setting.section.draws}
     shorter = (
-        f"its warm-up of {warmup:g} epochs is cut to {epochs - 1}, as it is trained for {epochs}; "
+        f"its warm-up of {warmup:g} epochs is cut to {within:g}, as it is trained for {epochs}; "
     )
     return Entrant(
         name,

@@ -25,6 +25,7 @@ from sfg_nas.fixed.runners import Function, Layer, Values, first
 from sfg_nas.fixed.sizes import Sizes, bound, is_sized, unfit
 from sfg_nas.fixed.steps import Run, Step, with_lifetimes
 from sfg_nas.operations import BANKS, NORMS, Kind, Setting, vocabulary
+from sfg_nas.sharing.names import free_key
 from sfg_nas.sharing.unreached import damped, damping_of
 
 _IMAGE = -1  # place of the network's input
@@ -266,11 +267,8 @@ class FixedNetwork(nn.Module):
 
     def _key(self, name: str) -> str:
         """Return a module name for a node that is unique and holds no dots."""
-        key = name.replace(".", "_").replace("@", "__")
-        while key in self.layers or hasattr(nn.ModuleDict, key):
-            key += "_"
-        self.module_of[name] = key
-        return key
+        self.module_of[name] = free_key(name.replace("@", "__"), self.layers)
+        return self.module_of[name]
 
 
 def _damping(architecture: Architecture) -> dict[str, float]:

@@ -99,11 +99,10 @@ def located(network: nn.Module, target: str | None) -> tuple[nn.Module | None, s
         return None, ""
     path, _, attribute = target.rpartition(".")
     module = network.get_submodule(path)
-    found = attribute in module._parameters and not parametrize.is_parametrized(module, attribute)
-    found = found and not isinstance(
-        module, parametrize.ParametrizationList
-    )  # what it computes from
-    return (module if found else None), attribute
+    if attribute not in module._parameters or parametrize.is_parametrized(module, attribute):
+        return None, attribute
+    computed_from = isinstance(module, parametrize.ParametrizationList)
+    return (None if computed_from else module), attribute
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.overrides import resolve_name
 
 from sfg_nas.sharing.copies import copied
-from sfg_nas.sharing.intercept import Calls
+from sfg_nas.sharing.listening import Listening, bank_weight
 from sfg_nas.sharing.stochastic_depth import show_stochastic_depth
 
 _DRAWS = {
@@ -23,25 +23,19 @@ _DROPOUTS = {
     "alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "dropout_", "feature_alpha_dropout", "feature_dropout",
 }  # fmt: skip
 """Of weights these are drop-connect (Wan et al. 2013): a trace takes weights as they are in evaluation mode."""
-_BANKS = {
-    "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "linear",
-}  # fmt: skip
-"""Functions whose second argument is a weight."""
 
 
-class _Listener(Calls):
+class _Listener(Listening):
     """Notes which module draws random numbers by which function, and which has a weight that it computes.
 
     Attributes:
-        inside: Paths of the modules that are running, the innermost last.
         draws: Paths, each with the function.
         computed: Paths of modules whose weight is neither a parameter nor a buffer.
     """
 
     def __init__(self, network: nn.Module) -> None:
-        super().__init__()
+        super().__init__(network)
         self.stored = {id(buffer) for buffer in network.buffers()}
-        self.inside: list[str] = []
         self.draws: dict[str, None] = {}
         self.computed: dict[str, None] = {}
 
@@ -59,10 +53,9 @@ class _Listener(Calls):
         if name in _DRAWS or of_weights:
             what = f"{name} of weights" if of_weights else name
             self.draws[f"{path} ({what})"] = None
-        if name in _BANKS:
-            weight = keywords.get("weight", args[1] if len(args) > 1 else None)
-            if isinstance(weight, Tensor) and not self._is_stored(weight):
-                self.computed[path] = None
+        weight = bank_weight(function, args, keywords)
+        if isinstance(weight, Tensor) and not self._is_stored(weight):
+            self.computed[path] = None
         return function(*args, **keywords)
 
 
@@ -91,24 +84,10 @@ def in_training(backbone: nn.Module, example_input: Tensor) -> InTraining:
     network = copied(backbone, parameters=False).train()
     show_stochastic_depth(network)
     listener = _Listener(network)
-    handles = []
-
-    def entering(path: str) -> Callable[..., None]:
-        return lambda *_: listener.inside.append(path)
-
-    def leaving(*_: object) -> None:
-        listener.inside.pop()
-
-    for path, module in network.named_modules():
-        handles.append(module.register_forward_pre_hook(entering(path)))
-        handles.append(module.register_forward_hook(leaving))
     example = torch.zeros(2, *example_input.shape[1:]).to(example_input)
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]), listener:
             network(example)
     except (RuntimeError, ValueError):  # batch norms refuse two examples of one place each, say
         pass
-    finally:
-        for handle in handles:
-            handle.remove()
     return InTraining(tuple(listener.draws), tuple(listener.computed))

@@ -50,6 +50,18 @@ def arguments_of(node: fx.Node) -> Iterator[tuple[str, object]]:
     yield from node.kwargs.items()
 
 
+def is_alias(node: fx.Node) -> bool:
+    """Return whether what an operator gives has the memory of something that it takes."""
+    if not isinstance(node.target, OpOverload):
+        return False
+    return any(result.alias_info is not None for result in node.target._schema.returns)
+
+
+def is_mutable(node: fx.Node) -> bool:
+    """Return whether a node's operator changes something that it takes."""
+    return isinstance(node.target, OpOverload) and bool(node.target._schema.is_mutable)
+
+
 def path_of(node: fx.Node) -> str:
     """Return the path of the innermost module that ran a node, empty outside of all."""
     stack = node.meta.get("nn_module_stack") or {}

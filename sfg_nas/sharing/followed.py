@@ -40,15 +40,11 @@ class Followed(Calls):
         """Note that the network begins: what was entered before is not its own; a hook."""
         self.regions = 0
 
-    def end(self) -> None:
-        """Note that the program is there: PyTorch has regions of its own where it is taken apart."""
-        self.regions = -_MANY
-
     @contextmanager
     def hearing(self) -> Iterator[None]:
-        """Answer calls, and count regions without gradients, inside a `with`.
+        """Answer calls, and count regions without gradients, inside a `with`: for the export alone.
 
-        A function with a gradient of its own (a checkpoint) has such regions, and its results have a gradient.
+        Where a program is taken apart PyTorch has such regions of its own. A function with a gradient of its own (a checkpoint) has such regions, and its results have a gradient.
         """
         enter, leave = torch.no_grad.__enter__, torch.no_grad.__exit__
         # of Python or of C, its own or inherited: as the versions of PyTorch have it

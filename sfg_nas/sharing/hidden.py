@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sfg_nas.errors import ConversionError, explain
 from sfg_nas.operations import BANKS, Kind
 from sfg_nas.sharing.copies import copied
-from sfg_nas.sharing.intercept import FUNCTIONS, Calls, Intercepted, Replacement, intercept
+from sfg_nas.sharing.intercept import Intercepted, Replacement, intercept
+from sfg_nas.sharing.listening import Listening, bank_weight
 from sfg_nas.sharing.traced import (
     BATCH,
     BackboneWithHeads,
@@ -70,39 +71,27 @@ def hidden_operations(
     )
 
 
-class _Banks(Calls):
+class _Banks(Listening):
     """Notes which parameters are the weights of filter banks, and which module calls these.
 
     Attributes:
-        inside: Paths of the modules that are running, the innermost last.
         found: Names of parameters, each with the path and the function of one call.
     """
 
-    def __init__(self, parameters: Mapping[int, str]) -> None:
-        super().__init__()
+    def __init__(self, network: nn.Module, parameters: Mapping[int, str]) -> None:
+        super().__init__(network)
         self.parameters = parameters
-        self.inside: list[str] = []
         self.found: dict[str, tuple[str, str]] = {}
 
     def answer(
         self, function: Callable[..., object], args: Sequence[object], keywords: dict[str, object]
     ) -> object:
         """Return what a call gives."""
-        if FUNCTIONS.get(function) == "conv":
-            weight = keywords.get("weight", args[1] if len(args) > 1 else None)
-            name = self.parameters.get(id(weight))
-            if name is not None:
-                called = str(getattr(function, "__name__", function))
-                self.found.setdefault(name, (self.inside[-1], called))
+        name = self.parameters.get(id(bank_weight(function, args, keywords)))
+        if name is not None:
+            called = str(getattr(function, "__name__", function))
+            self.found.setdefault(name, (self.inside[-1], called))
         return function(*args, **keywords)
-
-    def entering(self, path: str) -> Callable[..., None]:
-        """Return a hook before a module runs."""
-        return lambda *_: self.inside.append(path)
-
-    def leaving(self, *_: object) -> None:
-        """Note that a module has run; a hook behind it."""
-        self.inside.pop()
 
 
 def check_training(network: BackboneWithHeads, traced: TracedNetwork, example: Tensor) -> None:
@@ -124,10 +113,7 @@ def check_training(network: BackboneWithHeads, traced: TracedNetwork, example: T
         return
     twin = copied(network, parameters=False).train()
     reached = {twin.get_submodule(op.path) for op in banks}  # one may have several paths
-    listener = _Banks(others)
-    for path, module in twin.named_modules():
-        module.register_forward_pre_hook(listener.entering(path), prepend=True)
-        module.register_forward_hook(listener.leaving, always_call=True)
+    listener = _Banks(twin, others)
     x = torch.randn(BATCH, *example.shape[1:], generator=torch.Generator().manual_seed(0)).to(
         example
     )

@@ -14,7 +14,7 @@ from torch._ops import OpOverload
 from torch.export import ExportedProgram
 
 from sfg_nas.operations import canonical_name
-from sfg_nas.sharing.exported import arguments_of
+from sfg_nas.sharing.exported import arguments_of, is_alias, is_mutable
 
 DETACHED = "detach"
 """What has no gradient in training: a program that is made functional has such steps of its own."""
@@ -66,10 +66,7 @@ def _is_written_into(node: fx.Node) -> bool:
     """Return whether what a node gives is changed in place while what it got is read elsewhere, too."""
     source = node.all_input_nodes[0]
     return len(source.users) > 1 and any(
-        isinstance(user.target, OpOverload)
-        and user.target._schema.is_mutable
-        and user.args[0] is node
-        for user in node.users
+        is_mutable(user) and user.args[0] is node for user in node.users
     )
 
 
@@ -78,8 +75,7 @@ def _mark_one(node: fx.Node, kind: str, places: Mapping[fx.Node, int]) -> None:
     given = dict(arguments_of(node))
     x = given["input"]
     assert isinstance(x, fx.Node)
-    assert isinstance(node.target, OpOverload)
-    if node.target._schema.is_mutable:
+    if is_mutable(node):
         for user in [user for user in x.users if places.get(user, 0) > places[node]]:
             user.replace_input_with(x, node)
     node.target, node.kwargs = torch.ops.sfg_nas.mark.default, {}
@@ -101,30 +97,20 @@ def mark_detached(program: ExportedProgram) -> None:
     for node in nodes:
         if not images.isdisjoint(node.all_input_nodes):  # it is computed from the image
             images.add(node)
-        memory[node] = memory[node.all_input_nodes[0]] if _is_alias(node) else node
-        if _is_mutable(node):
+        shares = is_alias(node) and bool(node.all_input_nodes)
+        memory[node] = memory[node.all_input_nodes[0]] if shares else node
+        if is_mutable(node):
             written.setdefault(memory[node], []).append(places[node])
     for node in nodes:
         if node not in images or node.target is not torch.ops.aten.detach.default:
             continue
         source, seen = node.all_input_nodes[0], [node]
         for alias in seen:
-            seen.extend(user for user in alias.users if _is_alias(user))
+            seen.extend(user for user in alias.users if is_alias(user))
         last = max(places[user] for alias in seen for user in (alias, *alias.users))
         changed = any(places[node] < place < last for place in written.get(memory[node], []))
         alone = memory[source] is source and len(source.users) == 1
-        if alone or not (changed or any(_is_mutable(alias) for alias in seen)):
+        if alone or not (changed or any(is_mutable(alias) for alias in seen)):
             node.target = torch.ops.sfg_nas.mark.default
             node.args = (source, DETACHED, 0.0)
     program.graph_module.recompile()
-
-
-def _is_alias(node: fx.Node) -> bool:
-    """Return whether what a node gives has the memory of its first input."""
-    if not isinstance(node.target, OpOverload) or not node.all_input_nodes:
-        return False
-    return any(result.alias_info is not None for result in node.target._schema.returns)
-
-
-def _is_mutable(node: fx.Node) -> bool:
-    return isinstance(node.target, OpOverload) and node.target._schema.is_mutable

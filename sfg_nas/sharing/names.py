@@ -45,3 +45,16 @@ def plain_parameters(network: nn.Module) -> frozenset[str]:
     masked = masked_targets(network)
     names = (name for name, _ in network.named_parameters(remove_duplicate=False))
     return frozenset(plain_name(name, masked) for name in names)
+
+
+def free_key(name: str, parent: nn.Module) -> str:
+    """Return a name under which a module can be registered: without dots, not taken, and none of torch's own.
+
+    Args:
+        name: What it is to be called, as far as that may be.
+        parent: The module that gets it.
+    """
+    key = name.replace(".", "_")
+    while hasattr(parent, key) or hasattr(nn.ModuleDict, key):
+        key += "_"
+    return key

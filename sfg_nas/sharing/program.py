@@ -21,7 +21,7 @@ from sfg_nas.errors import ConversionError, explain
 from sfg_nas.operations import canonical_name, vocabulary
 from sfg_nas.sharing.copies import copied
 from sfg_nas.sharing.empties import fill_empties
-from sfg_nas.sharing.exported import free_axis, path_of, refusal
+from sfg_nas.sharing.exported import free_axis, is_alias, is_mutable, path_of, refusal
 from sfg_nas.sharing.features import leaves_of
 from sfg_nas.sharing.followed import Followed
 from sfg_nas.sharing.marks import MARK, mark_detached, mark_dropout
@@ -77,10 +77,9 @@ def export_program(
             torch.random.fork_rng(devices=[]),
             _quiet(),
             _one_precision(),
-            followed.hearing(),
         ):
-            program = export(twin, (batch,), dynamic_shapes=({0: Dim.AUTO},), strict=False)
-            followed.end()
+            with followed.hearing():
+                program = export(twin, (batch,), dynamic_shapes=({0: Dim.AUTO},), strict=False)
             _check_batch_is_free(program)
             mark_dropout(program)
             mark_detached(program)
@@ -176,7 +175,7 @@ def _strange(program: ExportedProgram, known: Callable[[str], bool]) -> list[fx.
 
 def _changes_a_value(node: fx.Node) -> bool:
     """Return whether a node writes into a tensor that is also seen elsewhere."""
-    if not isinstance(node.target, OpOverload) or not node.target._schema.is_mutable:
+    if not is_mutable(node):
         return False
     written = node.args[0]
     if not isinstance(written, fx.Node) or len(written.users) > 1:
@@ -187,8 +186,7 @@ def _changes_a_value(node: fx.Node) -> bool:
         return False
     # a view shares its memory with what it was taken from
     entry = vocabulary().get(canonical_name(written.target))
-    aliases = any(result.alias_info is not None for result in written.target._schema.returns)
-    return entry is None or (aliases and not written.target._schema.is_mutable)
+    return entry is None or (is_alias(written) and not is_mutable(written))
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sfg_nas.config import StudyConfig, TrainingConfig
+from sfg_nas.config import SharingConfig, StudyConfig, TrainingConfig
 from sfg_nas.sharing import Temperature
 from sfg_nas.training import SearchSettings, Settings
 
@@ -47,8 +47,6 @@ def search_settings(config: StudyConfig, examples: int) -> SearchSettings:
     """
     sharing = config.sharing
     shape, epochs = sharing.temperature, config.training.epochs
-    # A comparison may be shorter than the search that the warm-up was meant for.
-    warmup = sharing.warmup_epochs if sharing.warmup_epochs < epochs else epochs - 1
     return SearchSettings(
         temperature=Temperature(shape.shape, shape.start, shape.end, shape.rate),
         allocation_learning_rate=config.training.allocation_learning_rate,
@@ -56,5 +54,17 @@ def search_settings(config: StudyConfig, examples: int) -> SearchSettings:
         lambda2=sharing.lambda2,
         lambda3=sharing.lambda3,
         examples=examples,
-        warmup=warmup / epochs,
+        warmup=warmup_within(sharing, epochs) / epochs,
     )
+
+
+def warmup_within(sharing: SharingConfig, epochs: int) -> float:
+    """Return how many of some epochs are warm-up: the section's, but never all of them.
+
+    A comparison may be shorter than the search that the warm-up was meant for.
+
+    Args:
+        sharing: The section.
+        epochs: Of the training.
+    """
+    return sharing.warmup_epochs if sharing.warmup_epochs < epochs else epochs - 1
