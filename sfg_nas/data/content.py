@@ -56,15 +56,16 @@ def _digests(files: Mapping[str, Path], memory: Path | None) -> dict[str, str]:
     file = None if memory is None or first is None else memory / _memory_name(first.parent)
     kept = _recall(file)
     taken = time.time_ns()
-    stamps = {name: _stamp(path) for name, path in files.items()}
-    digests = {name: kept[stamp, name] for name, stamp in stamps.items() if (stamp, name) in kept}
+    # Known by path: a name may mean another file the next time, and one of the same size, written in the same moment.
+    known = {name: (_stamp(path), str(path.absolute())) for name, path in files.items()}
+    digests = {name: kept[key] for name, key in known.items() if key in kept}
     new = {name: path for name, path in files.items() if name not in digests}
     with ThreadPoolExecutor(workers()) as pool:
         digests |= zip(new, pool.map(_digest, new.values()), strict=True)
     if file is not None and new:
         settled = {
-            name: (*stamp, digests[name])
-            for name, stamp in stamps.items()
+            path: (*stamp, digests[name])
+            for name, (stamp, path) in known.items()
             if max(stamp[1:]) < taken - _UNSETTLED_NS
         }
         _remember(file, settled)
@@ -97,8 +98,8 @@ def _recall(file: Path | None) -> dict[tuple[Stamp, str], str]:
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
         return {
-            ((size, changed, entry), name): digest
-            for name, (size, changed, entry, digest) in stored.items()
+            ((size, changed, entry), path): digest
+            for path, (size, changed, entry, digest) in stored.items()
         }
     except (OSError, ValueError, TypeError, AttributeError):
         return {}

@@ -73,6 +73,19 @@ def test_a_changed_file_is_read_again_even_with_its_old_size_and_time(
     assert read[3:] == ["b"]
 
 
+def test_a_name_that_means_another_file_of_the_same_size_and_time_is_read(
+    paths: list[Path], memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Clocks of many file systems tick every few milliseconds only.
+    monkeypatch.setattr(content, "_stamp", lambda _path: (9, 1, 1))
+    keys = [
+        content_key(order, "s", names=["0", "1", "2"], memory=where)
+        for order in (paths, paths[::-1])
+        for where in (memory, None)
+    ]
+    assert keys[0] == keys[1] != keys[2] == keys[3]
+
+
 def test_a_file_that_was_just_written_is_not_trusted(
     paths: list[Path], tmp_path: Path, read: list[str]
 ) -> None:
