@@ -18,7 +18,7 @@ from sfg_nas.data.tables import Table, listed, read_table
 from sfg_nas.data.troubles import Trouble
 from sfg_nas.data.unseen import file_column, find_photos, photos_of_rows
 from sfg_nas.errors import DataError, explain
-from sfg_nas.tasks import Cell, Task
+from sfg_nas.tasks import Cell, Task, WrongLabelError
 
 LABELS_OF_NAME: dict[str, Callable[[str], Mapping[str, int] | None]] = {
     "utkface": utkface.labels_of_name
@@ -117,11 +117,25 @@ def _there(table: Table, columns: tuple[str, ...]) -> tuple[str, ...]:
 
 def _labels_of_column(task: Task, table: Table, columns: tuple[str, ...]) -> list[Cell]:
     troubles: list[Trouble] = []
-    many = task.rules.many_columns and columns == task.classes
-    labels = ColumnTask(task, columns, many).labels(table, troubles)
+    labels = ColumnTask(task, columns, _one_for_each(task, table, columns)).labels(table, troubles)
     if troubles:
         raise DataError("\n".join(map(str, troubles)))
     return list(labels)
+
+
+def _one_for_each(task: Task, table: Table, columns: tuple[str, ...]) -> bool:
+    """Return whether each label has a column of its own, which says yes or no; the labels' names may be others."""
+    if not task.rules.many_columns or len(columns) > 1 or task.outputs > 1:
+        return len(columns) > 1
+    return any(cell and _yes_or_no(task, cell) for cell in table.column(columns[0]))
+
+
+def _yes_or_no(task: Task, cell: str) -> bool:
+    try:
+        task.rules.parse_columns(task, [cell])
+    except WrongLabelError:
+        return False
+    return True
 
 
 def _base(folder: Path, kind: str, first: str) -> Path:

@@ -166,6 +166,11 @@ def _built(
         options.refuse(here, "a list of names is needed", repr(classes), "write [a, b, c]")
         return None
     names = [str(item) for item in classes] or (list(columns) if "columns" in entry else [])
+    if "columns" in entry and len(names) != len(columns):
+        rule, do = "one of `classes` for each of `columns` is needed", "name each label once"
+        found = f"{len(names)} classes, {len(columns)} columns"
+        options.refuse((*path, "classes"), rule, found, do)
+        return None
     encoding = _encoding(options, path, kind, entry, names)
     if encoding is None:
         return None

@@ -86,6 +86,29 @@ def test_labels_stand_where_the_training_table_had_them(tmp_path: Path) -> None:
         photos_of_table(wrong, None, None, kind="table", tasks=tasks, columns=columns)
 
 
+@pytest.mark.parametrize(
+    ("columns", "classes", "cells", "labels"),
+    [
+        (("hat", "ring"), ("Hat", "Ring"), ("1,no", ",yes"), [[1, 0], [-1, 1]]),
+        (("hat",), ("Hat",), ("1,", "no,"), [[1], [0]]),
+        (("hat",), ("hat",), ("hat,", "none,"), [[1], [0]]),
+        (("hat",), ("1", "0"), ("1,", "0,"), [[1, 0], [0, 1]]),
+    ],
+)
+def test_labels_of_columns_may_have_other_names_than_these(
+    tmp_path: Path,
+    columns: tuple[str, ...],
+    classes: tuple[str, ...],
+    cells: tuple[str, str],
+    labels: list[list[int]],
+) -> None:
+    task = Task("wears", "multi-label", outputs=len(classes), classes=classes)
+    path = table(tmp_path, f"file,hat,ring\na.png,{cells[0]}\nb.png,{cells[1]}\n")
+    known = {"wears": columns}
+    photos = photos_of_table(path, None, None, kind="table", tasks=(task,), columns=known)
+    assert photos.targets["wears"].tolist() == labels
+
+
 def test_label_images_stand_in_columns_too(tmp_path: Path) -> None:
     tasks = (*TASKS, Task("ball", "segmentation", 2), Task("far", "dense-regression"))
     path = table(tmp_path, "file,mask,far\na.png,m/a.png,\nb.png,,\n")

@@ -253,6 +253,7 @@ def test_everything_wrong_is_said_at_once(load: Load) -> None:
         ({"tasks": {"colour": {"kind": "classification", "class_weights": "even"}}}, "`balanced`"),
         ({"tasks": {"photo": {"kind": "classification"}}}, "classes that occur more than once"),
         ({"tasks": {"c": {"kind": "classification", "column": "one"}}}, "a column of the table is needed"),
+        ({"tasks": {"w": {"kind": "multi-label", "columns": ["hat", "ring"], "classes": ["hat"]}}}, "found 1 classes, 2 columns"),
         ({"tasks": {"c/d": {"kind": "classification", "column": "colour"}}}, "without `/`"),
     ],
 )  # fmt: skip
