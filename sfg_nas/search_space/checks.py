@@ -25,8 +25,10 @@ from sfg_nas.search_space.dimension import Dimension
 
 Dimensions = Sequence[tuple[str, Dimension]]
 
-NOT_SEARCHABLE = ("name", "data.kind", "tasks", "search.", "retrain.", "references.", "expected")
-"""Keys that belong to the whole study: trials that differ in them could not be compared."""
+NOT_SEARCHABLE = (
+    "name", "data.", "tasks", "sharing.preset", "search.", "retrain.", "references.", "compare.", "expected"
+)  # fmt: skip
+"""Keys that belong to the whole study: trials that differ in them could not be compared, or would not follow them."""
 
 
 def searchable_keys() -> list[str]:
@@ -105,7 +107,7 @@ def _bad_condition(
     dimensions: Mapping[str, Dimension],
 ) -> list[Problem]:
     where = document.where((key, "when", parent))
-    known = searchable_keys()
+    known = schema_keys()
     if parent == key or parent not in known:
         do = did_you_mean(parent, [name for name in known if name != key], what="keys")
         return [Problem(where, "a condition names another study key", f"`{parent}`", do)]

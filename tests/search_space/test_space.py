@@ -261,6 +261,20 @@ def test_what_may_vary_does_not_change_what_trials_are_compared_on() -> None:
     assert not [k for k in keys if k.startswith(("search.", "retrain.", "references.", "name"))]
 
 
+@pytest.mark.parametrize("key", ["data.fraction", "data.seed", "compare.draws", "sharing.preset"])
+def test_what_trials_could_not_follow_may_not_vary(key: str) -> None:
+    """Data are loaded once, comparisons come later, and references have the study's own preset."""
+    (complaint,) = complaints({key: {"type": "float", "low": 0.5, "high": 1.0}})
+    assert "this key belongs to the whole study" in complaint
+
+
+def test_a_condition_may_name_a_key_of_the_whole_study() -> None:
+    entry = {"type": "float", "low": 0.0, "high": 1.0, "when": {"sharing.preset": ["iccv2019"]}}
+    space = SearchSpace.from_mapping({"sharing.lambda2": entry})
+    assert list(space.bind(a_study())) == []
+    assert list(space.bind(a_study(sharing={"preset": "iccv2019"}))) == ["sharing.lambda2"]
+
+
 def test_a_study_and_its_space_report_their_errors_together(tmp_path: Path) -> None:
     file = tmp_path / "bad.yaml"
     file.write_text(
