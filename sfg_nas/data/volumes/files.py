@@ -15,7 +15,10 @@ Floats = NDArray[np.float32]
 Affine = NDArray[np.float64]
 
 SUFFIXES = (".nii", ".nii.gz")
-_MOST_VOXELS = 1 << 30
+MOST_VOXELS = 1 << 30
+"""Of a volume."""
+_MM = {"meter": 1e3, "micron": 1e-3}
+"""Millimetres of the units of length that a header may name; what names none is in mm."""
 
 
 def is_volume(path: Path) -> bool:
@@ -33,7 +36,7 @@ def stem(path: Path) -> str:
 
 
 def read_volume(path: Path, subject: str) -> tuple[Floats, Affine]:
-    """Return a NIfTI file's values `[X, Y, Z]`, with its own scaling applied, and its affine `[4, 4]`.
+    """Return a NIfTI file's values `[X, Y, Z]`, with its own scaling applied, and its affine in mm `[4, 4]`.
 
     Args:
         path: The file; a fourth dimension of one volume is dropped, a flat image gets a third.
@@ -51,10 +54,13 @@ def read_volume(path: Path, subject: str) -> tuple[Floats, Affine]:
         shape = image.shape
         if (len(shape) > 3 and int(np.prod(shape[3:])) == 1) or len(shape) == 2:
             shape = (*shape[:3], 1)[:3]
-        if len(shape) != 3 or 0 in shape or int(np.prod(shape)) > _MOST_VOXELS:
+        if len(shape) != 3 or 0 in shape or int(np.prod(shape)) > MOST_VOXELS:
             refuse(subject, path, "one volume of three dimensions is needed", f"{image.shape}")
-        values = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
-        affine = np.asarray(image.affine, dtype=np.float64)
+        if image.get_data_dtype().kind not in "iuf":
+            refuse(subject, path, "real numbers are needed", f"{image.get_data_dtype()}")
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+            values = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
+        affine = affine_of(image)
     except DataError:
         raise
     except Exception as error:  # noqa: BLE001  (nibabel and its decompressors raise many kinds)
@@ -65,6 +71,18 @@ def read_volume(path: Path, subject: str) -> tuple[Floats, Affine]:
     if affine.shape != (4, 4) or not np.isfinite(affine).all() or _flat(affine):
         refuse(subject, path, "an affine with three axes is needed", f"{affine.tolist()}")
     return values, affine
+
+
+def affine_of(image: Any) -> Affine:  # noqa: ANN401 (nibabel's image)
+    """Return an image's affine `[4, 4]` in mm, whatever unit of length its header names.
+
+    Args:
+        image: As nibabel loads it.
+    """
+    affine = np.array(image.affine, dtype=np.float64)
+    units = getattr(image.header, "get_xyzt_units", lambda: ("unknown", "unknown"))
+    affine[:3] *= _MM.get(units()[0], 1.0)
+    return affine
 
 
 def _flat(affine: Affine) -> bool:
@@ -107,7 +125,7 @@ def write_volume(path: Path, values: NDArray[Any], affine: Affine, header: Any =
         path: The file; its folder is made if need be.
         values: `[X, Y, Z]`.
         affine: `[4, 4]`, from voxels to mm.
-        header: Of a file in the same space, whose codes and units are taken over.
+        header: Of a file in the same space, whose codes and unit of time are taken over.
 
     Raises:
         ConfigError: If nibabel is missing.
@@ -118,8 +136,7 @@ def write_volume(path: Path, values: NDArray[Any], affine: Affine, header: Any =
     image.header.set_data_dtype(values.dtype)
     image.header.set_slope_inter(1, 0)
     image.header["cal_min"] = image.header["cal_max"] = 0
-    if header is None:
-        image.header.set_xyzt_units("mm")
+    image.header.set_xyzt_units("mm", None if header is None else header.get_xyzt_units()[1])
     nibabel.save(image, path)
 
 

@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from sfg_nas.data.volumes.extra import medical
-from sfg_nas.data.volumes.files import Affine, Floats, read_like, read_volume, refuse
+from sfg_nas.data.volumes.files import (
+    MOST_VOXELS,
+    Affine,
+    Floats,
+    affine_of,
+    read_like,
+    read_volume,
+    refuse,
+)
 from sfg_nas.data.volumes.subjects import SubjectFiles
 
 AXES = "RAS"
@@ -69,7 +77,7 @@ def spacing_of(path: Path, subject: str) -> tuple[float, float, float]:
     """
     nibabel = medical("nibabel")
     try:
-        affine = nibabel.load(path).affine
+        affine = affine_of(nibabel.load(path))
         axes = nibabel.io_orientation(affine)[:, 0].astype(int)
         sizes = nibabel.affines.voxel_sizes(affine)
     except Exception as error:  # noqa: BLE001  (nibabel raises many kinds)
@@ -89,6 +97,7 @@ def prepare_subject(files: SubjectFiles, spacing: Sequence[float]) -> PreparedSu
         DataError: If a file is damaged, empty or lies on another grid; the message names the subject.
     """
     mr, affine = read_volume(files.mr, files.name)
+    prepared = prepare_mr(mr, affine, spacing, files.name, files.mr)
     ct = labels = None
     if files.ct is not None:
         own = read_like(files.ct, files.name, files.mr, mr.shape, affine)
@@ -97,7 +106,7 @@ def prepare_subject(files: SubjectFiles, spacing: Sequence[float]) -> PreparedSu
         own = read_like(files.labels, files.name, files.mr, mr.shape, affine)
         _check_labels(files.name, files.labels, own)
         labels = on_common_grid(own, affine, spacing, nearest=True)[0].astype(np.int16)
-    return PreparedSubject(prepare_mr(mr, affine, spacing, files.name, files.mr), ct, labels)
+    return PreparedSubject(prepared, ct, labels)
 
 
 def _check_labels(subject: str, path: Path, values: Floats) -> None:
@@ -124,8 +133,13 @@ def prepare_mr(
         path: Where it came from, for messages.
 
     Raises:
-        DataError: If there is nothing to see on it.
+        DataError: If there is nothing to see on it, or the common grid would have too many voxels.
     """
+    finer = float(np.prod(np.linalg.norm(affine[:3, :3], axis=0)) / np.prod(spacing))
+    if values.size * finer > MOST_VOXELS:
+        sizes = " x ".join(f"{size:g}" for size in np.linalg.norm(affine[:3, :3], axis=0))
+        rule = f"at most {MOST_VOXELS} voxels of {' x '.join(map('{:g}'.format, spacing))} mm are needed"
+        refuse(subject, path, rule, f"{values.size * finer:.3g}, of {values.size} of {sizes} mm")
     own, place = on_common_grid(values, affine, spacing)
     body = body_mask(own)
     if not body.any() or own[body].std() <= 0:

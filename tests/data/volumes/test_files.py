@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sfg_nas.data.volumes.files import is_volume, read_like, read_volume, stem, write_volume
+from sfg_nas.data.volumes.prepare import spacing_of
 from sfg_nas.errors import DataError
 
 AFFINE = np.diag([-1.5, -1.5, 3.0, 1.0])
@@ -42,6 +43,22 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert np.allclose(affine, AFFINE)
 
 
+@pytest.mark.parametrize(("unit", "factor"), [("meter", 1e3), ("micron", 1e-3), ("mm", 1.0)])
+def test_lengths_are_in_mm_whatever_the_header_s_unit(
+    unit: str, factor: float, tmp_path: Path
+) -> None:
+    affine = AFFINE / np.array([[factor], [factor], [factor], [1.0]])
+    image = nibabel.Nifti1Image(np.ones((2, 3, 4), dtype=np.float32), affine)
+    image.header.set_xyzt_units(unit, "sec")
+    nibabel.save(image, tmp_path / "scan.nii")
+    values, found = read_volume(tmp_path / "scan.nii", "s")
+    assert np.allclose(found, AFFINE)
+    assert spacing_of(tmp_path / "scan.nii", "s") == pytest.approx((1.5, 1.5, 3.0))
+    write_volume(tmp_path / "new.nii", values, found, nibabel.load(tmp_path / "scan.nii").header)
+    assert np.allclose(read_volume(tmp_path / "new.nii", "s")[1], AFFINE)
+    assert nibabel.load(tmp_path / "new.nii").header.get_xyzt_units() == ("mm", "sec")
+
+
 def broken(folder: Path) -> dict[str, Path]:
     good = np.ones((3, 3, 3), dtype=np.float32)
     nan = good.copy()
@@ -60,6 +77,8 @@ def broken(folder: Path) -> dict[str, Path]:
         "Error": cut,
         "text.nii": text,
         "affine": folder / "singular.nii",
+        "real numbers": save(folder / "complex.nii", good.astype(np.complex64)),
+        "infinity": save(folder / "large.nii", good.astype(np.float64) * 1e300),
     }
 
 

@@ -88,6 +88,8 @@ def test_intensities_do_not_depend_on_the_scanner_s_units() -> None:
     assert (one.values[~one.body] == one.values.min()).all()
     with pytest.raises(DataError, match=r"subject s: mr\.nii: an MR that shows a body"):
         prepare_mr(np.ones_like(mr), affine, (8, 8, 12), "s", Path("mr.nii"))
+    with pytest.raises(DataError, match=r"subject s: mr\.nii: at most .* voxels of 8 x 8 x 12 mm"):
+        prepare_mr(mr, affine * 1000, (8, 8, 12), "s", Path("mr.nii"))
 
 
 @pytest.mark.parametrize(
