@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -95,7 +96,7 @@ def show_run(run: Run, common: Common, *, words: bool = False) -> None:
         return
     done = ", ".join(f"{count} {state}" for state, count in counts.items()) or "no trial yet"
     result(f"{run.path}: {done} of {run.config.search.trials} planned")
-    table([_in_short(row) for row in rows])
+    table(_in_short(rows))
     if best is not None:
         scores = [
             f"delta {best.delta:+.4f}",
@@ -134,11 +135,14 @@ def _choices(run: Run) -> list[dict[str, object]]:
     return list(rows.values())
 
 
-def _in_short(row: dict[str, object]) -> dict[str, object]:
-    """Return what fits on a screen: state, scores, costs, and the candidate by its keys' last words."""
+def _in_short(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    """Return what fits on a screen: state, scores, costs, and the candidates by their keys' last words where these differ."""
     left_out = {"reason", "params"}
-    shown = {k: v for k, v in row.items() if k not in left_out and "/" not in k}
-    return {k.split(".", 1)[-1]: v for k, v in shown.items()}
+    keys = dict.fromkeys(k for row in rows for k in row if k not in left_out and "/" not in k)
+    last = {key: key.split(".", 1)[-1] for key in keys}
+    times = Counter(last.values())
+    names = {key: word if times[word] == 1 else key for key, word in last.items()}
+    return [{names[key]: value for key, value in row.items() if key in names} for row in rows]
 
 
 def _best_row(rows: list[dict[str, object]], best: Trial | None) -> dict[str, object] | None:

@@ -41,6 +41,19 @@ def test_watching_shows_it_again_until_then(
     assert any("95 % of its hypervolume" in sentence for sentence in said["words"])
 
 
+def test_dimensions_whose_last_words_are_the_same_have_columns_of_their_own(
+    call: Callable, study: Path, tmp_path: Path
+) -> None:
+    entry = {"type": "float", "low": 0.0, "high": 0.9}
+    keys = ("sharing.warmup_epochs", "training.warmup_epochs", "training.learning_rate")
+    space = dict.fromkeys(keys[:2], entry) | {keys[2]: entry | {"low": 0.001}}
+    options = ["--set", f"search.space={json.dumps(space)}", "--set", "search.trials=1"]
+    answer = call("search", study, "--runs", tmp_path, *options)
+    assert answer.code == 0, answer.err
+    columns = next(line for line in answer.out.splitlines() if line.startswith("number ")).split()
+    assert sorted(columns[-3:]) == ["learning_rate", *keys[:2]]
+
+
 def test_finals_are_shown_and_reported(call: Callable, study: Path, tmp_path: Path) -> None:
     changes = (
         "search.objectives=[advantage]",
