@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+import torch
 from torch import Tensor, fx
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from sfg_nas.operations import NORMS, Setting
 from sfg_nas.sharing.exported import free_axis, path_of, refusal, shape_of
@@ -28,6 +30,11 @@ class Record:
     def __init__(self, network: BackboneWithHeads, constants: Mapping[str, Tensor]) -> None:
         self.tasks = network.tasks
         self.leaves = {name for name, m in network.named_modules() if not [*m.children()]}
+        self._cumulative = {
+            name
+            for name, m in network.named_modules()
+            if isinstance(m, _BatchNorm) and m.momentum is None
+        }
         self.ops: dict[str, TracedOp] = {}
         self.statics: dict[str, fx.Node | str] = {}
         self.names: dict[str, str] = {}
@@ -126,6 +133,14 @@ class Record:
         if not same or value.is_complex():
             raise refusal(path_of(node), f"{node.target} over a constant for each example")
         self.batched[key] = free
+
+    def momentum(self, path: str, given: Setting) -> Setting:
+        """Return how fast the statistics of a batch norm move.
+
+        In evaluation mode torch hands over 0 for `momentum=None`, a mean over all batches, as for 0 itself, which is
+        written as the least number above it.
+        """
+        return given if given or path in self._cumulative else torch.finfo(torch.float).tiny
 
     def alive(self, ends: Iterable[str | None]) -> list[TracedOp]:
         """Return the operations without those that nothing reads and that have no weights and are no norms.

@@ -147,6 +147,7 @@ def _batch_norm(record: Record, node: fx.Node) -> str:
     settings = {name: setting_of(given[name]) for name in ("momentum", "eps")}
     shape = tuple(integer(size) for size in node.meta["val"][0].shape)
     operands = {"input": (record.names[source.name],)}
+    settings["momentum"] = record.momentum(path_of(node), settings["momentum"])
     settings |= {"training": "running_mean" not in statics, "cudnn_enabled": False}
     return record.step(
         path_of(node), "batch_norm", operands, shape, statics=statics, settings=settings

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from sfg_nas.operations import BANKS, Kind, default_eps, is_centred, run_operation, vocabulary
 from sfg_nas.sharing.guard import times
 from sfg_nas.sharing.norms import affine, norm_axes, norm_eps, norm_segments
+from sfg_nas.sharing.stream_norms import StreamNorm
 from sfg_nas.sharing.traced import BATCH, BackboneWithHeads, TracedOp, conv_groups, is_kind
 from sfg_nas.sharing.unreached import damped
 from sfg_nas.sharing.wiring import Wiring
@@ -24,35 +25,14 @@ from sfg_nas.sharing.wiring import Wiring
 Streams = dict[int, Tensor]  # extended owner -> all channels as if they belonged to it
 
 
-class StreamNorm(nn.Module):
-    """A batch or instance norm with parameters and statistics of its own for every stream."""
-
-    def __init__(
-        self, values: Mapping[str, Tensor], parameters: frozenset[str], owners: int
-    ) -> None:
-        """Copy the norm's values once per stream.
-
-        Args:
-            values: Tensors `[C]` by argument name (weight, bias, running_mean, running_var).
-            parameters: Names of those that are trained.
-            owners: E, the number of streams.
-        """
-        super().__init__()
-        self.names = tuple(values)
-        for name, value in values.items():
-            copies = value.detach().unsqueeze(0).repeat(owners, 1)
-            if name in parameters:
-                self.register_parameter(name, nn.Parameter(copies))
-            else:
-                self.register_buffer(name, copies)
-
-    def of(self, owner: int) -> dict[str, Tensor]:
-        """Return the values `[C]` of one stream (views, so that statistics are updated)."""
-        return {name: getattr(self, name)[owner] for name in self.names}
-
-
 class StreamRunner(nn.Module):
-    """Runs a traced network stream by stream."""
+    """Runs a traced network stream by stream.
+
+    Attributes:
+        norms: Batch and instance norms.
+        norm_of: Which of them an operation is.
+        measuring: Whether batch norms run in training mode though nothing else does.
+    """
 
     def __init__(
         self, network: BackboneWithHeads, wiring: Wiring, frozen: Collection[str] = ()
@@ -69,6 +49,7 @@ class StreamRunner(nn.Module):
         self._network = [network]  # a list, so that it is not registered a second time
         self.reads = wiring.groups.reads
         self.mask_first = False
+        self.measuring = False
         self.careful = False
         self.unreached: Mapping[str, Tensor] = {}
         state = dict(network.state_dict())
@@ -91,7 +72,10 @@ class StreamRunner(nn.Module):
         names = frozenset(
             n for n, key in op.statics.items() if traced.static_target(key) in trained
         )
-        return StreamNorm(values, names, len(self.wiring.groups.extended))
+        # the trace shows a cumulative average (None) as 0
+        cumulative = op.operation == "batch_norm" and op.settings.get("momentum") == 0
+        owners = len(self.wiring.groups.extended)
+        return StreamNorm(values, names, owners, cumulative=cumulative)
 
     def _hold(self, op: TracedOp, frozen: Collection[str]) -> None:
         """Leave what is frozen of the norm of an operation as it is."""
@@ -157,7 +141,11 @@ class StreamRunner(nn.Module):
         operation = vocabulary()[op.operation]
         reading = is_kind(op, *BANKS)
         reading = reading and conv_groups(op) == 1
-        training = training and op.name not in self.held
+        measured = self.measuring and op.operation == "batch_norm"
+        training = (training or measured) and op.name not in self.held
+        norm = self.norms[self.norm_of[op.name]] if op.name in self.norm_of else None
+        assert norm is None or isinstance(norm, StreamNorm)
+        settings = norm.begin(op.settings) if norm is not None and training else op.settings
         result: Streams = {}
         for owner in self._owners(op, streams):
             tensors: dict[str, Tensor | list[Tensor]] = {}
@@ -168,9 +156,7 @@ class StreamRunner(nn.Module):
                 found = [_stream(streams[s], owner) for s in sources]
                 several = op.operation in ("cat", "concat", "stack", "hstack")
                 tensors[name] = found if several else found[0]
-            if op.name in self.norm_of:
-                norm = self.norms[self.norm_of[op.name]]
-                assert isinstance(norm, StreamNorm)
+            if norm is not None:
                 tensors.update(norm.of(owner))
             else:
                 for name, key in op.statics.items():
@@ -178,7 +164,7 @@ class StreamRunner(nn.Module):
             if is_kind(op, Kind.MIXING_NORM):
                 result[owner] = self._mixing_norm(op, owner, streams, table, tensors)
                 continue
-            value = run_operation(operation, tensors, op.settings, training=training)
+            value = run_operation(operation, tensors, settings, training=training)
             value = value if op.item is None else value[op.item]
             assert isinstance(value, Tensor)
             if (key := op.statics.get("weight", "")) in self.unreached and is_kind(op, *BANKS):

@@ -219,6 +219,8 @@ class _Reader:
                 raise refusal(path, f"{name} with a weight computed from activations")
             check_numbers(node, name)
         whole_settings(node, name, settings)
+        if name == "batch_norm":
+            settings["momentum"] = record.momentum(path, settings["momentum"])
         shape = () if several else shape_of(node)
         name = "clone" if name in _COPIES else name
         if name in AS_SHAPE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import TypedDict
 
@@ -15,7 +16,8 @@ from sfg_nas.data import Examples
 from sfg_nas.data.images import Batch
 from sfg_nas.errors import ArchitectureError, explain
 from sfg_nas.sharing.frozen import STATISTICS, held_modules
-from sfg_nas.sharing.streams import StreamNorm, StreamRunner
+from sfg_nas.sharing.stream_norms import StreamNorm
+from sfg_nas.sharing.streams import StreamRunner
 from sfg_nas.training.evaluation import at_once, placement
 
 
@@ -51,47 +53,66 @@ def recalibrate_norms(
     Returns:
         The number of batch norms.
     """
-    streams = _stream_norms(network)
-    held = held_modules(network)
+    runners = [module for module in network.modules() if isinstance(module, StreamRunner)]
     # The stream form has its own copies and leaves the network's norms unused.
-    norms = [
+    norms = _stream_norms(runners) if runners else _batch_norms(network)
+    if not norms:
+        return 0
+    plan = _plan(network, images, batch_size or at_once(images), seed)
+    with evaluating(network), _measuring(norms, runners):
+        _observe(network, images.batches(**plan), batches)
+    return len(norms)
+
+
+def _batch_norms(network: nn.Module) -> list[_BatchNorm | StreamNorm]:
+    held = held_modules(network)
+    return [
         module
         for module in network.modules()
         if isinstance(module, _BatchNorm) and module.track_running_stats
-        if not streams and module not in held
+        if module not in held
     ]
-    if not norms and not streams:
-        return 0
-    momenta = [norm.momentum for norm in norms]
-    plan = _plan(network, images, batch_size or at_once(images), seed)
-    try:
-        with evaluating(network):
-            for norm in norms:
-                norm.reset_running_stats()
-                norm.momentum = None
-                norm.train()
-            if streams:
-                network.training = True  # the stream form runs its norms in the supernet's own mode
-            _observe(network, streams, images.batches(**plan), batches)
-    finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
-    return len(streams) or len(norms)
 
 
-def _stream_norms(network: nn.Module) -> list[tuple[StreamNorm, float]]:
-    """Return the norms of a supernet in the stream form, which are no modules of torch's, with their momenta."""
-    found: list[tuple[StreamNorm, float]] = []
-    for runner in network.modules():
-        if not isinstance(runner, StreamRunner):
-            continue
+def _stream_norms(runners: Sequence[StreamRunner]) -> list[_BatchNorm | StreamNorm]:
+    """Return the batch norms of supernets in the stream form, which are no modules of torch's, each once."""
+    found: dict[StreamNorm, None] = {}
+    for runner in runners:
         for op in runner.wiring.network.ops:
             norm = runner.norms[runner.norm_of[op.name]] if op.name in runner.norm_of else None
-            momentum = op.settings.get("momentum")
-            known = isinstance(momentum, float) and momentum > 0 and op.name not in runner.held
-            if isinstance(norm, StreamNorm) and isinstance(momentum, float) and known:
-                found.append((norm, momentum))
-    return found
+            tracked = op.operation == "batch_norm" and STATISTICS[0] in op.statics
+            if isinstance(norm, StreamNorm) and tracked and op.name not in runner.held:
+                found[norm] = None
+    return [*found]
+
+
+@contextmanager
+def _measuring(
+    norms: Sequence[_BatchNorm | StreamNorm], runners: Sequence[StreamRunner]
+) -> Iterator[None]:
+    """Let norms take the mean of the statistics of the batches inside a `with`, and forget those they had."""
+    torchs = [norm for norm in norms if isinstance(norm, _BatchNorm)]
+    streams = [norm for norm in norms if isinstance(norm, StreamNorm)]
+    momenta = [norm.momentum for norm in torchs]
+    cumulative = [norm.cumulative for norm in streams]
+    try:
+        for norm in torchs:
+            norm.reset_running_stats()
+            norm.momentum = None
+            norm.train()
+        for stream in streams:
+            stream.num_batches_tracked.zero_()
+            stream.cumulative = True
+        for runner in runners:
+            runner.measuring = True
+        yield
+    finally:
+        for norm, momentum in zip(torchs, momenta, strict=True):
+            norm.momentum = momentum
+        for stream, before in zip(streams, cumulative, strict=True):
+            stream.cumulative = before
+        for runner in runners:
+            runner.measuring = False
 
 
 def _plan(network: nn.Module, images: Examples, batch_size: int, seed: int) -> _Plan:
@@ -100,32 +121,11 @@ def _plan(network: nn.Module, images: Examples, batch_size: int, seed: int) -> _
     return _Plan(batch_size=batch_size, seed=seed, device=device, drop_last=full)
 
 
-def _observe(
-    network: nn.Module,
-    streams: Sequence[tuple[StreamNorm, float]],
-    stream: Iterator[Batch],
-    batches: int | None,
-) -> None:
+def _observe(network: nn.Module, stream: Iterator[Batch], batches: int | None) -> None:
     _, dtype = placement(network)
-    sums = [
-        {name: torch.zeros_like(norm.get_buffer(name)) for name in STATISTICS}
-        for norm, _ in streams
-    ]
-    count = 0
     with torch.no_grad():
         for batch, _ in islice(stream, batches):
-            for norm, _ in streams:
-                for name in STATISTICS:
-                    norm.get_buffer(name).zero_()
             network(batch.to(dtype))
-            count += 1
-            # From zero, one update leaves momentum times the batch's own statistic.
-            for total, (norm, momentum) in zip(sums, streams, strict=True):
-                for name in STATISTICS:
-                    total[name] += norm.get_buffer(name) / momentum
-        for total, (norm, _) in zip(sums, streams, strict=True):
-            for name in STATISTICS:
-                norm.get_buffer(name).copy_(total[name] / max(count, 1))
 
 
 def norm_state(network: nn.Module) -> dict[str, Tensor]:

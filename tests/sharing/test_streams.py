@@ -115,3 +115,24 @@ def test_a_norm_that_is_called_several_times_is_one() -> None:
     fixed = build_network(distill(supernet, allocation), weights=supernet).eval()
     for task, output in fixed(x).items():
         torch.testing.assert_close(output, expected[task])
+
+
+@pytest.mark.parametrize("momentum", [None, 0.0, 0.1])
+def test_statistics_move_as_fast_as_the_users(momentum: float | None) -> None:
+    torch.manual_seed(0)
+    backbone = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6, momentum=momentum), nn.ReLU())
+    heads = {task: pooled(6)(2) for task in "ab"}
+    x = torch.randn(3, 8, 3, 8, 8)
+    connections, streams = (
+        convert(backbone, heads, x[0], relaxation=form) for form in ("connections", "streams")
+    )
+    allocation = random_allocation(connections, seed=1)
+    fixed = build_network(distill(connections.harden(allocation)), weights=connections)
+    networks = connections, streams.harden(allocation), fixed
+    for network in networks:
+        network.train()
+        for batch in x:
+            network(batch)
+    expected, *others = (run(network, x[0]) for network in networks)
+    for what, found in zip(("streams", "fixed"), others, strict=True):
+        same_outputs(found, expected, what)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from torch import nn
 from sfg_nas.data import ImageSet, bundle_from_arrays
 from sfg_nas.errors import ArchitectureError
 from sfg_nas.fixed import build_network, distill
-from sfg_nas.sharing import Supernet, convert
+from sfg_nas.sharing import Supernet, convert, random_allocation
 from sfg_nas.tasks import Task
 from sfg_nas.training import norm_state, recalibrate_norms, restore_norm_state
 
@@ -76,6 +78,55 @@ def test_streams_and_connections_come_to_the_same_statistics(images: ImageSet) -
         outputs.append(net.eval()(batch))
     for task in ("a", "b"):
         assert torch.allclose(outputs[0][task], outputs[1][task], atol=1e-5)
+
+
+def averaging() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(2, 6, 3, padding=1), nn.BatchNorm2d(6, momentum=None), nn.ReLU())
+
+
+def with_dropout() -> nn.Module:
+    dropped = nn.Sequential(nn.Dropout(0.5), nn.Conv2d(6, 6, 3, padding=1), nn.BatchNorm2d(6))
+    return nn.Sequential(nn.Conv2d(2, 6, 3, padding=1), nn.ReLU(), *dropped)
+
+
+def with_tracked_instance_norm() -> nn.Module:
+    tracked = nn.InstanceNorm2d(6, track_running_stats=True)
+    return nn.Sequential(nn.Conv2d(2, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), tracked)
+
+
+class CalledTwice(nn.Module):
+    """A block that runs twice, with its norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm = nn.Conv2d(2, 6, 3, padding=1), nn.BatchNorm2d(6)
+        self.again = nn.Conv2d(6, 6, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x)
+        for _ in range(2):
+            x = self.norm(self.again(x)).relu()
+        return x
+
+
+@pytest.mark.parametrize("make", [averaging, with_dropout, with_tracked_instance_norm, CalledTwice])
+def test_all_forms_come_to_the_same_statistics(
+    images: ImageSet, make: Callable[[], nn.Module]
+) -> None:
+    torch.manual_seed(0)
+    backbone, batch = make(), next(images.batches(8))[0]
+    heads = {name: nn.Sequential(nn.Flatten(), nn.Linear(96, 2)) for name in ("a", "b")}
+    supernet = convert(backbone, heads, batch).train()
+    streams = convert(backbone, heads, batch, relaxation="streams").train()
+    allocation = random_allocation(supernet, seed=1)
+    fixed = build_network(distill(supernet.harden(allocation)), weights=supernet).train()
+    networks = (supernet, streams.harden(allocation), fixed)
+    for network in networks:
+        recalibrate_norms(network, images, batch_size=10, seed=4)
+    expected, *others = (network.eval()(batch) for network in networks)
+    for found in others:
+        for task, output in expected.items():
+            torch.testing.assert_close(found[task], output, rtol=1e-5, atol=1e-5)
 
 
 class Held(nn.Module):
