@@ -131,6 +131,7 @@ class FinalsWorker:
             self.progress(report.after(history.rows, job.settings.epochs))
 
         try:
+            job.forget_other()  # the study's section `retrain` may have changed since
             if self.train is None:
                 job.train(self.device, on_epoch)
             else:

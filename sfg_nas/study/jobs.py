@@ -34,6 +34,7 @@ from sfg_nas.training import (
     evaluate,
     fenced_random_state,
     fit,
+    goes_on,
     make_fabric,
     remove_leftovers,
     save_module,
@@ -156,6 +157,24 @@ class TrainingJob:
             preparation = Preparation.of(self.study.data)
             write_json(self.folder / PREPARATION_FILE, preparation.to_json())
 
+    def forget_other(self) -> None:
+        """Remove a checkpoint of other settings, where these may change and nobody asks for the old ones again.
+
+        Raises:
+            TrainingError: If the checkpoint is damaged.
+        """
+        path, train = self.checkpoint, self.study.data.train
+        if path.exists() and not goes_on(path, train, self.settings, seed=self._data_seed):
+            path.unlink()
+
+    @property
+    def _root(self) -> int:
+        return derive_seed(self.study.config.search.seed, self.stage, self.seed)
+
+    @property
+    def _data_seed(self) -> int:
+        return derive_seed(self._root, "data")
+
     @enough_memory("training")
     def train(self, device: str, on_epoch: Callable[[History], None]) -> None:
         """Train the network, or the rest of it, unless that is done.
@@ -174,9 +193,9 @@ class TrainingJob:
             return
         remove_leftovers(self.folder)
         start = time.perf_counter()
-        root = derive_seed(self.study.config.search.seed, self.stage, self.seed)
-        with fenced_random_state(derive_seed(root, "weights")):
-            network = self.entry.make(derive_seed(root, "weights"))
+        weights_seed = derive_seed(self._root, "weights")
+        with fenced_random_state(weights_seed):
+            network = self.entry.make(weights_seed)
 
         def keep(history: History) -> None:
             write_rows(self.folder / "metrics.csv", history.rows)
@@ -187,7 +206,7 @@ class TrainingJob:
             self.study.data.train,
             self.settings,
             fabric=make_fabric(device, precision=self.precision),
-            seed=derive_seed(root, "data"),
+            seed=self._data_seed,
             validate=lambda: self.score(network),
             checkpoint=self.checkpoint,
             on_epoch=keep,

@@ -11,7 +11,7 @@ from sfg_nas.training.files import (
     write_rows,
     write_text,
 )
-from sfg_nas.training.loop import SCORE, History, fit
+from sfg_nas.training.loop import SCORE, History, fit, goes_on
 from sfg_nas.training.method import (
     Loss,
     Method,
@@ -47,6 +47,7 @@ __all__ = [
     "evaluate",
     "fenced_random_state",
     "fit",
+    "goes_on",
     "learning_rate_factor",
     "load_module",
     "load_tensors",

@@ -99,6 +99,28 @@ def fit(
     return loop.history()
 
 
+def goes_on(checkpoint: Path, train: Examples, settings: Settings, *, seed: int) -> bool:
+    """Return whether `fit` would go on from a checkpoint with these arguments, or refuse it as one of other settings.
+
+    Args:
+        checkpoint: A file that `fit` left.
+        train: As for `fit`.
+        settings: As for `fit`.
+        seed: As for `fit`.
+
+    Raises:
+        TrainingError: If the checkpoint is damaged.
+    """
+    return load_tensors(checkpoint).values.get("run") == _identity(train, settings, seed)
+
+
+def _identity(train: Examples, settings: Settings, seed: int) -> str:
+    what = {**asdict(settings), "seed": seed, "images": len(train)}
+    if not settings.variant:
+        del what["variant"]  # as files from before there were variants have it
+    return json.dumps(what, sort_keys=True)
+
+
 class _Loop:
     """The state of one run between its epochs."""
 
@@ -201,10 +223,7 @@ class _Loop:
             self._method.module.load_state_dict(self._best_tensors)
 
     def _identity(self) -> str:
-        what = {**asdict(self._settings), "seed": self._seed, "images": len(self._train)}
-        if not self._settings.variant:
-            del what["variant"]  # as files from before there were variants have it
-        return json.dumps(what, sort_keys=True)
+        return _identity(self._train, self._settings, self._seed)
 
     def save(self, path: Path) -> None:
         """Write all that the next epoch depends on; the first of several devices does it."""

@@ -262,6 +262,25 @@ def test_a_training_that_fails_takes_its_network_out(make_study: Make, tmp_path:
     assert run.finals.failed == {}
 
 
+def test_one_that_was_interrupted_begins_anew_with_other_settings(
+    make_study: Make, tmp_path: Path
+) -> None:
+    small = {"search.trials": 1, "search.finals": {"trials": 1, "seeds": 1}}
+
+    def die(report: Progress) -> None:
+        if report.stage == "finals" and report.epoch:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(make_study({**small, "retrain.epochs": 2}), runs=tmp_path, progress=die)
+    assert len(list(tmp_path.rglob("checkpoint*"))) == 1
+    finals = search(make_study({**small, "retrain.epochs": 3}), runs=tmp_path).finals
+    assert finals is not None
+    assert finals.failed == {}
+    assert len(finals.finalists) == 1
+    assert not list(tmp_path.rglob("checkpoint*"))
+
+
 @pytest.mark.ci
 @pytest.mark.xdist_group("ray")
 @pytest.mark.timeout(600)
