@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, fx
+from torch._ops import OpOverload
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sfg_nas.operations import NORMS, Setting
-from sfg_nas.sharing.exported import free_axis, path_of, refusal, shape_of
+from sfg_nas.sharing.exported import free_axis, is_mutable, path_of, refusal, shape_of
 from sfg_nas.sharing.traced import BackboneWithHeads, TracedOp, is_kind, public_path, static_value
 
 
@@ -43,6 +44,8 @@ class Record:
         self.constants = constants
         self._state = network.state_dict()
         self._activations: dict[str, str] = {}  # statics that became operations
+        self._first: dict[object, str] = {}  # what a static node computes -> the first that does
+        self._same: dict[str, str] = {}
 
     def add(self, node: fx.Node, op: TracedOp) -> None:
         """Append the operation of a node."""
@@ -79,6 +82,32 @@ class Record:
     def is_tensor(self, name: str) -> bool:
         """Return whether a graph node is an activation or a static value."""
         return name in self.names or name in self.statics
+
+    def static(self, node: fx.Node) -> None:
+        """Remember a node that needs no activation."""
+        self.statics[node.name] = node
+        target = node.target
+        if not isinstance(target, OpOverload) or is_mutable(node):
+            return
+        if torch.Tag.nondeterministic_seeded in target.tags:
+            return
+        computed = (target, self._plain(node.args), self._plain([*node.kwargs.items()]))
+        try:
+            self._same[node.name] = self._first.setdefault(computed, node.name)
+        except TypeError:  # an argument that cannot be looked up
+            return
+
+    def _plain(self, value: object) -> object:
+        """Return an argument as it can be looked up; numbers of other types are others."""
+        if isinstance(value, fx.Node):
+            return "node", self.same(value.name)
+        if isinstance(value, list | tuple):
+            return tuple(self._plain(item) for item in value)
+        return type(value), value
+
+    def same(self, key: str) -> str:
+        """Return the key of the first static value that is computed as this one: a weight that is computed anew in each call is one."""
+        return self._same.get(key, key)
 
     def value(self, key: str) -> Tensor:
         """Return a static value as it is now."""

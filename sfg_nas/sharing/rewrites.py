@@ -139,7 +139,7 @@ def _batch_norm(record: Record, node: fx.Node) -> str:
     given = dict(arguments_of(node))
     names = ("weight", "bias", "running_mean", "running_var")
     found = ((name, given.get(name)) for name in names)
-    statics = {name: value.name for name, value in found if isinstance(value, fx.Node)}
+    statics = {name: record.same(value.name) for name, value in found if isinstance(value, fx.Node)}
     if not set(statics.values()) <= set(record.statics):
         raise refusal(path_of(node), f"{node.target} with weights computed from activations")
     source = given["input"]

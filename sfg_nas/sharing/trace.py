@@ -184,7 +184,7 @@ class _Reader:
         if not activations:
             if isinstance(node.target, OpOverload) and free_axis(node) is None:
                 check_numbers(node, canonical_name(node.target))
-            record.statics[node.name] = node
+            record.static(node)
             return
         self._operation(node, isinstance(value, Sequence))
 
@@ -255,8 +255,8 @@ class _Reader:
             elif vocabulary()[name].kind is Kind.MOVEMENT:
                 settings[argument] = record.value(tensors[0]).tolist()
             else:
-                statics[argument] = tensors[0]
-                self._note_batch(node, tensors[0])
+                statics[argument] = record.same(tensors[0])
+                self._note_batch(node, statics[argument])
         return operands, statics, settings
 
     def _runs_per_example(self, node: fx.Node, tensors: list[str]) -> bool:

@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrizations
 
+from sfg_nas.cost import count_params
 from sfg_nas.errors import ConversionError
+from sfg_nas.fixed import build_network, distill
 from sfg_nas.sharing import BackboneWithHeads, convert, random_allocation
 from tests.conversions import Pair, allocations, as_streams, layer_by_layer, pair_of
-from tests.networks import Net, Sample, conv, pooled
+from tests.networks import Net, Sample, StandardisedConv, conv, pooled
 from tests.properties import (
     foreign_gradients_are_zero,
     reading_rule_holds,
@@ -249,3 +251,27 @@ def test_two_statistics_at_once_are_followed_as_two(
     assert both.connections.wiring.variables == 16
     for allocation in allocations(both.connections).values():
         three_ways_equal(both, allocation)
+
+
+@pytest.mark.parametrize(
+    "again",
+    [StandardisedConv(6, 6, 3, bias=False), parametrizations.weight_norm(conv(6, 6, bias=False))],
+    ids=["standardised", "weight norm"],
+)
+def test_a_weight_that_is_computed_anew_in_each_call_is_one(again: nn.Module) -> None:
+    def run(net: Net, x: Tensor) -> Tensor:
+        x = net.first(x)
+        for _ in range(3):
+            x = torch.tanh(net.again(x))
+        return x
+
+    both = prepared(Net(run, first=conv(3, 6), again=again))
+    supernet = both.connections
+    assert [len(rows) for rows in supernet.wiring.layers.values()] == [6, 6]
+    assert supernet.wiring.choices.filters == 12
+    for seed in range(3):
+        allocation = random_allocation(supernet, seed=seed)
+        three_ways_equal(both, allocation)
+        foreign_gradients_are_zero(supernet, allocation, both.x)
+        fixed = build_network(distill(supernet, allocation))
+        assert count_params(fixed) <= count_params(both.original)
