@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -34,6 +35,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], values: object) -> 
         path: Where the file shall lie; what is there is overwritten, not replaced atomically.
         tensors: Any tensors; copied to the CPU.
         values: Whatever JSON can hold.
+
+    Raises:
+        OSError: If the system refuses, as a full disk does.
     """
     # A clone, since safetensors refuses tensors that share memory.
     plain = {
@@ -41,7 +45,14 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], values: object) -> 
     }
     text = json.dumps(values)
     said = {"schema": SCHEMA, "values": text, "digest": digest(plain, text)}
-    save_file(plain, path, {_KEY: json.dumps(said)})
+    try:
+        save_file(plain, path, {_KEY: json.dumps(said)})
+    except SafetensorError as error:
+        code = re.search(r"\(os error (\d+)\)", str(error))
+        if code is None:
+            raise
+        number = int(code[1])
+        raise OSError(number, os.strerror(number), str(path)) from error
 
 
 def read_tensors(

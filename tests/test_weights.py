@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 
@@ -132,6 +134,21 @@ def test_missing_files_and_folders_are_one_clear_error(tmp_path: Path) -> None:
     for path in (tmp_path / "none", tmp_path):
         with pytest.raises(TrainingError, match="safetensors file is needed"):
             read_tensors(path, error=TrainingError)
+
+
+def test_a_disk_that_is_full_is_the_systems_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        text = "Error while serializing: I/O error: No space left on device (os error 28)"
+        raise SafetensorError(text)
+
+    with pytest.raises(FileNotFoundError, match="missing"):
+        write_tensors(tmp_path / "missing/w.safetensors", {"a": torch.zeros(2)}, None)
+    monkeypatch.setattr("sfg_nas.weights.save_file", full)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        write_tensors(tmp_path / "w.safetensors", {"a": torch.zeros(2)}, None)
+    assert caught.value.errno == errno.ENOSPC
 
 
 def test_numbers_that_are_not_finite_are_refused(tmp_path: Path) -> None:

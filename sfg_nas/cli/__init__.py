@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 ran and failed; 2 the user's input is wrong; 130 interrupt
 
 from __future__ import annotations
 
+import errno
 import sys
 
 from sfg_nas.allocator import keep_freed_memory
@@ -39,7 +40,9 @@ def run(arguments: list[str]) -> int:
         return INTERRUPTED
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        _complain(f"{where}the system refused; found {error.strerror or error}; check the path")
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        do = "make room, and call it again" if full else "check the path"
+        _complain(f"{where}the system refused; found {error.strerror or error}; {do}")
         return FAILED
     return 0
 

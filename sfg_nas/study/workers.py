@@ -92,6 +92,7 @@ def run_workers(errand: Errand, workers: int, place: Place, progress: ProgressCa
     Raises:
         ConfigError: If the study cannot be given to another process.
         TrainingError: If a worker cannot work, or dies again and again.
+        OSError: If the system refuses a worker something, as a full disk does.
     """
     crew = _Crew(errand, workers, place, progress)
     try:
@@ -171,7 +172,7 @@ class _Crew:
         except (EOFError, OSError, pickle.UnpicklingError):  # it ended, perhaps within a word
             self._bury(member)
             return
-        if isinstance(said, SfgNasError):
+        if isinstance(said, SfgNasError | OSError):
             raise said
         member.last = said
         self.progress(self._merged(said))
@@ -252,7 +253,7 @@ def _work(errand: Errand, mouth: Connection, threads: int) -> None:
     try:
         with open_place(errand.study, errand.runs, errand.storage) as place:
             work(errand, place, mouth.send)
-    except SfgNasError as error:
+    except (SfgNasError, OSError) as error:  # a full disk is no fault of the trial's
         mouth.send(error)
     os._exit(0)  # all is stored; to take down torch and its like would last a second more
 

@@ -24,6 +24,7 @@ from sfg_nas.errors import ConfigError, DataError, TrainingError
         ),
         (KeyboardInterrupt(), 130, "error: interrupted\n"),
         (PermissionError(13, "Permission denied", "runs/x"), 1, "runs/x: the system refused"),
+        (OSError(28, "No space left on device"), 1, "found No space left on device; make room, "),
         (SystemExit(3), 3, ""),
     ],
 )

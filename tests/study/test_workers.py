@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -16,7 +17,7 @@ from torch import nn
 
 from sfg_nas.config import BackboneConfig
 from sfg_nas.errors import ConfigError
-from sfg_nas.study import Progress, Study, search
+from sfg_nas.study import Progress, Run, Study, search
 from sfg_nas.study.progress import silent
 from sfg_nas.study.workers import Errand, _Crew, devices_for
 
@@ -165,6 +166,23 @@ def test_a_trial_that_kills_its_workers_fails_and_the_study_goes_on(
     assert first.state == "failed"
     assert first.reason == "its worker died 3 times (signal 9)"
     assert second.state == "complete"
+
+
+def full_disk(config: BackboneConfig, image_shape: Sequence[int]) -> nn.Module:
+    """Return a backbone; in a worker, fail as a disk without room does."""
+    if multiprocessing.parent_process() is not None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return nn.Sequential(nn.Conv2d(image_shape[0], 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU())
+
+
+def test_what_the_system_refuses_a_worker_ends_the_search_and_fails_no_trial(
+    make_study: Make, tmp_path: Path
+) -> None:
+    study = replace(make_study({"search.trials": 2}), backbone=full_disk)
+    with pytest.raises(OSError, match="No space left on device"):
+        search(study, runs=tmp_path, workers=2)
+    assert {trial.state for trial in Run.load(tmp_path / "tiny").all} == {"running"}
+    assert not children()
 
 
 def test_what_cannot_be_pickled_is_said(make_study: Make, tmp_path: Path) -> None:
