@@ -170,6 +170,7 @@ def test_a_trial_that_kills_its_workers_fails_and_the_study_goes_on(
 
 def full_disk(config: BackboneConfig, image_shape: Sequence[int]) -> nn.Module:
     """Return a backbone; in a worker, fail as a disk without room does."""
+    del config
     if multiprocessing.parent_process() is not None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     return nn.Sequential(nn.Conv2d(image_shape[0], 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU())
