@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 from sfg_nas.data import (
     digits,
@@ -19,7 +20,7 @@ from sfg_nas.data import (
 from sfg_nas.data.arrays import bundle_from_arrays
 from sfg_nas.data.augment import AUGMENTATIONS
 from sfg_nas.data.bundle import DataBundle
-from sfg_nas.data.checks import check_name
+from sfg_nas.data.checks import check_name, check_text
 from sfg_nas.data.decode import fit_box, upright_size, usual_size
 from sfg_nas.data.grey import shown_window, usual_window
 from sfg_nas.data.guess import TableGuess, guess_table
@@ -93,7 +94,7 @@ def load_data(
         cache: The folder for decoded images; None for `~/.cache/sfg_nas`.
         progress: Called with (images done, images in all) while images are decoded.
         beside: The folder of the study file.
-        options: Options of the data set; see its `load`.
+        options: Options of the data set; see its `load`. None, where it means nothing, leaves the default.
 
     Raises:
         ConfigError: If the name or an option is unknown or impossible.
@@ -103,7 +104,13 @@ def load_data(
     known = data_options(kind)
     for name in options:
         check_name(f"data.{name}", name, known)
-    return load(Location.at(root, cache, progress, beside), **options)
+    hints = get_type_hints(load)
+    given = {
+        name: check_text(f"data.{name}", value, hints[name])
+        for name, value in options.items()
+        if value is not None or type(None) in get_args(hints[name])  # nothing: the default
+    }
+    return load(Location.at(root, cache, progress, beside), **given)
 
 
 def data_options(kind: str) -> dict[str, object]:

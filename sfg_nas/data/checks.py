@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import index
-from typing import SupportsIndex
+from typing import SupportsIndex, get_args, get_origin
 
 from sfg_nas.errors import ConfigError, explain
 
@@ -49,7 +49,7 @@ def image_size(where: str, value: int | Sequence[int], low: int = 8) -> tuple[in
     Raises:
         ConfigError: If it is neither.
     """
-    sides = (value, value) if isinstance(value, int) else tuple(value)
+    sides = tuple(value) if isinstance(value, Iterable) else (value, value)
     if len(sides) != 2:
         raise ConfigError(
             explain(
@@ -79,6 +79,26 @@ def check_share(where: str, value: object, *, whole: bool) -> float:
             )
         )
     return float(value)  # type: ignore[arg-type]
+
+
+def check_text(where: str, value: object, hint: object) -> object:
+    """Return `value` if it is a text or a mapping where an annotation asks for one; numbers and lists are checked elsewhere.
+
+    Args:
+        where: For the message.
+        value: As a stranger wrote it.
+        hint: The annotation, such as `str | None`.
+
+    Raises:
+        ConfigError: If it is something else.
+    """
+    asked = [kind for kind in get_args(hint) or (hint,) if kind is not type(None)]
+    texts = all(kind is str for kind in asked)
+    maps = all(get_origin(kind) is Mapping for kind in asked)
+    if value is None or not (texts or maps) or isinstance(value, str if texts else Mapping):
+        return value
+    rule = "text is needed" if texts else "a mapping is needed"
+    raise ConfigError(explain(where=where, rule=rule, found=repr(value), do="change the value"))
 
 
 def check_name(where: str, name: str, known: Iterable[str]) -> str:

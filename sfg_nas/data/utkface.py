@@ -63,6 +63,7 @@ def load(
     check_integer("utkface: seed", seed, 0)
     check_name("utkface: split", split, ("auto", "file", "seeded"))
     check_share("utkface: validation", validation, whole=False)
+    check_share("utkface: test", test, whole=False)
     folder = location.folder("utkface")
     paths, warnings = _faces(folder)
     photos = decoded_photos(

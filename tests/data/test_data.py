@@ -109,6 +109,29 @@ def test_unknown_names_are_refused_with_a_proposal() -> None:
         load_data("utkface")
 
 
+@pytest.mark.parametrize(
+    ("kind", "options", "text"),
+    [
+        ("volumes", {"folder": 5}, "data.folder: text is needed; found 5"),
+        ("volumes", {"organs": ["bone"]}, "data.organs: a mapping is needed; found ['bone']"),
+        ("npy-folders", {"label": ["label"]}, "data.label: text is needed; found ['label']"),
+        ("utkface", {"size": 2.5}, "utkface: size: an integer"),
+        ("utkface", {"test": "x"}, "utkface: test: a number"),
+        ("utkface", {"split": None}, "no data root"),
+        ("volumes", {"mr": None, "ct": None}, "no data root"),
+    ],
+)
+def test_wrong_types_of_options(kind: str, options: dict[str, object], text: str) -> None:
+    with pytest.raises((ConfigError, DataError)) as caught:
+        load_data(kind, **options)  # type: ignore[arg-type]
+    assert text in str(caught.value)
+
+
+def test_an_option_that_says_nothing_is_left_out(root: Path) -> None:
+    told = load_data("digits", root=root, size=None)  # as `size:` in a study file
+    assert told.fingerprint == load_data("digits", root=root).fingerprint
+
+
 def test_options_and_their_defaults_are_told() -> None:
     assert data_options("utkface")["size"] == 64
     assert "location" not in data_options("digits")
