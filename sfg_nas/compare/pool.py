@@ -22,6 +22,7 @@ from sfg_nas.compare.job import Job, run_job, test_job
 from sfg_nas.compare.methods import make
 from sfg_nas.errors import TrainingError, explain
 from sfg_nas.study import Clock, Progress, ProgressCallback, Run, RunFiles, Study, search
+from sfg_nas.study.interrupts import unheard_by_children
 from sfg_nas.training import History, read_rows
 
 Work = Literal["train", "test"]
@@ -126,7 +127,8 @@ class Team:
             return
         trial = self.setting.found
         found = None if trial is None else (run_of(trial).path, trial.number)
-        waiting = {self._pool.submit(_do, work, job, found): job for job in jobs}
+        with unheard_by_children():
+            waiting = {self._pool.submit(_do, work, job, found): job for job in jobs}
         try:
             while waiting:
                 self._wait(work, waiting, len(jobs), clock)

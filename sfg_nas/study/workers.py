@@ -19,6 +19,7 @@ import torch
 from sfg_nas.allocator import keep_freed_memory
 from sfg_nas.errors import ConfigError, SfgNasError, TrainingError, explain
 from sfg_nas.study.finals import FinalsWorker, Train
+from sfg_nas.study.interrupts import unheard_by_children
 from sfg_nas.study.place import Place, open_place
 from sfg_nas.study.progress import Clock, Progress, ProgressCallback
 from sfg_nas.study.references import load_references
@@ -147,7 +148,8 @@ class _Crew:
             target=_work, args=(errand, mouth, threads), name=f"sfg-nas worker {index}", daemon=True
         )
         try:
-            process.start()
+            with unheard_by_children():
+                process.start()
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise ConfigError(
                 explain(
@@ -245,7 +247,6 @@ def _look(report: Progress) -> tuple[int, int]:
 
 def _work(errand: Errand, mouth: Connection, threads: int) -> None:
     """Be a worker: the target of a new process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the watching process's to answer
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     keep_freed_memory()
