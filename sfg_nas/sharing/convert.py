@@ -13,7 +13,9 @@ from sfg_nas.errors import ConfigError, ConversionError, explain
 from sfg_nas.groups import Groups, GroupSpec
 from sfg_nas.sharing.assignments import Assignments, Estimator
 from sfg_nas.sharing.channels import follow_channels
+from sfg_nas.sharing.common import common_values
 from sfg_nas.sharing.copies import called_weights, copied, mixed_weights
+from sfg_nas.sharing.frozen import STATISTICS, frozen_tensors
 from sfg_nas.sharing.hidden import check_training, hidden_operations
 from sfg_nas.sharing.limits import Limits
 from sfg_nas.sharing.presets import PresetName, activation_first, preset_of
@@ -127,7 +129,8 @@ def _wiring(network: BackboneWithHeads, example: Tensor, groups: Groups, tracer:
     called = called_weights(network, traced)
     check_training(network, traced, example)
     hidden = hidden_operations(network, traced, example, called)
-    limits = Limits(mixed_weights(traced, state), called, hidden)
+    common = common_values(traced, state, _moved(network))
+    limits = Limits(mixed_weights(traced, state), called, hidden, common)
     channels = follow_channels(traced, groups, limits)
     weights = {key: traced.static_value(key, state) for key in channels.weights}
     wiring = wire(channels, groups, weights)
@@ -136,6 +139,14 @@ def _wiring(network: BackboneWithHeads, example: Tensor, groups: Groups, tracer:
         do = "give a backbone with filters that are not all tied to the image"
         raise _wrong("backbone", rule, f"none among {len(traced.ops)} operations", do)
     return wiring
+
+
+def _moved(network: BackboneWithHeads) -> frozenset[str]:
+    """Return the keys of what training moves: parameters, and the statistics of norms."""
+    keys = {name for name, _ in network.named_parameters(remove_duplicate=False)}
+    buffers = (name for name, _ in network.named_buffers(remove_duplicate=False))
+    keys.update(name for name in buffers if name.rpartition(".")[2] in STATISTICS)
+    return frozenset(keys - frozen_tensors(network))
 
 
 def _layer_of(wiring: Wiring) -> Tensor:

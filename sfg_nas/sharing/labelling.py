@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sfg_nas.groups import Groups
 from sfg_nas.operations import Kind, vocabulary
+from sfg_nas.sharing.common import tie_users
 from sfg_nas.sharing.exported import refusal
 from sfg_nas.sharing.limits import NO_LIMITS, Limits
 from sfg_nas.sharing.movement import gathered, move, padding_of, reduced_dims
@@ -84,6 +85,7 @@ class Labeller:
         if op.operation == "constant":
             return self._constant(op)
         layout = self.rules[vocabulary()[op.operation].kind](op)
+        tie_users(self.units, self.banks, layout, self.limits.common.get(op.name, ()))
         if op.free in layout.axes and not is_repeated(layout, op.free):
             layout = self._keep(layout, None)
         return layout.under(self.units)
@@ -116,11 +118,7 @@ class Labeller:
         extra = [d for d in layout.axes if d != axis]
         if not extra:
             return layout
-        first = layout.labels
-        for dim in extra:
-            first = first.narrow(dim, 0, 1)
-        self.units.tie(layout.labels, first)
-        return Layout(first, layout.shape)
+        return self._keep_outside(layout, set(extra))
 
     def _single(self, layout: Layout) -> Layout:
         """Tie units until labels vary along one axis at most: the one with most of them."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -13,11 +14,13 @@ class Limits:
         mixed: Keys of weights whose filters depend on one another (see `mixed_weights`).
         called: Keys of weights that are masked where they are used (see `called_weights`).
         hidden: Operations that cannot be replaced (see `hidden_operations`).
+        common: What operations have in common with others along an axis (see `common_values`).
     """
 
     mixed: frozenset[str] = frozenset()
     called: frozenset[str] = frozenset()
     hidden: frozenset[str] = frozenset()
+    common: Mapping[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
 
 
 NO_LIMITS = Limits()
