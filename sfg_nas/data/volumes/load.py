@@ -114,7 +114,7 @@ def load(  # noqa: PLR0913 - each option is a key of the study file
         test=parted["test"],
         fingerprint=_fingerprint(stored, parts, settings, margin),
         image_shape=parted["train"].image_shape,
-        warnings=tuple(_missing(files, offered)),
+        warnings=(*_missing(files, offered), *parted["train"].warnings()),
         volumes=settings,
     )
 

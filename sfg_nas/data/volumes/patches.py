@@ -79,6 +79,17 @@ class Patches:
         """Return whether any subject has labels of a task."""
         return any(_LABELS[task](subject) is not None for subject in self.subjects)
 
+    def warnings(self) -> list[str]:
+        """Return a warning if there are label maps, and none of them holds some of the organs."""
+        maps = [subject.labels for subject in self.subjects if subject.labels is not None]
+        absent = [
+            f"{name} ({number})"
+            for name, number in self.organs.items()
+            if maps and not any((labels == number).any() for labels in maps)
+        ]
+        where = "no label map of the training part holds"
+        return [f"{where} {', '.join(absent)}, which is not learned"] if absent else []
+
     @cached_property
     def _tiles(self) -> tuple[Place, ...]:
         return tuple(

@@ -66,6 +66,12 @@ def test_every_subject_is_tested_in_one_fold() -> None:
         split_subjects(9, folds=3, fold=3, validation=1, seed=0)
 
 
+def test_an_organ_that_no_training_subject_has_is_named(made: Path, tmp_path: Path) -> None:
+    options = {**SMALL, "organs": {"bone": 1, "spleen": 77, "liver": 78}}
+    (said,) = load_data("volumes", root=made, cache=tmp_path, **options).warnings
+    assert "no label map of the training part holds spleen (77), liver (78)" in said
+
+
 def test_missing_ct_and_labels_are_masked(root: Path, tmp_path: Path) -> None:
     folder = root / "volumes"
     for number in (1, 2, 3):
