@@ -117,11 +117,11 @@ class Refined(nn.Module):
 class OnceMore(nn.Module):
     """Calls one norm on values of other filters, once more or once less in training."""
 
-    def __init__(self, more: int) -> None:
+    def __init__(self, more: int, *, affine: bool = False) -> None:
         super().__init__()
         self.more = more
         self.first, self.second, self.last = conv(3, 8), conv(8, 8), conv(8, 6)
-        self.norm = nn.GroupNorm(1, 8)
+        self.norm = nn.GroupNorm(1, 8, affine=affine)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.norm(self.first(x))
@@ -163,8 +163,11 @@ class OtherNormFirst(nn.Module):
         return self.last(functional.relu(functional.group_norm(x, 2)))
 
 
-def test_a_block_may_be_called_more_often_in_training() -> None:
-    supernet = prepared(Refined(), 6).connections
+@pytest.mark.parametrize(
+    "build", [Refined, lambda: OnceMore(1, affine=True), lambda: OnceMore(-1, affine=True)]
+)
+def test_what_has_the_same_filters_may_be_called_more_often_in_training(build: Builder) -> None:
+    supernet = prepared(build(), 6).connections
     allocation = random_allocation(supernet, seed=1)
     foreign_gradients_are_zero(supernet, allocation, torch.randn(4, 3, 8, 8))
 
