@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from sfg_nas.errors import TrainingError, explain
-from sfg_nas.report.canvas import new_figure, panels
+from sfg_nas.report.canvas import new_figure, panels, plainly
 from sfg_nas.report.palette import FAINT, INK
 from sfg_nas.study import Run
 from sfg_nas.study.stored import read_table
@@ -25,6 +25,7 @@ TABLE, PAIRED = "compare.csv", "compare_paired.csv"
 DELTA = "Δ against single-task [%]"
 
 
+@plainly
 def plot_comparison(networks: pd.DataFrame, tasks: Sequence[Task]) -> Figure:
     """Return one panel for Δ, where it is there, and one for each task's metric, against the MACs of one image.
 
@@ -66,6 +67,7 @@ def compared_frame(run: Run) -> pd.DataFrame:
     return costs.join(wide.add_prefix("test/")).reset_index()
 
 
+@plainly
 def plot_compared(run: Run) -> Figure:
     """Return `plot_comparison` of what `sfg-nas compare` stored in a run: Δ and the metric of each task.
 

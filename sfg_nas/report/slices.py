@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from sfg_nas.report.canvas import plainly
 from sfg_nas.study.slices import SliceView
 
 HU = (-400.0, 1000.0)
@@ -22,6 +23,7 @@ _COLOURS = ("#222222", "#e8c468", "#2a9d8f", "#4c78c8", "#d1495b", "#8e6c8a", "#
 _TITLES = ("MR", "CT", "synthesised CT", "error", "organs", "segmentation")
 
 
+@plainly
 def plot_slices(views: Sequence[SliceView], organs: Sequence[str]) -> Figure:
     """Return a picture with a row for each subject: MR, CT, synthesised CT, error map, organs and segmentation.
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+
 import pandas as pd
 
 from sfg_nas.report import plot_comparison
@@ -20,3 +22,11 @@ def test_every_network_is_a_point_and_every_method_has_a_name() -> None:
     assert points == 9 + 3
     assert accuracy.lines[0].get_xdata().tolist() == [30, 100]
     assert len(delta.get_legend_handles_labels()[1]) == 3
+
+
+def test_a_name_between_dollars_is_no_formula() -> None:
+    task = Task(r"$\x$", "classification", outputs=2)
+    row = {"method": "found", "scale": "own", "seed": 0, "macs": 60, f"test/{task.key}": 0.9}
+    figure = plot_comparison(pd.DataFrame([row]), [task])
+    figure.savefig(io.BytesIO(), format="svg")
+    assert figure.axes[0].get_ylabel() == r"$\x$: accuracy"

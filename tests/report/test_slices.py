@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 
 from sfg_nas.report import plot_slices
@@ -22,3 +24,10 @@ def test_a_row_for_each_subject_and_gaps() -> None:
     assert np.allclose(grid[0, 3].images[0].get_array(), (-10 * ct).T)
     assert [axis.get_ylabel() for axis in grid[:, 0]] == ["first", "second"]
     assert [text.get_text() for text in figure.legends[0].texts] == ["bone", "bladder"]
+
+
+def test_names_between_dollars_are_no_formulas() -> None:
+    view = SliceView(r"$\x$", np.zeros((8, 6)), None, None, None, None)
+    figure = plot_slices([view], [r"$\y$"])
+    figure.savefig(io.BytesIO(), format="svg")
+    assert figure.axes[0].get_ylabel() == r"$\x$"
