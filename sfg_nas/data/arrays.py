@@ -143,16 +143,22 @@ def measure(images: Pixels, rows: NDArray[np.int64]) -> tuple[tuple[float, ...],
     """
     axes = (0, *range(2, images.ndim))
     sums = np.zeros((2, images.shape[1]), dtype=np.float64)
+    # Around one of the values: squares of a large mean would take the digits of a small deviation.
+    near = images[rows[0]].reshape(images.shape[1], -1)[:, 0].astype(np.float64)
     for start in range(0, len(rows), _CHUNK):
         chunk = images[np.sort(rows)[start : start + _CHUNK]]
         if chunk.dtype == np.uint8:
             sums += _byte_sums(chunk.astype(np.uint8, copy=False))
         else:
-            wide = chunk.astype(np.float64)
+            wide = chunk.astype(np.float64) - near.reshape(-1, *[1] * (images.ndim - 2))
             sums += np.stack([wide.sum(axes), np.square(wide).sum(axes)])
     mean, square = sums / (len(rows) * int(np.prod(images.shape[2:])))
     std = np.sqrt(np.maximum(square - mean**2, 0))
-    return tuple(mean.tolist()), tuple(np.where(std > 1e-6, std, 1.0).tolist())
+    mean += 0 if images.dtype == np.uint8 else near
+    # Units are the user's: only what single precision does not tell from the mean counts as constant.
+    single = np.finfo(np.float32)
+    least = np.maximum(np.abs(mean) * float(single.eps), float(single.tiny))
+    return tuple(mean.tolist()), tuple(np.where(std > least, std, 1.0).tolist())
 
 
 def _byte_sums(chunk: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -21,7 +21,7 @@ Batch = tuple[Tensor, dict[str, Tensor]]
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
 
 _ORDER, _AUGMENT = 0, 1
-_LEAST_SPREAD = 1e-6  # of an image: one of a single value is divided by it
+_SINGLE = torch.finfo(torch.float32)
 
 
 class Examples(Protocol):
@@ -237,4 +237,6 @@ def _whitened(images: Tensor) -> Tensor:
     axes = tuple(range(1, images.dim()))
     centred = images - images.mean(axes, keepdim=True)
     spread = centred.square().mean(axes, keepdim=True).sqrt()
-    return centred.div_(spread.clamp(min=_LEAST_SPREAD))
+    # Units are the user's: plain is what single precision does not tell from one value.
+    least = (images.abs().amax(axes, keepdim=True) * _SINGLE.eps).clamp(min=_SINGLE.tiny)
+    return torch.where(spread > least, centred.div_(spread.clamp(min=_SINGLE.tiny)), 0.0)

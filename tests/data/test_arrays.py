@@ -8,6 +8,7 @@ import torch
 
 from sfg_nas.data import Splits, bundle_from_arrays
 from sfg_nas.data.arrays import measure
+from sfg_nas.data.images import ImageSet
 from sfg_nas.errors import DataError
 from sfg_nas.tasks import Task
 
@@ -54,6 +55,22 @@ def test_measure_over_several_chunks(kind: str) -> None:
     np.testing.assert_allclose(mean, images[rows].mean((0, 2, 3)), rtol=1e-9)
     np.testing.assert_allclose(std, images[rows].std((0, 2, 3)), rtol=1e-9)
     assert measure(np.full((3, 1, 2, 2), 7, dtype=np.uint8), np.arange(3)) == ((7.0,), (1.0,))
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(1e-9, 0.0), (1.0, 0.0), (1.0, 1e5), (1e-6, 1.0)])
+def test_units_of_pixels_do_not_count(scale: float, offset: float) -> None:
+    images = (offset + scale * np.random.default_rng(3).normal(size=(40, 1, 8, 8))).astype(
+        "float32"
+    )
+    images = np.concatenate([images, np.full_like(images, offset + scale)], axis=1)
+    wide = images.astype(np.float64)
+    mean, std = measure(images, np.arange(40))
+    np.testing.assert_allclose(mean, wide.mean((0, 2, 3)), rtol=1e-9, atol=1e-9 * scale)
+    np.testing.assert_allclose(std[0], wide[:, 0].std(), rtol=1e-6)
+    assert std[1] == 1.0
+    part = ImageSet(images[:, :1], np.arange(40), {}, mean[:1], std[:1], whitened=True)
+    (whitened, _), *_ = part.batches(40)
+    assert float(whitened.std()) == pytest.approx(1.0, rel=0.1)
 
 
 def test_arrays_tensors_grey_and_volumes_are_taken() -> None:
