@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from sfg_nas.backbones import build_backbone
 from sfg_nas.tasks.heads import dense_head
+from tests import gates
 
 Builder = Callable[[], nn.Module]
 HeadBuilder = Callable[[int], nn.Module]  # number of outputs -> head
@@ -523,6 +524,11 @@ CASES: Mapping[str, Case] = {
     "dict": Case(several_maps(dict), (both_maps(dict),), tasks=3),
     "tuple": Case(several_maps(tuple), (both_maps(tuple),), tasks=3, groups="lattice"),
     "spatial-attention": Case(spatial_attention, (dense(6),), tasks=3),
+    "efficient-attention": Case(gates.efficient, POOLED, tasks=3, groups="lattice"),
+    "cbam": Case(gates.cbam, (dense(6), pooled(6)), tasks=3, groups="pairs"),
+    "response-norm": Case(gates.response_norms, POOLED, tasks=3),
+    "global-context": Case(gates.global_context, POOLED, tasks=3, groups="lattice"),
+    "attention-unet": Case(gates.AttentionUNet, (dense(6),), tasks=3),
     "glu": Case(gated_units, POOLED, tasks=3),
     "blur": Case(blurred, (pooled(8),), tasks=3, groups="lattice"),
     "chosen-places": Case(chosen_places, (pooled(8),), tasks=3),

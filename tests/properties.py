@@ -169,8 +169,8 @@ def owned_parameters(supernet: Supernet, owner_of_row: Tensor) -> Iterator[Owned
     parameters = dict(supernet.network.named_parameters())
     filters = {op: layer for layer in wiring.reading for op in layer.ops}
     for op in wiring.network.ops:
-        if op.head is not None or op.name not in wiring.rows:
-            continue
+        if op.head is not None or op.name not in wiring.rows or wiring.is_copied(op.name):
+            continue  # what a gate has is of all groups
         for argument, key in op.statics.items():
             for target in wiring.network.static_targets(key):
                 value = parameters.get(stored_name(target, parameters))
@@ -272,6 +272,10 @@ def own_gradients_are_not_zero(supernet: Supernet, allocation: Allocation, x: Te
         kept = {(part.node(n)["layer"], c) for n in part.graph for c in _reading(part, n)}
         for owned in owned_parameters(supernet, owners):
             if owned.argument != "weight" or not is_kind(owned.op, Kind.CONV, Kind.LINEAR):
+                continue
+            if supernet.wiring.is_copied(
+                owned.op.name
+            ):  # a gate gives each channel for every group
                 continue
             gradient = gradients[id(owned.value)]
             for channel in range(len(owned.owners)):

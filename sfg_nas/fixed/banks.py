@@ -21,7 +21,8 @@ def write_bank(part: Part) -> str:
     groups = conv_groups(op)
     transposed = is_kind(op, Kind.CONV_TRANSPOSE)
     readable = part.divider.readable
-    sources = [part.own(source)] if groups > 1 else readable(source, part.owner)
+    whole = groups > 1 or part.divider.wiring.is_copied(op.name)
+    sources = [part.own(source)] if whole else readable(source, part.owner)
     params: dict[str, Parameter] = {}
     if "bias" in op.statics:
         params["bias"] = part.static("bias", 0)
@@ -121,15 +122,30 @@ def write_mixing_norm(part: Part) -> str:
 
 
 def write_read(part: Part) -> str:
-    """Write the full-width copy of the features a gated head reads, zeros where it may not."""
-    nodes = part.divider.readable(part.op.operands["self"][0], part.owner)
+    """Write the full-width copy of what a gated head, or a gate for one group, reads: zeros where it may not."""
+    source = part.op.operands["self"][0]
+    nodes = part.divider.readable(source, part.owner)
     if not nodes:
         return part.node("constant", {}, {})
-    if part.axis is None:
+    axis = part.divider.wiring.rows[source][0]
+    if axis is None:
         return part.node("clone", {"self": nodes})
     held: list[int] = []
     for node in nodes:
         held.extend(part.divider.graph.nodes[node]["channels"])
     where = {channel: i for i, channel in enumerate(held)}
-    positions = [where.get(c, -1) for c in range(part.op.shape[part.axis])]
-    return part.node("select", {"self": nodes}, {"axis": part.axis, "positions": positions})
+    part.axis, part.channels = axis, list(range(part.op.shape[axis]))
+    settings = {"axis": axis, "positions": [where.get(c, -1) for c in part.channels]}
+    layer = part.name if part.op.head is None else None  # a gate reads for each group
+    return part.node("select", {"self": nodes}, settings, layer=layer)
+
+
+def write_own(part: Part) -> str:
+    """Write what a gate gives one group for the group's own channels."""
+    source = part.own(part.op.operands["self"][0])
+    axis = 1
+    if part.divider.graph.nodes[source]["shape"][axis - 1] == 1:
+        size = [part.shape[axis] if d == axis else -1 for d in range(len(part.shape))]
+        return part.node("expand", {"self": [source]}, {"size": size})
+    settings = {"axis": axis, "positions": part.channels}
+    return part.node("select", {"self": [source]}, settings)

@@ -25,6 +25,7 @@ class Connections:
         groups: G, the owners that a filter may choose; the first of the extended ones.
         everyone: The owner of all tasks.
         fixed: Cost that no allocation changes.
+        copies: Costs that each owner of some rows pays once, with these rows.
     """
 
     filters: Array
@@ -33,6 +34,7 @@ class Connections:
     groups: int
     everyone: int
     fixed: float
+    copies: tuple[tuple[float, Index], ...] = ()
 
     @property
     def variables(self) -> int:
@@ -56,7 +58,28 @@ class Connections:
 
     def _cost(self, table: Array) -> float:
         readers, sources = self.filters @ table, self.channels @ table @ self.reads.T
-        return float((readers * sources).sum()) + self.fixed
+        owners = sum(price * table[rows].any(0).sum() for price, rows in self.copies)
+        return float((readers * sources).sum() + owners) + self.fixed
+
+    @property
+    def least(self) -> float:
+        """Cost that no allocation is without: what is fixed, and of what each owner pays one."""
+        return self.fixed + sum(price for price, _ in self.copies)
+
+    @property
+    def between(self) -> float:
+        """By how much the cost of all copies may exceed that of one each."""
+        return sum(price * (min(len(rows), len(self.reads)) - 1) for price, rows in self.copies)
+
+    def copied(self, v: int, chosen: Index) -> Array:
+        """Return what a variable costs in each group by being the only one of its owner, the others staying `[G]`."""
+        found = np.zeros(self.groups)
+        owners = np.concatenate([chosen, np.arange(len(self.reads))])
+        for price, rows in self.copies:
+            if v in rows:
+                there = owners[rows[rows != v]]
+                found += price * ~np.isin(np.arange(self.groups), there)
+        return found
 
 
 def solve(connections: Connections, scores: Array, limit: float) -> tuple[Index, float] | None:
@@ -196,6 +219,7 @@ def _improve(connections: Connections, scores: Array, limit: float, chosen: Inde
     cost = connections.cost(chosen)
     for v in np.argsort(scores[np.arange(len(chosen)), chosen] - scores.max(1), kind="stable"):
         costs = _marginal(connections, int(v), chosen[v], readers, sources)
+        costs = costs + connections.copied(int(v), chosen)
         after = cost + costs - costs[chosen[v]]
         allowed = np.where(after <= limit, scores[v], -np.inf)
         new = int(allowed.argmax())
@@ -237,7 +261,7 @@ def relaxed(connections: Connections, scores: Array, limit: float) -> tuple[floa
             right = coo_matrix((shares.data, (shares.row, shares.col)), (groups, width))
             equal.append(left + right)
     base_a, base_b = connections.filters[:, count:], connections.channels[:, count:]
-    known = connections.fixed + float((base_a @ connections.reads * base_b).sum())
+    known = connections.least + float((base_a @ connections.reads * base_b).sum())
     unit = max(connections.everything, 1.0)
     found = linprog(
         np.concatenate([-scores.reshape(-1), np.zeros(width - owners)]),

@@ -10,10 +10,11 @@ from torch import Tensor
 from torch.nn import init
 from torch.overrides import TorchFunctionMode
 
-from sfg_nas.architecture import Architecture
+from sfg_nas.architecture import Architecture, Node
 from sfg_nas.errors import ArchitectureError, explain
 from sfg_nas.fixed.banks import cut_bank
 from sfg_nas.fixed.network import FixedNetwork
+from sfg_nas.fixed.part import of_owner
 from sfg_nas.operations import BANKS, Kind, vocabulary
 from sfg_nas.sharing.supernet import Supernet
 
@@ -78,7 +79,7 @@ def inherit(network: FixedNetwork, supernet: Supernet) -> None:
             target = getattr(module, label, None)
             if value is None or not isinstance(target, Tensor):
                 raise _unfit(name, label, "no such tensor in the supernet")
-            cut = _cut(architecture, name, label, value)
+            cut = _cut(architecture, name, label, _of_group(supernet, node, value))
             if cut.numel() != target.numel():
                 raise _unfit(name, label, f"shape {tuple(cut.shape)} for {tuple(target.shape)}")
             target.copy_(cut.reshape(target.shape))
@@ -90,6 +91,15 @@ def _by_target(supernet: Supernet) -> Mapping[str, Tensor]:
     return {
         traced.static_target(key) or key: value for key, value in supernet.static_values().items()
     }
+
+
+def _of_group(supernet: Supernet, node: Node, value: Tensor) -> Tensor:
+    """Return what a node's group has of a norm within a gate."""
+    wiring, groups = supernet.wiring, supernet.groups
+    if not wiring.is_copied(node["layer"]):
+        return value
+    members = frozenset(groups.tasks.index(task) for task in node["group"])
+    return of_owner(value, wiring.op(node["layer"]), groups.extended.index(members), wiring)
 
 
 def _cut(architecture: Architecture, name: str, label: str, value: Tensor) -> Tensor:

@@ -26,12 +26,12 @@ def connections_of(supernet: Supernet, cost: Literal["macs", "params"] = "macs")
     else:
         names = plain_parameters(supernet.network) - supernet.frozen
         prices = params_of(wiring, supernet.static_values(), names)
-        # What is no weight between filters and channels is the same for every allocation.
+        # What is no weight between filters and channels, and in no copies, is the same for every allocation.
         weights = (prices.filters.sum(1) * prices.channels.sum(1)).sum()
         own = supernet.network.named_parameters()
         masked = masked_targets(supernet.network)
         sizes = (p.numel() for name, p in own if plain_name(name, masked) in names)
-        fixed = sum(sizes) - float(weights)
+        fixed = sum(sizes) - float(weights) - sum(price for price, _ in prices.copies)
     return Connections(
         prices.filters.numpy(),
         prices.channels.numpy(),
@@ -39,4 +39,5 @@ def connections_of(supernet: Supernet, cost: Literal["macs", "params"] = "macs")
         len(groups),
         groups.owner_of_image(),
         fixed,
+        tuple((price, rows.numpy()) for price, rows in prices.copies),
     )

@@ -9,7 +9,7 @@ from torch import Tensor
 from sfg_nas.allocation import Allocation
 from sfg_nas.architecture import Architecture
 from sfg_nas.architecture.form import ONE_SIZE
-from sfg_nas.fixed.banks import write_bank, write_mixing_norm, write_read
+from sfg_nas.fixed.banks import write_bank, write_mixing_norm, write_own, write_read
 from sfg_nas.fixed.moves import write_movement
 from sfg_nas.fixed.other_sizes import has_one_size
 from sfg_nas.fixed.part import Part
@@ -87,7 +87,10 @@ class _Divider:
 
     def _write(self, op: TracedOp, order: int) -> None:
         axis, rows = self.wiring.rows[op.name]
-        if axis is None and is_kind(op, Kind.LINEAR):  # of one owner, yet along the last dimension
+        copied = self.wiring.is_copied(op.name)
+        if (
+            axis is None and is_kind(op, Kind.LINEAR) and not copied
+        ):  # of one owner, yet along the last dimension
             axis = len(op.shape) - 1
             rows = rows.expand(op.shape[axis])
         owners = self.owner_of_row[rows]
@@ -155,6 +158,8 @@ def _write_part(part: Part) -> str:
         return part.node(op.operation, {}, {"free": op.free} if op.free else {})
     if op.operation == "read":
         return write_read(part)
+    if op.operation == "own":
+        return write_own(part)
     if is_kind(op, *BANKS):
         return write_bank(part)
     if is_kind(op, Kind.MIXING_NORM):

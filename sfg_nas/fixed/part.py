@@ -101,6 +101,8 @@ class Part:
         settings: Mapping[str, object] | None = None,
         params: Mapping[str, Parameter] | None = None,
         item: int | None = None,
+        *,
+        layer: str | None = None,
     ) -> str:
         """Add this part's node to the graph and return its name.
 
@@ -110,6 +112,7 @@ class Part:
             settings: The operation's other arguments.
             params: Its tensors.
             item: Which result is meant, of an operation with several.
+            layer: Of which layer its channels are, the operation's own if None.
         """
         tasks = self.divider.groups.tasks
         shape = self.shape[1:]
@@ -118,7 +121,7 @@ class Part:
         self.divider.graph.add_node(
             self.name,
             op=operation,
-            layer=self.op.name,
+            layer=self.op.name if layer is None else layer,
             group=[tasks[i] for i in sorted(self.group)],
             channels=self.channels,
             axis=self.axis,
@@ -168,7 +171,7 @@ class Part:
     def static(self, argument: str, axis: int | None) -> Parameter:
         """Return the record of one static tensor, cut to the channels of this part."""
         key = self.op.statics[argument]
-        value = self.divider.statics[key]
+        value = of_owner(self.divider.statics[key], self.op, self.owner, self.divider.wiring)
         shape = list(value.shape)
         if axis is not None and self.axis is not None:
             shape[axis] = len(self.channels)
@@ -190,6 +193,19 @@ class Part:
         flat = kept.reshape(-1)
         record["values"] = flat.tolist() if kept.dtype is torch.bool else flat.double().tolist()
         return record
+
+
+def of_owner(value: Tensor, op: TracedOp, owner: int, wiring: Wiring) -> Tensor:
+    """Return an owner's value of a norm within a gate, which may have one for each `[E, C]`; else the value.
+
+    Args:
+        value: As `Supernet.static_values` gives it.
+        op: The operation that uses it.
+        owner: Extended index.
+        wiring: Of the supernet.
+    """
+    several = wiring.is_copied(op.name) and is_kind(op, Kind.CHANNEL_NORM) and value.dim() == 2
+    return value[owner] if several else value
 
 
 def _as_json(value: object) -> object:

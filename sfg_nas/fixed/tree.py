@@ -93,16 +93,18 @@ class Tree:
         Returns:
             A group for each variable `[V]`, and the bound; None if no tree fits.
         """
-        for slack in (0.0, _SLACK):
-            program = self._program(limit - slack * self.connections.everything)
+        everything, bound = self.connections.everything, -np.inf
+        for slack in (0.0, _SLACK * everything, _SLACK * everything + self.connections.between):
+            program = self._program(limit - slack)
             if np.isfinite(branches):
                 program.below([len(o.partition) for each in self.options for o in each], branches)
             found = program.solve(self._all_values)
             if found is None:
                 return None
             chosen = self._chosen(found[0])
+            bound = max(bound, self.score(chosen) + found[1])
             if self.connections.cost(chosen) <= limit * (1 + 1e-12):
-                return chosen, self.score(chosen) + found[1]
+                return chosen, bound
         return None
 
     def ranked(self) -> Iterator[tuple[Index, float]]:
@@ -185,7 +187,7 @@ class Tree:
     def _fixed(self) -> float:
         connections, count = self.connections, self.connections.variables
         heads, image = connections.filters[:, count:], connections.channels[:, count:]
-        return connections.fixed + float((heads * (image @ connections.reads.T)).sum())
+        return connections.least + float((heads * (image @ connections.reads.T)).sum())
 
 
 def _option(scores: Array, layers: Sequence[Index], partition: Partition) -> Option | None:

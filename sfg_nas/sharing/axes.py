@@ -62,7 +62,9 @@ def tensor_axes(
 def _bank_axes(
     traced: TracedNetwork, counts: Counts, state: Mapping[str, Tensor], op: TracedOp, argument: str
 ) -> Iterator[_Found]:
-    """Yield the axes of a filter bank, and of what it is computed from."""
+    """Yield the axes of a filter bank, and of what it is computed from; none of one that runs along the channels."""
+    if is_along_channels(op, counts):
+        return
     key = op.statics[argument]
     weight = traced.static_value(key, state)
     transposed = is_kind(op, Kind.CONV_TRANSPOSE)
@@ -94,6 +96,12 @@ def counted(op: TracedOp, channels: int) -> bool:
     """Return whether it is the number of conv-groups that changes, not what each of them reads."""
     parts = conv_groups(op)
     return parts > 1 and not keeps_groups(parts, channels)
+
+
+def is_along_channels(op: TracedOp, counts: Counts) -> bool:
+    """Return whether a filter bank has the channels of a map for its places."""
+    source = counts.layouts[op.operands["input"][0]]
+    return not is_kind(op, Kind.LINEAR) and any(axis > 1 for axis in source.axes)
 
 
 def channels_read(op: TracedOp, counts: Counts) -> Tensor:

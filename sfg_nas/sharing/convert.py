@@ -11,11 +11,12 @@ from torch.nn.parameter import is_lazy
 from sfg_nas.allocation import Allocation
 from sfg_nas.errors import ConfigError, ConversionError, explain
 from sfg_nas.groups import Groups, GroupSpec
+from sfg_nas.operations import BANKS
 from sfg_nas.sharing.assignments import Assignments, Estimator
-from sfg_nas.sharing.channels import follow_channels
 from sfg_nas.sharing.common import common_values
 from sfg_nas.sharing.copies import called_weights, copied, mixed_weights
 from sfg_nas.sharing.frozen import STATISTICS, frozen_tensors
+from sfg_nas.sharing.gates import with_gates
 from sfg_nas.sharing.hidden import check_training, hidden_operations
 from sfg_nas.sharing.limits import Limits
 from sfg_nas.sharing.presets import PresetName, activation_first, preset_of
@@ -23,7 +24,7 @@ from sfg_nas.sharing.recognise import recognise
 from sfg_nas.sharing.start import Start, StartKind
 from sfg_nas.sharing.supernet import Relaxation, Supernet
 from sfg_nas.sharing.trace import trace
-from sfg_nas.sharing.traced import BackboneWithHeads, TracedNetwork
+from sfg_nas.sharing.traced import BackboneWithHeads, TracedNetwork, is_kind
 from sfg_nas.sharing.unfused import unfuse
 from sfg_nas.sharing.wiring import Wiring, wire
 
@@ -131,8 +132,9 @@ def _wiring(network: BackboneWithHeads, example: Tensor, groups: Groups, tracer:
     hidden = hidden_operations(network, traced, example, called)
     common = common_values(traced, state, _moved(network))
     limits = Limits(mixed_weights(traced, state), called, hidden, common)
-    channels = follow_channels(traced, groups, limits)
-    weights = {key: traced.static_value(key, state) for key in channels.weights}
+    banks = {op.statics["weight"] for op in traced.ops if is_kind(op, *BANKS)}
+    weights = {key: traced.static_value(key, state) for key in banks}
+    channels = with_gates(network, traced, example, groups, limits, weights)
     wiring = wire(channels, groups, weights)
     if not wiring.layers:
         rule = "at least one convolution or linear layer must be free to choose its group"

@@ -104,9 +104,10 @@ def macs_of(wiring: Wiring) -> Prices:
     for name, macs in wiring.mixing.items():
         _, own = wiring.rows[name]
         rows += macs / len(own) * torch.bincount(own, minlength=size)
+    copies = [(float(n), torch.unique(wiring.rows[name][1])) for name, n in wiring.copies.items()]
     filters, channels = _counts(dense_rows=[(la.filters, la.channels) for la in dense], size=size)
     macs_each = torch.tensor([layer.macs_per_connection for layer in dense], dtype=torch.double)
-    return Prices(filters * macs_each.unsqueeze(1), channels, rows)
+    return Prices(filters * macs_each.unsqueeze(1), channels, rows, copies)
 
 
 def params_of(wiring: Wiring, values: Mapping[str, Tensor], names: Collection[str]) -> Prices:
@@ -132,13 +133,15 @@ def params_of(wiring: Wiring, values: Mapping[str, Tensor], names: Collection[st
             continue
         axis, own = wiring.rows[op.name]
         for argument, key in op.statics.items():
-            if key not in trained or (is_kind(op, *BANKS) and argument == "weight"):
+            bank = is_kind(op, *BANKS) and not wiring.is_copied(op.name)
+            if key not in trained or (bank and argument == "weight"):
                 continue
             if (key, tuple(own.tolist())) in seen:  # a module that is called once more
                 continue
             seen.add((key, tuple(own.tolist())))
             along = affine_axis(op, argument, axis, values[key])
-            count = values[key].numel()
+            several = wiring.is_copied(op.name) and is_kind(op, Kind.CHANNEL_NORM)
+            count = values[key].shape[-1] if several else values[key].numel()  # one owner's
             if along is None or axis is None:
                 copies.append((float(count), torch.unique(own)))
             else:

@@ -138,6 +138,8 @@ class _CountLabeller(Labeller):
 
     def _conv(self, op: TracedOp) -> Layout:
         parts = conv_groups(op)
+        if (along := self._along_channels(op)) is not None:
+            return along
         channels = self._keep(self._operand(op), 1).units_along(1)
         if not keeps_groups(parts, len(channels)):
             return super()._conv(op)
@@ -145,6 +147,33 @@ class _CountLabeller(Labeller):
         self.multiples += [(channels, parts), (filters, parts)]
         self._tie_calls(op, channels)
         return Layout.along(filters, 1, op.shape)
+
+    def _along_channels(self, op: TracedOp) -> Layout | None:
+        """A convolution along the channels of a map, which gives as many; None if it is none."""
+        layout = self._operand(op)
+        places = [d for d in layout.axes if d > 1 and layout.shape[d] == op.shape[d]]
+        if layout.axes != tuple(places) or len(places) != 1 or op.shape[1] != 1:
+            return None
+        everyone = self.groups.owner_of_image()
+        self._layer(op, 1)
+        self.inputs[op.statics["weight"]] = self._bank(
+            f"along {op.name}", layout.shape[1], everyone
+        )
+        return Layout(layout.labels, op.shape)
+
+    def _window(self, op: TracedOp) -> Layout:
+        layout, kernel = self._operand(op), op.settings.get("kernel_size")
+        last = len(layout.shape) - 1
+        for dim in layout.axes:
+            size = (
+                kernel[dim - last - 1]
+                if isinstance(kernel, list) and last - dim < len(kernel)
+                else 1
+            )
+            if isinstance(size, int) and size == layout.shape[dim] - op.shape[dim] + 1 > 1:
+                labels = layout.labels.narrow(dim, (size - 1) // 2, op.shape[dim])
+                return self._single(Layout(labels, op.shape))  # of the channel in the middle
+        return super()._window(op)
 
     def _mixing_norm(self, op: TracedOp) -> Layout:
         layout = self._operand(op)

@@ -14,6 +14,8 @@ from torch.nn.utils import parametrize
 from sfg_nas.operations import BANKS, Kind, default_eps, is_centred
 from sfg_nas.sharing.connections import ConnectionMask, TableSource
 from sfg_nas.sharing.copies import called_weights, located
+from sfg_nas.sharing.frozen import held_modules
+from sfg_nas.sharing.gate_call import GateCall, GroupStatistics
 from sfg_nas.sharing.guard import read_carefully
 from sfg_nas.sharing.intercept import Intercepted, Passes, Replacement, intercept, other_calls
 from sfg_nas.sharing.norms import affine, norm_axes, norm_eps, norm_segments, read_norm
@@ -63,6 +65,46 @@ def install_masks(
     ]
     size = wiring.variables + len(wiring.groups.extended)
     return AllConnections(masked, size) if masked else None, intercepted
+
+
+def install_gates(
+    network: BackboneWithHeads, wiring: Wiring, table: TableSource
+) -> dict[str, GateCall]:
+    """Let the modules of gates run once for each group.
+
+    Returns:
+        What runs now, by the path of the module.
+    """
+    ops = [op for op in wiring.network.ops if op.operation == "own"]
+    return {op.path: _run_for_groups(network, op, wiring, table) for op in ops}
+
+
+def _run_for_groups(
+    network: nn.Module, op: TracedOp, wiring: Wiring, table: TableSource
+) -> GateCall:
+    """Let the module of a gate run once for each group."""
+    module = network.get_submodule(op.path)
+    source = wiring.op(wiring.op(f"{op.path}:read").operands["self"][0])
+    sources = wiring.rows[source.name][1].expand(source.shape[1])
+    rows = wiring.rows[op.name][1].expand(op.shape[1])
+    free = bool((rows < wiring.variables).any())
+    fixed = {row - wiring.variables for row in rows.tolist() if row >= wiring.variables}
+    owners = sorted(fixed | (set(range(len(wiring.groups))) if free else set()))
+    everyone = wiring.groups.owner_of_image()
+    others = [owner for owner in owners if owner != everyone]
+    statistics = GroupStatistics(module, others, held_modules(network))
+    call = GateCall(
+        module=module,
+        forward=module.forward,
+        table=table,
+        sources=sources,
+        rows=rows,
+        reads=torch.from_numpy(wiring.groups.reads).float(),
+        owners=owners,
+        statistics=statistics if statistics.paths else None,
+    )
+    module.forward = call
+    return call
 
 
 def _with_own_class(module: nn.Module) -> None:

@@ -39,10 +39,9 @@ class Labeller:
         self.network = network
         self.groups = groups
         self.limits = limits
-        heads = frozenset(groups.owner_of_head(t) for t in range(len(groups.tasks)))
-        if len(groups.tasks) == 1:  # the only head and the image have the same owner
-            heads = frozenset()
-        self.units = Units(heads)
+        several = len(groups.tasks) > 1  # or else the only head and the image have the same owner
+        tasks = range(len(groups.tasks)) if several else ()
+        self.units = Units(frozenset(groups.owner_of_head(t) for t in tasks))
         self.banks: dict[str, Tensor] = {}  # key of a weight or operation -> its units
         self.inputs: dict[str, Tensor] = {}  # key of a weight -> units of its input channels
         self.layers: dict[str, Tensor] = {}
@@ -74,21 +73,27 @@ class Labeller:
             HeadNeedsGateError: A head needs a gated copy of the features.
         """
         if op.operation == "input":
-            if "input" not in self.banks:
-                owner = self.groups.owner_of_image()
-                channels = op.shape[1] if len(op.shape) > 1 else 1
-                self.banks["input"] = self.units.new(channels, owner)
-            axis = 1 if len(op.shape) > 1 else 0
-            return Layout.along(self.banks["input"], axis, op.shape).under(self.units)
-        if op.operation == "read":
-            return self._read(op)
-        if op.operation == "constant":
-            return self._constant(op)
+            axis = min(1, len(op.shape) - 1)
+            units = self._bank("input", op.shape[axis] if axis else 1, self.groups.owner_of_image())
+            return Layout.along(units, axis, op.shape).under(self.units)
+        if op.name in self.network.gates or op.operation == "own":
+            return self._gate(op)
+        if op.operation in ("read", "constant"):
+            return self._read(op) if op.operation == "read" else self._constant(op)
         layout = self.rules[vocabulary()[op.operation].kind](op)
         tie_users(self.units, self.banks, layout, self.limits.common.get(op.name, ()))
         if op.free in layout.axes and not is_repeated(layout, op.free):
             layout = self._keep(layout, None)
         return layout.under(self.units)
+
+    def _gate(self, op: TracedOp) -> Layout:
+        """What a gate reads has channels, and so has what it gives; nothing in between has any of anyone."""
+        if op.operation == "own":
+            like = self._keep(self._operand(op, "like"), 1)
+            return Layout.along(like.units_along(1), 1, op.shape).under(self.units)
+        if op.operation == "read":  # its channels have a group each
+            self._keep(self._operand(op), 1)
+        return Layout(self.banks["input"][:1].view([1] * len(op.shape)), op.shape)
 
     def _read(self, op: TracedOp) -> Layout:
         source = self._single(self._operand(op))
@@ -115,10 +120,8 @@ class Labeller:
 
     def _keep(self, layout: Layout, axis: int | None) -> Layout:
         """Tie units until labels vary along `axis` alone (along nothing if None)."""
-        extra = [d for d in layout.axes if d != axis]
-        if not extra:
-            return layout
-        return self._keep_outside(layout, set(extra))
+        extra = {d for d in layout.axes if d != axis}
+        return self._keep_outside(layout, extra) if extra else layout
 
     def _single(self, layout: Layout) -> Layout:
         """Tie units until labels vary along one axis at most: the one with most of them."""
@@ -202,6 +205,9 @@ class Labeller:
         for name in op.sources:
             small = self.layouts[name].labels
             labels.append(small.view([1] * (len(op.shape) - small.dim()) + list(small.shape)))
+        return self._meeting(labels, op)
+
+    def _meeting(self, labels: list[Tensor], op: TracedOp) -> Layout:  # all at the same places
         for other in labels[1:]:
             self.units.tie(labels[0], other)
         shape = broadcast_shape(*[x.shape for x in labels])
@@ -256,10 +262,7 @@ class Labeller:
         for layout in (self.layouts[name] for name in op.sources):
             small = self._single(self._keep_outside(layout, mixed_dims(op, layout))).labels
             labels.append(small.reshape([1] * (dims - small.dim()) + [*small.shape][-dims:]))
-        for other in labels[1:]:
-            self.units.tie(labels[0], other)
-        shape = broadcast_shape(*[x.shape for x in labels])
-        return self._single(Layout(labels[0].expand(shape), op.shape))
+        return self._meeting(labels, op)
 
     def _movement(self, op: TracedOp) -> Layout:
         if op.operation in ("constant_pad_nd", "pad"):
@@ -288,9 +291,8 @@ class Labeller:
             units = units[-before : len(units) + after]
             return Layout.along(units, axis, op.shape)
         if before < 0 or after < 0:
-            raise refusal(
-                op.path, f"{op.operation} with padding and cropping of channels in one step"
-            )
+            what = f"{op.operation} with padding and cropping of channels in one step"
+            raise refusal(op.path, what)
         units = layout.units_along(axis)
         owner = SEARCHABLE if op.head is None else self.groups.owner_of_head(op.head)
         fresh = self._bank(f"padding of {op.name}", before + after, owner)

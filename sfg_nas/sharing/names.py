@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from torch import nn
+from torch import Tensor, nn
 
 from sfg_nas.sharing.connections import ConnectionMask
+from sfg_nas.sharing.wiring import Wiring
 
 
 def masked_targets(network: nn.Module) -> frozenset[str]:
@@ -27,6 +28,20 @@ def stored_name(target: str, state: Mapping[str, object]) -> str:
     return f"{module}.parametrizations.{attribute}.original".lstrip(".")
 
 
+def searched_weights(network: nn.Module, wiring: Wiring) -> list[Tensor]:
+    """Return the weights of all searchable layers, before masks, each once.
+
+    Args:
+        network: Backbone and heads, with masks.
+        wiring: Of the supernet.
+    """
+    state = dict(network.named_parameters(remove_duplicate=False))
+    searched = (layer for layer in wiring.reading if layer.name in wiring.layers)
+    targets = (wiring.network.moved_target(layer.weight) for layer in searched)
+    stored = dict.fromkeys(stored_name(t, state) for t in targets if t is not None)
+    return [state[name] for name in stored if name in state]  # not of buffers
+
+
 def plain_name(name: str, masked: Collection[str]) -> str:
     """Return a parameter's name in the user's network, whose own parametrizations stay.
 
@@ -45,6 +60,13 @@ def plain_parameters(network: nn.Module) -> frozenset[str]:
     masked = masked_targets(network)
     names = (name for name, _ in network.named_parameters(remove_duplicate=False))
     return frozenset(plain_name(name, masked) for name in names)
+
+
+def plain_state(network: nn.Module) -> dict[str, Tensor]:
+    """Return the state dict of a network as the user wrote it: no masks, no wrapping."""
+    state = network.state_dict(keep_vars=True)
+    masked = masked_targets(network)
+    return {plain_name(name, masked): value.detach() for name, value in state.items()}
 
 
 def free_key(name: str, parent: nn.Module) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sfg_nas.operations import BANKS, Kind
-from sfg_nas.sharing.axes import Axis, channels_read, counted, filters_made
+from sfg_nas.sharing.axes import Axis, channels_read, counted, filters_made, is_along_channels
 from sfg_nas.sharing.counts import Counts
 from sfg_nas.sharing.traced import TracedOp, conv_groups, is_kind
 from sfg_nas.sharing.units import Layout
@@ -146,6 +146,8 @@ def _notes(op: TracedOp, counts: Counts, repeats: Tensor) -> Iterator[Note]:
 
 
 def _bank_notes(op: TracedOp, counts: Counts, repeats: Tensor) -> Iterator[Note]:
+    if is_along_channels(op, counts):
+        return
     read, filters = channels_read(op, counts), filters_made(op, counts)
     names = ("in_features", "out_features")
     if not is_kind(op, Kind.LINEAR):

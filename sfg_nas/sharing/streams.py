@@ -116,11 +116,8 @@ class StreamRunner(nn.Module):
                 sizes[op.free] = sizes[op.free] // BATCH * x.shape[0]
                 zeros = x.new_zeros(sizes)
                 streams[op.name] = dict.fromkeys(self._owners(op, streams), zeros)
-            elif op.operation == "read":
-                owner = self.wiring.groups.owner_of_head(op.head or 0)
-                streams[op.name] = {
-                    owner: self._read(op.operands["self"][0], owner, streams, table)
-                }
+            elif op.operation in ("read", "own"):
+                streams[op.name] = self._passed_on(op, streams, table)
             else:
                 streams[op.name] = self._run(op, streams, table, state, training)
         outputs = zip(self.wiring.groups.tasks, self.wiring.network.outputs, strict=True)
@@ -128,6 +125,15 @@ class StreamRunner(nn.Module):
             task: _stream(streams[name], self.wiring.groups.owner_of_head(t))
             for t, (task, name) in enumerate(outputs)
         }
+
+    def _passed_on(self, op: TracedOp, streams: Mapping[str, Streams], table: Tensor) -> Streams:
+        """Return what heads and gates read, or for all channels what a gate gives."""
+        source = op.operands["self"][0]
+        if op.operation == "read":
+            owners = self._owners(op, streams)
+            return {owner: self._read(source, owner, streams, table) for owner in owners}
+        sizes = [op.shape[1] if d == 1 else -1 for d in range(len(op.shape))]
+        return {owner: value.expand(sizes) for owner, value in streams[source].items()}
 
     def _run(
         self,
@@ -140,7 +146,7 @@ class StreamRunner(nn.Module):
         traced = self.wiring.network
         operation = vocabulary()[op.operation]
         reading = is_kind(op, *BANKS)
-        reading = reading and conv_groups(op) == 1
+        reading = reading and conv_groups(op) == 1 and not self.wiring.is_copied(op.name)
         measured = self.measuring and op.operation == "batch_norm"
         training = (training or measured) and op.name not in self.held
         norm = self.norms[self.norm_of[op.name]] if op.name in self.norm_of else None
@@ -177,7 +183,7 @@ class StreamRunner(nn.Module):
 
     def _owners(self, op: TracedOp, streams: Mapping[str, Streams]) -> list[int]:
         """Return the owners for which a stream of this operation's output is needed."""
-        if op.head is not None and is_kind(op, *BANKS):
+        if op.head is not None and (is_kind(op, *BANKS) or op.operation == "read"):
             return [self.wiring.groups.owner_of_head(op.head)]
         if op.name not in self.wiring.rows:
             return sorted({owner for s in op.sources for owner in streams[s]})
@@ -264,7 +270,7 @@ class StreamRunner(nn.Module):
         return affine((own - mean) * (variance + eps).rsqrt(), weight, bias, affine_axis)
 
     def norm_values(self, hard: Tensor) -> dict[str, Tensor]:
-        """Return each norm's values by static key with every channel's from its owner's stream.
+        """Return each norm's values by static key with every channel's from its owner's stream; in a gate all `[E, C]`.
 
         Args:
             hard: Masks `[V + E, E]` of a hard allocation.
@@ -272,6 +278,10 @@ class StreamRunner(nn.Module):
         found: dict[str, Tensor] = {}
         for op in self.wiring.network.ops:
             if op.name not in self.norm_of or op.name not in self.wiring.rows:
+                continue
+            if self.wiring.is_copied(op.name):
+                norm = self.norms[self.norm_of[op.name]]
+                found.update({key: getattr(norm, name) for name, key in op.statics.items()})
                 continue
             owner = hard[self.wiring.rows[op.name][1]].argmax(1)
             norm = self.norms[self.norm_of[op.name]]

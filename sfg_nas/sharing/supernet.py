@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -13,11 +15,12 @@ from sfg_nas.groups import Groups
 from sfg_nas.sharing.assignments import Assignments
 from sfg_nas.sharing.cost import ExpectedCost, macs_of, params_of
 from sfg_nas.sharing.frozen import frozen_tensors
+from sfg_nas.sharing.gate_call import GateCall, statistics_of
 from sfg_nas.sharing.guard import Careful, all_finite
 from sfg_nas.sharing.holder import TableHolder, outputs_of
 from sfg_nas.sharing.initial import Initial
-from sfg_nas.sharing.install import install_masks
-from sfg_nas.sharing.names import masked_targets, plain_name, plain_parameters, stored_name
+from sfg_nas.sharing.install import install_gates, install_masks
+from sfg_nas.sharing.names import plain_parameters, plain_state, searched_weights
 from sfg_nas.sharing.paths import most_probable
 from sfg_nas.sharing.prediction import Predictions, passes
 from sfg_nas.sharing.presets import PRESETS, Preset
@@ -67,15 +70,18 @@ class Supernet(nn.Module):
         self._holder = TableHolder(assignments, wiring.groups)
         self._reach = Reach.of(wiring)
         self._cost = ExpectedCost(macs_of(wiring), wiring.groups)
-        self._params: ExpectedCost | None = None
         self._filters = wiring.filters_of(means=preset.mean_terms)
         self.frozen = frozen_tensors(network)
         self._streams: StreamRunner | None = None
+        self._gates: Mapping[str, GateCall] = {}
         if relaxation == "streams":
             self._streams = StreamRunner(network, wiring, self.frozen)
         else:
             made, self._holder.intercepted = install_masks(network, wiring, self._holder)
             self._holder.connections = self._connections = made
+            self._gates = install_gates(network, wiring, self._holder)
+        kept = (gate.statistics for gate in self._gates.values())
+        self._statistics = nn.ModuleList(each for each in kept if each is not None)
         self.initial = Initial.of(wiring.network, self.static_values())
 
     @property
@@ -96,9 +102,8 @@ class Supernet(nn.Module):
     @temperature.setter
     def temperature(self, value: float) -> None:
         if not value > 0:
-            rule, found = "`temperature > 0` must hold", str(value)
-            where = "supernet.temperature"
-            raise ConfigError(explain(where=where, rule=rule, found=found, do="raise it"))
+            where, rule = "supernet.temperature", "`temperature > 0` must hold"
+            raise ConfigError(explain(where=where, rule=rule, found=str(value), do="raise it"))
         self.assignments.temperature = float(value)
 
     @property
@@ -186,8 +191,8 @@ class Supernet(nn.Module):
         if mode == "hard":
             best = most_probable(self.wiring, assignments) if hard is None else hard
             return assignments.table(assignments._one_hot(best))
-        rule = "the mode is `hard`, `sampled` or `relaxed`"
-        raise ConfigError(explain(where="predict", rule=rule, found=repr(mode), do="choose one"))
+        rule, do = "the mode is `hard`, `sampled` or `relaxed`", "choose one"
+        raise ConfigError(explain(where="predict", rule=rule, found=repr(mode), do=do))
 
     def probabilities(self) -> dict[str, Tensor]:
         """Return p of every searchable layer, `[F, G]`, without gradient."""
@@ -231,11 +236,7 @@ class Supernet(nn.Module):
 
         A preset: the mean over the layers of half of it, as TensorFlow's regulariser has it.
         """
-        state = dict(self.network.named_parameters(remove_duplicate=False))
-        searched = (la for la in self.wiring.reading if la.name in self.wiring.layers)
-        targets = (self.wiring.network.moved_target(layer.weight) for layer in searched)
-        stored = dict.fromkeys(stored_name(t, state) for t in targets if t is not None)  # each once
-        terms = [state[name].square().sum() for name in stored if name in state]  # not of buffers
+        terms = [w.square().sum() for w in searched_weights(self.network, self.wiring)]
         if not terms:
             return self.assignments.filter_logits.new_zeros(())
         found = torch.stack(terms)
@@ -251,11 +252,12 @@ class Supernet(nn.Module):
 
     def expected_params(self, task: str | None = None) -> Tensor:
         """Return E[parameters], as `expected_macs` does."""
-        if self._params is None:
-            names = plain_parameters(self.network) - self.frozen
-            prices = params_of(self.wiring, self.static_values(), names)
-            self._params = ExpectedCost(prices, self.groups)
         return self._expected(self._params, task)
+
+    @cached_property
+    def _params(self) -> ExpectedCost:
+        names = plain_parameters(self.network) - self.frozen
+        return ExpectedCost(params_of(self.wiring, self.static_values(), names), self.groups)
 
     def _expected(self, cost: ExpectedCost, task: str | None) -> Tensor:
         index = None if task is None else self.tasks.index(task)
@@ -280,20 +282,19 @@ class Supernet(nn.Module):
 
     def plain_state(self) -> dict[str, Tensor]:
         """Return the state dict of the network as the user wrote it: no masks, no wrapping."""
-        state = self.network.state_dict(keep_vars=True)
-        masked = masked_targets(self.network)
-        return {plain_name(name, masked): value.detach() for name, value in state.items()}
+        return plain_state(self.network)
 
     def static_values(self) -> dict[str, Tensor]:
         """Return every parameter, buffer and value computed from them that operations use.
 
-        Keys are those of `TracedOp.statics`. Streams keep norms per group; under a hardened
-        allocation each channel's values come from its owner's stream.
+        Keys are those of `TracedOp.statics`. Streams keep norms per group; under a hardened allocation each
+        channel's values come from its owner's stream. Norms within a gate have values for every owner `[E, C]`.
         """
-        state = self.plain_state()
-        traced = self.wiring.network
+        state, traced = self.plain_state(), self.wiring.network
         keys = {key for op in traced.ops for key in op.statics.values()}
         values = {key: traced.static_value(key, state) for key in keys}
+        named = statistics_of(self._gates, len(self.groups.extended))
+        values |= {k: named[t] for k in keys if (t := traced.static_target(k)) in named}
         if self._streams is not None:
             values.update(self._streams.norm_values(self._table("hard")))
         return values

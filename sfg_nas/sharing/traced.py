@@ -43,7 +43,7 @@ class TracedOp:
 
     Attributes:
         name: Unique name: the module's path, with the operation where a path is not enough.
-        operation: Name in the vocabulary, or `input`, `read`.
+        operation: Name in the vocabulary, or `input`, `constant`, `read`, `own`.
         path: Path of the module that runs it.
         operands: Activations it reads: argument name to names of operations (several in a list
             argument such as that of `cat`).
@@ -85,6 +85,7 @@ class TracedNetwork:
         statics: Exported graph nodes whose values come from parameters alone, by key.
         constants: Tensors that are neither parameters nor buffers of the module.
         batched: Statics that are repeated along a dimension with the batch; one copy is used.
+        gates: Operations that are there once for each group, each to the `read` before them (see `gates`).
     """
 
     tasks: tuple[str, ...]
@@ -94,6 +95,7 @@ class TracedNetwork:
     statics: Mapping[str, fx.Node | str] = field(repr=False)
     constants: Mapping[str, Tensor] = field(repr=False)
     batched: Mapping[str, int] = field(default_factory=dict)
+    gates: Mapping[str, str] = field(default_factory=dict)
 
     def __deepcopy__(self, memo: dict[int, object]) -> TracedNetwork:
         """Return itself: a trace never changes, and graph nodes do not copy."""

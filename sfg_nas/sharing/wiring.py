@@ -13,9 +13,9 @@ from sfg_nas.allocation import Allocation
 from sfg_nas.errors import ArchitectureError, explain
 from sfg_nas.groups import Groups
 from sfg_nas.operations import BANKS, Kind, vocabulary
-from sfg_nas.operations_shapes import product_macs
 from sfg_nas.sharing.channels import ChannelMap
 from sfg_nas.sharing.choices import Choices, Tie
+from sfg_nas.sharing.macs import macs_of, mixing_macs
 from sfg_nas.sharing.traced import (
     BATCH,
     TracedNetwork,
@@ -78,6 +78,8 @@ class Wiring:
         gated: Heads that read features in which forbidden channels are zero.
         choices: How many filters there are and how many choices, and what ties them.
         mixing: MACs per example of each product of activations, whose channels are all tied.
+        copies: MACs per example of each operation within a gate, which is there once for each group that owns channels
+            of what the gate reads.
     """
 
     network: TracedNetwork
@@ -89,11 +91,16 @@ class Wiring:
     gated: frozenset[int]
     choices: Choices
     mixing: Mapping[str, int] = field(default_factory=dict)
+    copies: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def mixing_macs(self) -> int:
         """MACs per example of all products of activations."""
         return sum(self.mixing.values())
+
+    def is_copied(self, name: str) -> bool:
+        """Return whether an operation is there once for each group, with channels that belong to nobody (see `gates`)."""
+        return name in self.network.gates
 
     def op(self, name: str) -> TracedOp:
         """Return the operation of a name."""
@@ -151,19 +158,34 @@ def wire(channels: ChannelMap, groups: Groups, weights: Mapping[str, Tensor]) ->
     """
     row_of = _rows(channels, groups)
     rows: dict[str, tuple[int | None, Tensor]] = {}
+    gates = channels.network.gates
     for name, layout in channels.layouts.items():
-        if len(layout.axes) < 2:
+        if name in gates:  # one for each owner of what the gate is for
+            rows[name] = None, _rows_along(channels.layouts[gates[name]], row_of)[1]
+        elif len(layout.axes) < 2:
             rows[name] = _rows_along(layout, row_of)
     variables = len(_searchable(channels))
     layers = {name: row_of[units] for name, units in channels.layers.items()}
     # a layer with filters tied to the image belongs to all tasks: nothing to search there
     layers = {name: r for name, r in layers.items() if bool((r < variables).all())}
     reading = tuple(_reading_layer(channels, key, weights[key], row_of) for key in channels.weights)
-    macs = {op.name: _mixing_macs(channels, op) for op in channels.network.ops}
+    shapes = {op.name: op.shape for op in channels.network.ops}
+    macs = {op.name: mixing_macs(op, shapes) for op in channels.network.ops if op.name not in gates}
     mixing = {name: count for name, count in macs.items() if count}
+    inside = (op for op in channels.network.ops if op.name in gates)
+    copies = {op.name: count for op in inside if (count := macs_of(op, shapes, weights))}
     choices = _choices(channels, variables)
     return Wiring(
-        channels.network, groups, variables, layers, reading, rows, channels.gated, choices, mixing
+        channels.network,
+        groups,
+        variables,
+        layers,
+        reading,
+        rows,
+        channels.gated,
+        choices,
+        mixing,
+        copies,
     )
 
 
@@ -239,20 +261,6 @@ def _positions(channels: ChannelMap, op: TracedOp, transposed: bool, linear: boo
     shape = channels.layouts[op.operands["input"][0]].shape if transposed else op.shape
     filters = shape[-1] if linear else shape[1]
     return max(math.prod(shape) // max(filters, 1) // BATCH, 1)
-
-
-def _mixing_macs(channels: ChannelMap, op: TracedOp) -> int:
-    """Return the MACs per example of a product of activations (attention too), else 0."""
-    if not is_kind(op, Kind.MIX):
-        return 0
-    shapes = {k: [channels.layouts[s].shape for s in names] for k, names in op.operands.items()}
-    if not op.statics:
-        return product_macs(op.operation, shapes, op.settings) // BATCH
-    left = shapes.get("mat1" if op.operation == "addmm" else "self")
-    right = shapes.get("other") or shapes.get("mat2")
-    if left:
-        return math.prod(op.shape) * left[0][-1] // BATCH
-    return math.prod(op.shape) * right[0][-2:][0] // BATCH if right else 0
 
 
 def _run_length(rows: Tensor) -> int:

@@ -56,8 +56,14 @@ def test_a_residual_block_ties_each_filter_to_another() -> None:
     )
 
 
-def test_spatial_attention_is_named_and_so_is_how_little_is_left() -> None:
+def test_spatial_attention_runs_for_each_group() -> None:
     found = choices(Residual(), Spatial())
+    assert (found.filters, found.free) == (8 + 8 + 6, 8 + 6)
+
+
+def test_one_attention_called_twice_is_named_and_so_is_how_little_is_left() -> None:
+    spatial = Spatial()
+    found = choices(Residual(), spatial, spatial)
     assert (found.filters, found.free) == (8 + 8 + 1 + 6, 1 + 6)
     by = {tie.operation: tie for tie in found.ties}
     assert (by["mean.dim"].path, by["mean.dim"].fewer) == ("3", 7)
