@@ -19,6 +19,7 @@ from sfg_nas.errors import DataError, explain
 from sfg_nas.tasks import Task
 
 _CHUNK = 1024
+_SIDE = 8  # pixels that no image has fewer of, unless its channels stand last
 
 
 def bundle_from_arrays(
@@ -182,6 +183,9 @@ def _check_images(images: NDArray[np.generic] | Tensor, name: str) -> Pixels:
         array = array[:, None]
     if array.ndim < 4 or 0 in array.shape:
         _refuse(f"{name}: images", "a shape [N, C, H, W] without a 0 is needed", array.shape)
+    if array.ndim == 4 and array.shape[-1] in (3, 4) and min(array.shape[1:3]) >= _SIDE:
+        found = f"{array.shape}, which looks like [N, H, W, C]"
+        _refuse(f"{name}: images", "a shape [N, C, H, W] is needed", found)
     if array.dtype == np.uint8:
         return array
     if not np.issubdtype(array.dtype, np.floating):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NoReturn, Protocol, TypeVar, cast
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -20,6 +21,7 @@ T_co = TypeVar("T_co", covariant=True)
 Example = tuple[object, Mapping[str, object]]
 Array = NDArray[np.generic]
 PARTS = ("train", "validation", "test")
+_SHOWN = 80
 
 
 class MapStyle(Protocol[T_co]):
@@ -78,8 +80,13 @@ def bundle_from_dataset(
     shapes = sorted({array.shape for array in arrays})
     if len(shapes) > 1:
         _refuse(name, "images of the same shape are needed", ", ".join(map(str, shapes[:5])))
+    types = sorted({str(array.dtype) for array in arrays})
+    if "uint8" in types and len(types) > 1:  # from 0 to 255, and most likely from 0 to 1
+        _refuse(name, "images of one type are needed", ", ".join(types))
     images = np.stack(arrays)
     names = list(dict.fromkeys(task for _, targets in examples for task in targets))
+    if not all(isinstance(task, str) for task in names):
+        _refuse(name, "names of tasks must be text", ", ".join(map(repr, names)))
     columns = {task: [targets.get(task) for _, targets in examples] for task in names}
     known = tasks or getattr(dataset, "tasks", None) or [_told(n, columns[n], name) for n in names]
     labels = {
@@ -111,22 +118,35 @@ def _examples(dataset: Examples, name: str) -> Iterator[Example]:
 
 def _image(image: object, place: int, name: str) -> Array:
     if isinstance(image, Image.Image):
-        array = np.asarray(image)
+        # the numbers of a palette's places are no shades of grey
+        array = np.asarray(image.convert("RGB") if image.mode == "P" else image)
         return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
-    array = _array(image)
+    array = _array(image, f"{name}: example {place}: image")
     if array.ndim < 3:
         rule = "images [C, H, W] are needed"
         _refuse(f"{name}: example {place}", rule, f"an image of shape {array.shape}")
     return array
 
 
-def _array(value: object) -> Array:
-    return value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
+def _array(value: object, where: str) -> Array:
+    """Return numbers as an array."""
+    if isinstance(value, Tensor):
+        tensor = value.detach().cpu()
+        return tensor.float().numpy() if tensor.dtype == torch.bfloat16 else tensor.numpy()
+    try:
+        array = np.asarray(value)
+        if array.dtype == object and array.ndim == 0:  # such as decimal.Decimal
+            array = np.asarray(float(value))  # type: ignore[arg-type]
+    except (TypeError, ValueError):  # such as lists of different lengths
+        _refuse(where, "numbers are needed", repr(value)[:_SHOWN])
+    if array.dtype.kind not in "buif":
+        _refuse(where, "numbers are needed", repr(value)[:_SHOWN])
+    return array
 
 
 def _told(task: str, column: Sequence[object], name: str) -> Task:
     """Return the task that targets of this type stand for."""
-    known = [_array(value) for value in column if value is not None]
+    known = [_array(value, f"{name}: {task}") for value in column if value is not None]
     if not known:
         _refuse(f"{name}: {task}", "at least one target is needed", "none")
     first = known[0]
@@ -150,9 +170,9 @@ def _labels(task: Task, column: Sequence[object], images: tuple[int, ...], name:
     for place, value in enumerate(column):
         if value is None:
             continue
-        array = _array(value)
+        where = f"{name}: example {place}: {task.name}"
+        array = _array(value, where)
         if array.shape != shape:
-            where = f"{name}: example {place}: {task.name}"
             _refuse(where, f"a target of shape {shape} is needed", array.shape)
         labels[place] = array.astype(np.float64)
     return labels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
-from sfg_nas.data import bundle_from_dataset
+from sfg_nas.data import ImageSet, bundle_from_dataset
 from sfg_nas.errors import DataError
 from sfg_nas.study import load_study, search
 from sfg_nas.tasks import Task
@@ -119,6 +120,16 @@ def test_a_study_is_searched_on_it(tmp_path: Path) -> None:
         ([(np.zeros((1, 8, 8)), {"a": None})], "own: a: at least one target"),
         ([(np.zeros((1, 8, 8)), {"a": np.array([1.5, 2.0])})], "own: a: a number, a vector"),
         ({"train": [], "test": []}, "train, validation, test are needed"),
+        ([(np.zeros((1, 8, 8)), {"a": "cat"})], "own: a: numbers are needed; found 'cat'"),
+        ([(np.zeros((1, 8, 8)), {"a": [1, [2, 3]]})], "own: a: numbers are needed"),
+        ([(np.zeros((1, 8, 8)), {"a": {"b": 1}})], "own: a: numbers are needed"),
+        ([("a.png", {"a": 1})], "own: example 0: image: numbers are needed; found 'a.png'"),
+        ([(np.zeros((1, 8, 8)), {3: 1})], "names of tasks must be text; found 3"),
+        ([(np.zeros((32, 32, 3)), {"a": k % 2}) for k in range(20)], r"looks like \[N, H, W, C\]"),
+        (
+            [(np.zeros((3, 8, 8), ("uint8", "float32")[k % 2]), {"a": 1}) for k in range(2)],
+            "images of one type are needed; found float32, uint8",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_said(dataset: object, text: str) -> None:
@@ -130,3 +141,23 @@ def test_images_of_different_sizes_are_refused() -> None:
     examples = [(np.zeros((1, side, 8)), {"a": 1}) for side in (8, 9)]
     with pytest.raises(DataError, match="same shape"):
         bundle_from_dataset(examples)
+
+
+def test_a_palette_s_colours_are_read_not_its_places() -> None:
+    colours = np.random.default_rng(0).integers(0, 2, (20, 8, 8, 3), dtype=np.uint8) * 255
+    images = [Image.fromarray(pixels) for pixels in colours]
+    examples = [(image.convert("P"), {"a": k % 2}) for k, image in enumerate(images)]
+    found = bundle_from_dataset(examples).train
+    assert isinstance(found, ImageSet)
+    assert np.array_equal(found.images, colours.transpose(0, 3, 1, 2))
+
+
+def test_other_kinds_of_numbers_are_taken() -> None:
+    examples = [
+        (torch.full((1, 8, 8), float(k)).bfloat16(), {"a": Decimal(k) / 2}) for k in range(20)
+    ]
+    data = bundle_from_dataset(examples)
+    assert data.tasks[0].kind == "regression"
+    assert isinstance(data.train, ImageSet)
+    rows = data.train.indices
+    assert data.train.targets["a"].tolist() == (rows / 2).tolist()
