@@ -197,7 +197,7 @@ class _Loop:
         self, epoch: int, index: int, images: Tensor, targets: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
         step = epoch * self._steps_per_epoch + index
-        self._method.before_step(step / (self._settings.epochs * self._steps_per_epoch))
+        self._method.before_step(self._progress(step))
         factor = learning_rate_factor(self._settings, step, self._steps_per_epoch)
         images, targets = _share_of_device(images, targets, self._fabric)
         loss = self._method.loss(self._state.network, images, targets)
@@ -206,6 +206,9 @@ class _Loop:
         with within(f"training: epoch {epoch + 1}, step {step}"):
             self._state.descend(loss, factor)
         return {"loss": loss.total.detach()} | {k: v.detach() for k, v in loss.parts.items()}
+
+    def _progress(self, step: int) -> float:
+        return step / (self._settings.epochs * self._steps_per_epoch)
 
     def _note_best(self, row: Row) -> None:
         if not math.isfinite(row.get(SCORE, math.nan)):
@@ -253,6 +256,8 @@ class _Loop:
             self._rows = [{str(key): _number(value) for key, value in row.items()} for row in rows]
             best = cast("tuple[int, float] | None", snapshot.values["best"])
             self._best = (int(best[0]), float(best[1])) if best is not None else None
+            # What its last step left (a temperature, say) counts for the scores of a training that is over.
+            self._method.before_step(self._progress(len(rows) * self._steps_per_epoch - 1))
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
             raise TrainingError(
                 explain(

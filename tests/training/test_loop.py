@@ -223,6 +223,28 @@ def test_a_supernet_resumes_with_its_masks(data: DataBundle, tmp_path: Path) -> 
     assert wanted.rows[0]["temperature"] > wanted.rows[-1]["temperature"] > 0.2
 
 
+def test_a_training_that_is_over_is_taken_up_where_its_last_step_left_it(
+    data: DataBundle, tmp_path: Path
+) -> None:
+    """Who was killed between the last checkpoint and its scores draws masks at the last temperature, not at the first."""
+
+    def run() -> Supernet:
+        model = supernet()
+        fit(
+            SupernetMethod(model, data.tasks, search_settings(len(data.train)), steps=6),
+            data.train,
+            Settings(epochs=2, batch_size=16),
+            fabric=make_fabric(),
+            seed=0,
+            checkpoint=tmp_path / "checkpoint",
+        )
+        return model
+
+    trained, taken_up = run(), run()
+    assert trained.temperature == taken_up.temperature
+    assert trained.assignments.progress == taken_up.assignments.progress > 0.5
+
+
 def test_allocation_has_its_own_rate_and_both_learn(data: DataBundle) -> None:
     net = supernet()
     before = state(net)
