@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,8 @@ MISSING = ("", "na", "n/a", "nan", "null", "#n/a", "<na>", "nat")
 DELIMITERS = ",;\t|"
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".npy")
 """How the names of images end."""
+_CONTENT = "(no text)"
+"""What stands in cells that hold files or records."""
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
 
 
@@ -159,7 +161,7 @@ def _parquet(path: Path) -> Table:
 
 
 def _text(value: object) -> str:
-    """Return what a CSV would say for a value: whole numbers without a point, lists with semicolons."""
+    """Return what a CSV would say for a value: whole numbers without a point, lists with semicolons, no contents of files."""
     if value is None or value != value:  # NaN is the one value that differs from itself
         return ""
     if isinstance(value, bool):
@@ -168,7 +170,12 @@ def _text(value: object) -> str:
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
     if isinstance(value, list | tuple):
         return ";".join(map(_text, value)) or "none"
-    return str(value)
+    if isinstance(value, bytes):  # also of text, as some programs write it
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError:
+            return _CONTENT
+    return _CONTENT if isinstance(value, Mapping) else str(value)
 
 
 def _check_columns(path: Path, columns: Sequence[str]) -> None:

@@ -62,6 +62,8 @@ def test_parquet_cells_are_those_of_a_csv(tmp_path: Path) -> None:
         "truth": [True, False, None],
         "text": ["a", None, " b "],
         "list": [["x", "y"], [], None],
+        "bytes": ["ä".encode(), None, b"\x89PNG"],
+        "record": [{"bytes": b"\x89PNG", "path": "a.png"}, None, {"bytes": b"", "path": "b.png"}],
     }
     parquet.write_table(pyarrow.table(columns), tmp_path / "t.parquet")
     table = read_table(tmp_path / "t.parquet")
@@ -70,6 +72,8 @@ def test_parquet_cells_are_those_of_a_csv(tmp_path: Path) -> None:
     assert table.column("truth") == ["1", "0", ""]
     assert table.column("text") == ["a", "", "b"]
     assert table.column("list") == ["x;y", "none", ""]
+    assert table.column("bytes") == ["ä", "", "(no text)"]
+    assert table.column("record") == ["(no text)", "", "(no text)"]
     assert table.where(1).endswith("row 2")
     (tmp_path / "bad.parquet").write_text("no parquet", encoding="utf-8")
     with pytest.raises(DataError, match=r"bad\.parquet"):
