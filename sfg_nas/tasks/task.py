@@ -23,8 +23,7 @@ _ROWS = 4096  # at a time, so that maps are not in memory many times over
 class Task:
     """One quantity to predict from an image.
 
-    A missing label (NaN for a number, a negative class for a class) is left out of the loss and of
-    the metrics.
+    A missing label (NaN for a number, a negative class) is left out of the loss and of the metrics.
 
     Attributes:
         name: The name that targets, outputs and metrics are filed under.
@@ -37,10 +36,8 @@ class Task:
             `(target - center) / scale`.
         likelihood: Out of the kind's `likelihoods` (`gaussian` and `laplace` are of scale 1 in the
             network's units); `auto` takes the first.
-        classes: The names of the classes (of a dense regression: regions), in order; empty where they
-            are numbers.
-        class_weights: The weight of each class in a classification's loss, none for 1 each;
-            `balanced` until it is measured.
+        classes: The names of the classes (of a dense regression: regions), in order; none for numbers.
+        class_weights: Of each class in a classification's loss, none for 1 each; or `balanced`, to be measured.
 
     Raises:
         ConfigError: If a field is impossible.
@@ -69,10 +66,14 @@ class Task:
         elif self.likelihood not in allowed:
             rule = f"a {self.kind} allows {' or '.join(allowed)}"
             self._refuse("likelihood", rule, self.likelihood)
-        if not self.name or "/" in self.name or "+" in self.name:
-            self._refuse("name", "a name without `/` and `+` is needed", self.name)
-        if not (math.isfinite(self.weight) and self.weight >= 0):
-            self._refuse("weight", "a finite number of at least 0 is needed", self.weight)
+        named = isinstance(self.name, str) and self.name and not {"/", "+"} & set(self.name)
+        for field, sound, rule in (
+            ("name", named, "a name without `/` and `+` is needed"),
+            ("unit", isinstance(self.unit, str | None), "text, such as mm, is needed"),
+            ("weight", 0 <= self.weight < math.inf, "a finite number of at least 0 is needed"),
+        ):
+            if not sound:
+                self._refuse(field, rule, getattr(self, field))
         if not (math.isfinite(self.scale) and self.scale > 0 and math.isfinite(self.center)):
             self._refuse(
                 "scale", "a finite center and a scale above 0 are needed", (self.center, self.scale)
@@ -230,8 +231,7 @@ class Task:
         try:
             changes = self.rules.measured(self, targets)
         except WrongLabelError as error:
-            do = "check the targets or leave the task out"
-            self._refuse_label(f"task {self.name!r}", error, do)
+            self._refuse_label(f"task {self.name!r}", error, "check the targets, or leave it out")
         return replace(self, **changes)  # type: ignore[arg-type]
 
     @property

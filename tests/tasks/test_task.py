@@ -45,6 +45,8 @@ def test_directions_metrics_and_units() -> None:
         ("scale", {"kind": "regression", "scale": 0.0}),
         ("scale", {"kind": "regression", "center": math.inf}),
         ("name", {"kind": "regression", "name": "a/b"}),
+        ("name", {"kind": "regression", "name": 5}),
+        ("unit", {"kind": "regression", "unit": 1}),
     ],
 )
 def test_impossible_tasks_are_refused(field: str, options: dict[str, object]) -> None:
