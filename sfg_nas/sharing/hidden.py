@@ -108,6 +108,10 @@ def check_training(network: BackboneWithHeads, traced: TracedNetwork, example: T
     """
     banks = [op for op in traced.ops if is_kind(op, *BANKS)]
     known = {traced.moved_target(op.statics["weight"]) for op in banks}
+    for op in (
+        op for op in traced.ops if not is_kind(op, *BANKS)
+    ):  # layers on constants, such as places
+        known |= {t for key in op.statics.values() for t in traced.static_targets(key)}
     others = {id(p): n for n, p in network.named_parameters() if p.dim() > 1 and n not in known}
     if not others or not example.is_floating_point():
         return

@@ -17,7 +17,7 @@ from sfg_nas.fixed import build_network, distill
 from sfg_nas.sharing import BackboneWithHeads, convert, random_allocation
 from sfg_nas.sharing.supernet import Relaxation
 from tests.conversions import allocations, pair_of
-from tests.networks import HeadBuilder, Net, Sample, linear, pooled
+from tests.networks import HeadBuilder, Net, Sample, conv, linear, pooled
 from tests.properties import faults_of, shared_is_original, three_ways_equal
 
 
@@ -571,3 +571,27 @@ def test_filters_that_are_run_in_training_alone_are_refused_where_they_make_outp
     with pytest.raises(ConversionError, match=said):
         convert(Reparameterised(), {task: pooled(6)(2) for task in "ab"}, x)
     convert(WithAuxiliary(), {task: TakesOne() for task in "ab"}, x)
+
+
+class WithPlaces(nn.Module):
+    """Adds a map that a layer makes of the places, which are constants."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = conv(3, 6), conv(6, 6)
+        self.embedding = nn.Conv2d(2, 6, 1)
+        along = torch.linspace(-1, 1, 8)
+        self.register_buffer("places", torch.stack(torch.meshgrid(along, along, indexing="ij")))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x) + self.embedding(self.places[None])
+        return self.last(torch.relu(x))
+
+
+def test_a_layer_that_reads_constants_is_none_of_training_alone() -> None:
+    heads = {task: pooled(6)(2) for task in "ab"}
+    both = pair_of(Sample(WithPlaces(), heads, torch.randn(6, 3, 8, 8), "specialists"))
+    assert both.connections.wiring.variables == 12
+    for allocation in allocations(both.connections).values():
+        three_ways_equal(both, allocation)
+        three_ways_equal(both, allocation, training=True)
