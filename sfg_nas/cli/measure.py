@@ -144,9 +144,14 @@ def _warn_of_other_data(run: Path, study: Study, common: Common) -> None:
 
 
 def _on_study(folder: Path, network: FixedNetwork, part: str, study: Study) -> Row:
+    from dataclasses import replace
+
+    from sfg_nas.data import Patches
     from sfg_nas.training import evaluate as measure
 
     images = getattr(study.data, part)
+    if isinstance(images, Patches):  # all windows of the volumes, also where an epoch draws some
+        images = replace(images, count=None)
     values = measure(network, images, study.tasks)
     return {"network": str(folder), "part": part, "images": len(images), **values}
 

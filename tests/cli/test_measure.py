@@ -5,6 +5,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from sfg_nas.data import write_phantoms
+from tests.cli.test_predict_volumes import write_network
+
 
 def retrained(runs: Path) -> Path:
     return next((runs / "small/retrained").glob("*/0/architecture.json")).parent
@@ -82,3 +85,30 @@ def test_a_study_of_other_images_is_refused_and_of_another_size_warned_of(
     answer = call("evaluate", folder, "--study", other, "--device", "cpu")
     assert answer.code == 0, answer.err
     assert "warning: the network was built for another size of images than these" in answer.err
+
+
+def test_all_windows_of_training_volumes_are_scored_and_counted(
+    call: Callable, tmp_path: Path
+) -> None:
+    network = write_network(tmp_path / "network", (16, 16), (12.0, 12.0, 18.0))
+    write_phantoms(tmp_path / "volumes", 4, size=32)
+    study = {
+        "name": "scans",
+        "data": {
+            "kind": "volumes",
+            "organs": {"bone": 1, "bladder": 3},
+            "spacing": [12, 12, 18],
+            "patch": [16, 16],
+            "patches": 5,
+            "folds": 2,
+            "validation": 1,
+        },
+        "backbone": {"kind": "highresnet"},
+    }
+    (tmp_path / "scans.yaml").write_text(json.dumps(study), encoding="utf-8")
+    place = ("--study", tmp_path / "scans.yaml", "--data-root", tmp_path, "--device", "cpu")
+    counted = {
+        part: json.loads(call("evaluate", network, "--split", part, "--json", *place).out)["images"]
+        for part in ("train", "validation")
+    }
+    assert counted["train"] == counted["validation"] > 5  # a subject each
