@@ -97,6 +97,17 @@ class AttentionUNet(nn.Module):
         return self.last(torch.cat([self.gate(up, skip), up], 1))
 
 
+class VectorGate(nn.Module):
+    """One number for each image, by a layer normed over all features and a linear one."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.norm, self.score = nn.LayerNorm(features), nn.Linear(features, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.sigmoid(self.score(self.norm(x)))
+
+
 def _block(channels: int, filters: int) -> nn.Sequential:
     conv = nn.Conv2d(channels, filters, 3, padding=1)
     return nn.Sequential(conv, nn.BatchNorm2d(filters), nn.ReLU())
@@ -117,3 +128,8 @@ def response_norms() -> nn.Module:
 
 def global_context() -> nn.Module:
     return nn.Sequential(_block(3, 24), GlobalContext(24), _block(24, 6), _block(6, 6))
+
+
+def vector() -> nn.Module:
+    flat = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return nn.Sequential(_block(3, 12), flat, VectorGate(12), nn.Linear(12, 6), nn.SiLU())

@@ -528,6 +528,7 @@ CASES: Mapping[str, Case] = {
     "cbam": Case(gates.cbam, (dense(6), pooled(6)), tasks=3, groups="pairs"),
     "response-norm": Case(gates.response_norms, POOLED, tasks=3),
     "global-context": Case(gates.global_context, POOLED, tasks=3, groups="lattice"),
+    "vector-gate": Case(gates.vector, (linear(6),), tasks=3, groups="pairs"),
     "attention-unet": Case(gates.AttentionUNet, (dense(6),), tasks=3),
     "glu": Case(gated_units, POOLED, tasks=3),
     "blur": Case(blurred, (pooled(8),), tasks=3, groups="lattice"),

@@ -138,12 +138,22 @@ class GateCall:
         table, reads = self.table()[0].to(x.dtype), self.reads.to(x)
         own = table[self.rows.to(x.device)]
         seen = table[self.sources.to(x.device)] @ reads.T
-        careful, result = self.table.careful, None
-        for owner in self._present(own):
-            y = self._run(owner, times(x, _along(seen[:, owner], x), careful=careful))
-            y = times(y, _along(own[:, owner], y).to(y.dtype), careful=careful)
-            result = y if result is None else result + y
-        assert result is not None
+        owners, careful = self._present(own), self.table.careful
+        given = [
+            self._run(owner, times(x, _along(seen[:, owner], x), careful=careful))
+            for owner in owners
+        ]
+        if careful:
+            parts = zip(given, owners, strict=True)
+            masked = (times(y, _along(own[:, g], y).to(y.dtype), careful=True) for y, g in parts)
+            return torch.stack(list(masked)).sum(0)
+        if given[0].shape[1] == 1 < len(own):
+            y = torch.cat(given, 1)
+            mixed = own[:, owners].to(y.dtype) @ y.reshape(*y.shape[:2], -1)
+            return mixed.view(len(y), len(own), *y.shape[2:])
+        result = given[0] * _along(own[:, owners[0]], given[0]).to(given[0].dtype)
+        for y, owner in zip(given[1:], owners[1:], strict=True):
+            result = torch.addcmul(result, y, _along(own[:, owner], y).to(y.dtype))
         return result
 
     def _run(self, owner: int, x: Tensor) -> Tensor:
