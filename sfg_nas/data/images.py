@@ -157,23 +157,30 @@ class ImageSet:
     def _augmentation_plan(
         self, names: Sequence[str], seed: int, epoch: int
     ) -> list[tuple[Augmentation, Tensor]]:
+        self.check_augment(names)
         plan = []
         for place, name in enumerate(names):
-            check_name("batches: augment", name, AUGMENTATIONS)
-            reason = unfit(name, self.image_shape, self.augmentations, self._moving())
-            if reason:
-                raise ConfigError(
-                    explain(
-                        where="batches: augment",
-                        rule=reason,
-                        found=repr(name),
-                        do=f"leave {name!r} out",
-                    )
-                )
             rng = np.random.default_rng([seed, epoch, _AUGMENT, place])
             draws = AUGMENTATIONS[name].draw(rng, len(self), self.image_shape[1:])
             plan.append((AUGMENTATIONS[name], torch.from_numpy(draws)))
         return plan
+
+    def check_augment(self, names: Sequence[str], where: str = "batches: augment") -> None:
+        """Refuse augmentations that do not exist, do not fit the images, or would make labels wrong.
+
+        Args:
+            names: In any order.
+            where: For the message.
+
+        Raises:
+            ConfigError: If there is one.
+        """
+        for name in names:
+            check_name(where, name, AUGMENTATIONS)
+            rule = unfit(name, self.image_shape, self.augmentations, self._moving())
+            if rule:
+                do = f"leave {name!r} out"
+                raise ConfigError(explain(where=where, rule=rule, found=repr(name), do=do))
 
     def _moving(self) -> list[Task]:
         return [task for task in self.tasks if task.dense and task.name in self.targets]

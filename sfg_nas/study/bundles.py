@@ -5,8 +5,10 @@ from __future__ import annotations
 from sfg_nas.config import StudyConfig
 from sfg_nas.data import (
     DataBundle,
+    ImageSet,
     Location,
     OwnData,
+    Patches,
     bundle_from_dataset,
     check_scorable,
     load_data,
@@ -60,7 +62,7 @@ def as_configured(bundle: DataBundle, config: StudyConfig) -> DataBundle:
         config: The study's configuration.
 
     Raises:
-        ConfigError: If they do not fit the data.
+        ConfigError: If they, or the augmentations, do not fit the data.
         DataError: If a part holds no label of a task.
     """
     if config.data.normalisation == "image":
@@ -70,4 +72,6 @@ def as_configured(bundle: DataBundle, config: StudyConfig) -> DataBundle:
         weights = {n: t.weight for n, t in config.tasks.items()}
         bundle = bundle.with_tasks(weights, likelihoods)
     check_scorable(bundle)
+    if isinstance(bundle.train, ImageSet | Patches):  # others may have augmentations of their own
+        bundle.train.check_augment(config.data.augment, "data.augment")
     return bundle

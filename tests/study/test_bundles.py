@@ -11,7 +11,7 @@ import torch
 
 from sfg_nas.data import DataBundle
 from sfg_nas.data.images import ImageSet
-from sfg_nas.errors import DataError
+from sfg_nas.errors import ConfigError, DataError
 from sfg_nas.study import Study, search
 
 Make = Callable[..., Study]
@@ -38,3 +38,14 @@ def test_a_part_without_labels_of_a_task_is_refused(
     assert not list(tmp_path.iterdir())
     study = make_study({"tasks": {"level": {}}}, data=data)  # a task that is left out needs none
     assert [task.name for task in study.tasks] == ["level"]
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [("colour", "images of at least 3 channels"), ("affine", "one of blur, brightness")],
+)
+def test_augmentations_that_do_not_fit_the_images_are_refused_with_the_study(
+    make_study: Make, name: str, rule: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"data\.augment: .*{rule}.*'{name}'"):
+        make_study({"data.augment": ["flip", name]})

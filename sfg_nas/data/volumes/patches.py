@@ -141,7 +141,8 @@ class Patches:
         """
         check_integer("batches: batch_size", batch_size, 1)
         check_integer("batches: epoch", epoch, 0)
-        changes = [check_name("batches: augment", n, VOLUME_AUGMENTATIONS) for n in augment or ()]
+        changes = list(augment or ())
+        self.check_augment(changes)
         if seed is None and changes:
             rule, do = "augmentation needs a seed", "pass seed=0, or no augmentation"
             found = f"augment={changes}, seed=None"
@@ -160,6 +161,19 @@ class Patches:
             for position in range(len(changes))
         ]
         return self._iterate(places[:kept], batch_size, changes, draws, device)
+
+    def check_augment(self, names: Sequence[str], where: str = "batches: augment") -> None:
+        """Refuse augmentations that volumes do not have.
+
+        Args:
+            names: In any order.
+            where: For the message.
+
+        Raises:
+            ConfigError: If there is one.
+        """
+        for name in names:
+            check_name(where, name, VOLUME_AUGMENTATIONS)
 
     def _draw(self, rng: np.random.Generator) -> list[Place]:
         places = []
