@@ -15,7 +15,9 @@ from sfg_nas.tasks.classes import refuse_class_weights
 from sfg_nas.tasks.heads import pooled_head
 from sfg_nas.tasks.kind import Labels, TaskFields, TaskKind, WrongFieldError, WrongLabelError
 
-_TINY = torch.finfo(torch.float32).tiny
+_SINGLE = torch.finfo(torch.float32)
+_TINY = _SINGLE.tiny
+_ROUNDED = 100
 
 
 class Regression(TaskKind):
@@ -105,7 +107,7 @@ class Regression(TaskKind):
     def check_labels(self, task: TaskFields, labels: Labels) -> Labels:
         """Return numbers `[N]`."""
         del task
-        if np.isinf(labels).any():
+        if (np.abs(labels) > _SINGLE.max).any():  # NaN is not
             raise WrongLabelError("finite numbers, or NaN where missing, are needed", "infinity")
         return labels
 
@@ -136,10 +138,21 @@ class Regression(TaskKind):
         return task.center == 0.0 and task.scale == 1.0
 
     def measured(self, task: TaskFields, targets: Tensor) -> Mapping[str, object]:
-        """Return mean and standard deviation; a constant target has scale 1."""
+        """Return mean and standard deviation; a constant target has scale 1.
+
+        Raises:
+            WrongLabelError: If no number is known, or they were rounded by more than a hundredth of their spread.
+        """
         del task
         known = targets[torch.isfinite(targets)].double()
         if known.numel() == 0:
             raise WrongLabelError("the training part needs at least one label", "none")
         spread = float(known.std(correction=0))
+        rounded = float(known.abs().max()) * _SINGLE.eps / 2
+        if 0 < spread < _ROUNDED * rounded:  # such as seconds since 1970
+            rule = (
+                "numbers whose differences single precision keeps are needed (subtract a constant)"
+            )
+            found = f"a spread of {spread:.3g} about {float(known.mean()):.6g}, rounded by up to {rounded:.3g}"
+            raise WrongLabelError(rule, found)
         return {"center": float(known.mean()), "scale": spread if spread > 0 else 1.0}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from sfg_nas.errors import ConfigError
+from sfg_nas.errors import ConfigError, DataError
 from sfg_nas.tasks import Task
 
 
@@ -40,3 +41,18 @@ def test_rmse_of_a_perfect_prediction_has_no_slope() -> None:
     assert loss.item() == 0
     assert output.grad is not None
     assert output.grad.flatten().tolist() == [0.0, 0.0]
+
+
+def test_numbers_that_single_precision_cannot_tell_apart_are_refused() -> None:
+    task = Task("when", "regression", unit="s")
+    for start, apart in ((1.7e9, 1e5), (2000.0, 1.0), (0.0, 1e-20), (5.0, 0.0)):
+        labels = task.targets(start + apart * np.arange(9.0), "table")
+        scale = float(np.std(apart * np.arange(9.0))) or 1.0
+        assert task.measured(labels).scale == pytest.approx(scale, rel=1e-2)
+    rounded = task.targets(1.7e9 + 60 * np.arange(9.0), "table")
+    with pytest.raises(
+        DataError, match=r"task 'when': .*subtract a constant.*rounded by up to 101"
+    ):
+        task.measured(rounded)
+    with pytest.raises(DataError, match="finite numbers"):
+        task.targets(np.array([1.0, 1e39]), "table")
