@@ -260,6 +260,18 @@ def test_a_run_s_own_storage_that_is_damaged_is_said(make_study: Make, tmp_path:
         search(make_study(), runs=tmp_path, trials=1)
 
 
+def test_folders_of_another_storage_s_trials_are_said(make_study: Make, tmp_path: Path) -> None:
+    """What one candidate reached would be told as what another one did."""
+    run = search(make_study(), runs=tmp_path, trials=2)
+    candidate = run.files.trial(1).candidate
+    other = json.loads(candidate.read_text()) | {"sharing.lambda3": 0.125}
+    candidate.write_text(json.dumps(other))  # as several workers may have proposed
+    elsewhere = f"sqlite:///{tmp_path}/elsewhere.db"
+    with pytest.raises(ArchitectureError, match=r"trials/1: .*sharing\.lambda3 0\.125 .*--storage"):
+        search(make_study(), runs=tmp_path, trials=3, storage=elsewhere)
+    assert len(search(make_study(), runs=tmp_path, trials=2).all) == 2
+
+
 def test_a_changed_study_is_refused_and_named(
     make_study: Make, tmp_path: Path, tiny_data: DataBundle
 ) -> None:
