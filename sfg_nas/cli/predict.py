@@ -190,7 +190,7 @@ def _write_images(
     outputs: Mapping[str, Tensor],
 ) -> None:
     """Write the label images of some photos, and add their paths to the rows."""
-    from sfg_nas.data import label_image, upright_size, write_label_image
+    from sfg_nas.data import label_image, shown, upright_size, write_label_image
     from sfg_nas.tasks import Encoding
 
     for task in preparation.only(list(outputs)):
@@ -199,7 +199,7 @@ def _write_images(
             if task.dense:
                 pixels = label_image(task, output, upright_size(path), encoding)
                 stem = start.with_name(f"{start.name}_{task.name}")
-                row[f"{task.name}/image"] = str(write_label_image(stem, pixels))
+                row[f"{task.name}/image"] = shown(write_label_image(stem, pixels))
 
 
 def _short(value: object) -> object:

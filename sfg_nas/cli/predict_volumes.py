@@ -45,7 +45,7 @@ def predict_volumes(
     Raises:
         ConfigError: If there is no file, two would be written to one place, or an extra is missing.
     """
-    from sfg_nas.data import read_scan
+    from sfg_nas.data import read_scan, shown
     from sfg_nas.training import predict_volume
 
     folder = FOLDER if to is None else to
@@ -66,13 +66,13 @@ def predict_volumes(
             failed.append((path, str(error)))
             continue
         predicted = predict_volume(network, scan.prepared.values, settings.patch, tasks)
-        row: Row = {"file": str(path)}
+        row: Row = {"file": shown(path)}
         for task in tasks:
             own = folder / f"{stem}_{task.name}.nii.gz"
             scan.write(task.name, predicted[task.name], settings.organs, own)
-            row[task.name] = str(own)
+            row[task.name] = shown(own)
         rows.append(row)
-        note(f"predicted {len(rows) + len(failed)} of {len(planned)}: {path}", common)
+        note(f"predicted {len(rows) + len(failed)} of {len(planned)}: {shown(path)}", common)
     note_unreadable(failed, len(planned), common)
     if common.as_json:
         json_result(
@@ -80,7 +80,7 @@ def predict_volumes(
                 "predictions": rows,
                 "units": {task.name: task.unit for task in tasks if task.has_unit},
                 "labels": dict(settings.organs),
-                "unreadable": [{"file": str(p), "reason": reason} for p, reason in failed],
+                "unreadable": [{"file": shown(p), "reason": reason} for p, reason in failed],
             }
         )
     else:

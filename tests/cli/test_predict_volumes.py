@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from sfg_nas.architecture import Architecture
@@ -117,6 +121,28 @@ def test_wrong_input(call: Call, tmp_path: Path) -> None:
     (tmp_path / "a.csv").touch()
     assert call("predict", network, tmp_path / "no.nii", "--to", tmp_path / "a.csv").code == 2
     assert call("evaluate", network, "--data", tmp_path / "empty").code == 2
+
+
+def test_names_that_are_no_text_are_said_in_other_letters(call: Call, tmp_path: Path) -> None:
+    network = write_network(tmp_path / "network", (16, 16), (12.0, 12.0, 18.0))
+    write_phantoms(tmp_path / "pelvis", 1, size=32)
+    mr = tmp_path / "pelvis" / "phantom-01" / "mr.nii.gz"
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    shutil.copy(mr, folder / os.fsdecode(b"\xff.nii.gz"))
+    for form in ((), ("--json",)):
+        answer = call("predict", network, folder, "--to", tmp_path / "out", *form)
+        assert answer.code == 0
+        assert r"\xff_organs.nii.gz" in answer.out.replace(r"\\", "\\")
+    photo = tmp_path / os.fsdecode(b"\xfe.png")
+    Image.fromarray(np.zeros((16, 16), dtype=np.uint8)).save(photo, format="PNG")
+    tasks = (replace(TASKS[0], classes=()), TASKS[1])
+    prepared = Preparation("table", (1, 16, 16), "uint8", (0.0,), (1.0,), tasks)
+    write_json(network / "prediction.json", prepared.to_json())
+    answer = call("predict", network, photo, "--to", tmp_path / "maps")
+    assert answer.code == 0
+    table = (tmp_path / "maps" / "predictions.csv").read_text(encoding="utf-8")
+    assert r"maps/\xfe_organs.png" in table
 
 
 LARGE = (256, 256, 128)
