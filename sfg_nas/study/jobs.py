@@ -188,6 +188,7 @@ class TrainingJob:
             OutOfMemoryError: If there is too little memory.
         """
         if self.is_done():
+            self.checkpoint.unlink(missing_ok=True)  # of a process that was killed before it did so
             if self.stage == "retrain" and not (self.folder / PREPARATION_FILE).exists():
                 self.describe()
             return

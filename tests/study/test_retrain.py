@@ -231,6 +231,25 @@ def test_an_old_record_stands_and_gets_what_predicting_needs(
     assert Preparation.load(folder / PREPARATION_FILE) == Preparation.of(study.data)
 
 
+def test_a_checkpoint_that_a_finished_training_left_is_not_in_the_way_of_other_settings(
+    searched: tuple[Study, Run], tmp_path: Path
+) -> None:
+    """Who is killed between the scores and the removal of the checkpoint leaves both."""
+    study, run = searched
+
+    def keep(_: Progress) -> None:
+        for path in (run.path / "retrained").glob("*/0/checkpoint*"):
+            shutil.copy(path, tmp_path / "kept")
+
+    retrain(study, run.best, 1, runs=tmp_path, controls=(), progress=keep)
+    (folder,) = (run.path / "retrained").glob("*/0")
+    shutil.copy(tmp_path / "kept", folder / "checkpoint.safetensors")
+    retrain(study, run.best, 1, runs=tmp_path, controls=())
+    assert not list(folder.glob("checkpoint*"))
+    longer = section(study, epochs=2)
+    retrain(study, run.best, 1, runs=tmp_path, controls=(), how=longer)
+
+
 @pytest.mark.parametrize("changes", [{}, {"init": "warm", "teacher": True, "patience": 2}])
 def test_an_interrupted_training_ends_as_an_uninterrupted_one(
     searched: tuple[Study, Run], tmp_path: Path, changes: dict[str, object]
