@@ -187,7 +187,7 @@ def _filed_splits(
 def _read_split(file: Path) -> dict[str, str]:
     """Return the part of each file name."""
     try:
-        with file.open(newline="", encoding="utf-8") as stream:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
             table = list(csv.DictReader(stream))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise _wrong_split(file, str(error)) from error

@@ -189,6 +189,13 @@ def test_a_wrong_split_file_is_refused(faces: Path, content: str, message: str) 
     assert len(load(faces, split="seeded").test) == 6
 
 
+def test_a_split_file_may_have_the_mark_of_spreadsheets(faces: Path) -> None:
+    write_split(faces, filed(faces))
+    file, plain = faces / "utkface_split.csv", load(faces)
+    file.write_text(file.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert load(faces).fingerprint == plain.fingerprint
+
+
 def test_a_split_file_that_is_asked_for_must_exist(faces: Path) -> None:
     with pytest.raises(DataError, match=r"utkface_split\.csv: columns"):
         load(faces, split="file")
