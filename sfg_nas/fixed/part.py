@@ -161,7 +161,9 @@ class Part:
         operands = {k: [self.own(s) for s in names] for k, names in self.op.operands.items()}
         params = {k: self.static(k, self._static_axis(k)) for k in self.op.statics}
         kept = {k: v for k, v in settings.items() if k not in ("train", "training")}
-        return self.node(operation, operands, kept, params, self.op.item)
+        # what stands for it may be an operation with one result: `select` for a piece of `unbind`
+        item = self.op.item if operation == self.op.operation else None
+        return self.node(operation, operands, kept, params, item)
 
     def _static_axis(self, argument: str) -> int | None:
         """Return the axis of a static tensor that follows the channels, None if none does."""

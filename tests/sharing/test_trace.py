@@ -275,3 +275,14 @@ def test_a_weight_that_is_computed_anew_in_each_call_is_one(again: nn.Module) ->
         foreign_gradients_are_zero(supernet, allocation, both.x)
         fixed = build_network(distill(supernet, allocation))
         assert count_params(fixed) <= count_params(both.original)
+
+
+def test_single_channels_are_taken_out() -> None:
+    def turned(net: Net, x: Tensor) -> Tensor:
+        channels = [channel.unsqueeze(1) for channel in net.first(x).unbind(1)]
+        return net.second(torch.cat(channels[::-1], 1))
+
+    both = prepared(Net(turned, first=conv(3, 6), second=conv(6, 6)))
+    assert both.connections.wiring.variables == 12
+    for seed in range(3):
+        three_ways_equal(both, random_allocation(both.connections, seed=seed))
