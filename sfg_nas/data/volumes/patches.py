@@ -215,7 +215,7 @@ class Patches:
 
     def _image(self, number: int, tile: Tile) -> Tensor:
         mr = self.subjects[number].mr
-        fill = float(mr.flat[0]) if mr.size else 0.0
+        fill = self._fills[number] if _beyond(tile.start, self.size, mr.shape) else 0.0
         return torch.from_numpy(window(mr, tile.start, self.size, fill)).view(1, *self.patch)
 
     def _counted(self, number: int, tile: Tile) -> NDArray[np.bool_]:
@@ -226,6 +226,11 @@ class Patches:
             own[max(low - start, 0) : max(high - start, 0)] = True
             inside = inside & own.reshape([-1 if a == axis else 1 for a in range(3)])
         return inside
+
+    @cached_property
+    def _fills(self) -> tuple[float, ...]:
+        """Give for each subject the value of what lies outside its body, which is that of a prediction's border, too."""
+        return tuple(float(subject.mr.min()) for subject in self.subjects)
 
     @cached_property
     def _insides(self) -> tuple[NDArray[np.bool_], ...]:
@@ -264,6 +269,13 @@ _TARGETS: Mapping[str, Callable[[Patches, int, Tile], Tensor]] = {
     CT: Patches._attenuation,
     ORGANS: Patches._classes,
 }
+
+
+def _beyond(start: Sequence[int], size: Sequence[int], shape: Sequence[int]) -> bool:
+    return any(
+        first < 0 or first + side > length
+        for first, side, length in zip(start, size, shape, strict=True)
+    )
 
 
 def _centres(subject: StoredSubject, organs: Mapping[str, int]) -> tuple[NDArray[np.int64], ...]:

@@ -12,6 +12,7 @@ import torch
 from sfg_nas.data.location import Location
 from sfg_nas.data.volumes import Patches, load
 from sfg_nas.errors import ConfigError
+from sfg_nas.training import predict_volume
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,26 @@ def test_shapes(flat: Patches, patch: tuple[int, ...]) -> None:
         known = targets["organs"] >= 0
         assert torch.equal(known, ~targets["ct"][:, 0].isnan())
         assert torch.equal(targets["ct"][:, 1][known], targets["organs"][known] - 1.0)
+
+
+def test_beyond_a_small_volume_stands_what_stands_there_in_a_prediction(flat: Patches) -> None:
+    subject = flat.subjects[0]
+    mr = np.array(subject.mr)
+    mr[0, 0, 0] = 3.0  # the body fills the whole image, as in a prostate's scan
+    part = replace(flat, patch=(64, 64, 40), subjects=(replace(subject, mr=mr),), count=None)
+    image = next(part.batches(1))[0][0, 0].numpy()
+    seen: list[torch.Tensor] = []
+
+    def network(images: torch.Tensor) -> dict[str, torch.Tensor]:
+        seen.append(images[0, 0])
+        return {}
+
+    class Network(torch.nn.Module):
+        forward = staticmethod(network)
+
+    predict_volume(Network(), mr, (64, 64, 40), ())
+    assert image.min() == mr.min() == image[0, 0, 0]
+    assert np.array_equal(np.sort(seen[0].flatten()), np.sort(image.ravel()))
 
 
 def test_an_epoch_depends_on_seed_and_epoch_only(flat: Patches) -> None:
