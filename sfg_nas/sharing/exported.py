@@ -70,8 +70,15 @@ def path_of(node: fx.Node) -> str:
 
 
 def shape_of(node: fx.Node) -> tuple[int, ...]:
-    """Return the shape of a node's result on the example."""
-    return tuple(integer(size) for size in node.meta["val"].shape)
+    """Return the shape of a node's result on the example.
+
+    Raises:
+        ConversionError: The values of a tensor decide it.
+    """
+    sizes = tuple(size_of(size) for size in node.meta["val"].shape)
+    if not all(isinstance(size, int) for size in sizes):
+        raise refusal(path_of(node), f"{node.target}, whose size the values of a tensor decide")
+    return tuple(integer(size) for size in sizes)
 
 
 def integer(value: object) -> int:

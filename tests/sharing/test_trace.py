@@ -192,8 +192,12 @@ class Outer(nn.Module):
         (lambda net, x: net.last(torch.fft.fft2(net.one(x)).real), "fft_fft2"),
         (kernels_for_each, "conv2d with a weight computed from activations"),
         (lambda net, x: net.last(net.one(x)[:, :5]), "to have 6 channels"),
+        (
+            lambda net, x: net.last(net.one(x)[:, net.one.bias > -9]),
+            "index.Tensor, whose size .* decide",
+        ),
     ],
-    ids=["control flow", "unknown", "computed weight", "does not run"],
+    ids=["control flow", "unknown", "computed weight", "does not run", "truths choose"],
 )
 def test_refusals_name_module_and_operation(
     run: Callable[[Net, Tensor], Tensor], operation: str, capfd: pytest.CaptureFixture[str]
