@@ -122,7 +122,7 @@ def params_of(wiring: Wiring, values: Mapping[str, Tensor], names: Collection[st
     dense = [layer for layer in wiring.reading if not layer.grouped]
     size = wiring.variables + len(wiring.groups.extended)
     rows = torch.zeros(size, dtype=torch.double)
-    copies: list[tuple[float, Tensor]] = []
+    once: dict[tuple[str, float], list[Tensor]] = {}
     for layer in wiring.reading:
         if layer.grouped and layer.weight in trained:
             each = values[layer.weight].numel() / len(layer.filters)
@@ -143,13 +143,14 @@ def params_of(wiring: Wiring, values: Mapping[str, Tensor], names: Collection[st
             several = wiring.is_copied(op.name) and is_kind(op, Kind.CHANNEL_NORM)
             count = values[key].shape[-1] if several else values[key].numel()  # one owner's
             if along is None or axis is None:
-                copies.append((float(count), torch.unique(own)))
+                once.setdefault((key, float(count)), []).append(own)
             else:
                 rows += count / len(own) * torch.bincount(own, minlength=size)
     filters, channels = _counts(dense_rows=[(la.filters, la.channels) for la in dense], size=size)
     numel = [values[la.weight].numel() if la.weight in trained else 0 for la in dense]
     places = [len(layer.filters) * len(layer.channels) for layer in dense]
     each_one = torch.tensor(numel, dtype=torch.double) / torch.tensor(places, dtype=torch.double)
+    copies = [(count, torch.unique(torch.cat(users))) for (_, count), users in once.items()]
     return Prices(filters * each_one.unsqueeze(1), channels, rows, copies)
 
 

@@ -9,9 +9,10 @@ from torch import nn
 from sfg_nas.backbones import build_backbone
 from sfg_nas.cost import count_macs, count_params
 from sfg_nas.fixed import build_network, distill
+from sfg_nas.fixed.connections import connections_of
 from sfg_nas.sharing import Supernet, convert, random_allocation
 from tests.conversions import everything_shared, pair
-from tests.networks import make
+from tests.networks import make, pooled
 
 
 def with_probabilities(name: str) -> tuple[Supernet, torch.Tensor]:
@@ -120,6 +121,21 @@ def test_a_certain_allocation_has_the_cost_of_its_network(name: str) -> None:
                 params = float(supernet.expected_params(task))
             assert macs == pytest.approx(part.macs)
             assert params == pytest.approx(part.params)
+
+
+def test_a_number_that_several_steps_have_in_common_is_one_parameter_of_a_group() -> None:
+    slope = nn.PReLU()
+    backbone = nn.Sequential(nn.Conv2d(3, 6, 1), slope, nn.Conv2d(6, 6, 1), slope)
+    heads = {task: pooled(6)(1) for task in ("age", "sex")}
+    supernet = convert(backbone, heads, torch.zeros(2, 3, 4, 4))
+    chosen = torch.arange(supernet.wiring.variables) % 3
+    architecture = distill(supernet, supernet.wiring.allocation(chosen))
+    assert architecture.params == count_params(build_network(architecture))
+    with torch.no_grad():
+        supernet.assignments.filter_logits.copy_(nn.functional.one_hot(chosen, 3) * 120.0 - 60.0)
+        assert float(supernet.expected_params()) == pytest.approx(architecture.params)
+    counted = connections_of(supernet, "params").cost(chosen.numpy())
+    assert counted == pytest.approx(architecture.params)
 
 
 def test_fused_attention_costs_what_torch_counts() -> None:
