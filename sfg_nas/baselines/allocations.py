@@ -40,7 +40,8 @@ def tree_split(supernet: Supernet, split: int) -> Allocation:
     """Return the classic branched network: shared before a layer, from there on one branch for each task.
 
     The filters of each branching layer are divided evenly among the tasks, so that the whole keeps the width of the
-    backbone; set it beside others at equal MACs.
+    backbone; set it beside others at equal MACs. Filters that a residual block ties to shared ones stay shared, so that
+    behind a split in the middle of a residual stage its blocks have nothing to read, and drop out; split before a stage.
 
     Source: the tree-structured sharing that Lu et al. 2017, "Fully-adaptive feature sharing in multi-task networks",
     and Vandenhende et al. 2019, "Branched multi-task networks", search over; here every place of the one split.

@@ -77,8 +77,8 @@ def other_layers(frame: pd.DataFrame) -> list[str]:
     if not names:
         return []
     return [
-        f"{names}: of other layers than hard sharing, as the search varied the backbone, too: what differs between them is "
-        "not sharing alone"
+        f"{names}: of other layers than hard sharing, as the search varied the backbone, too, or nothing reaches some of "
+        "them: what differs between them is not sharing alone"
     ]
 
 

@@ -121,8 +121,8 @@ def _about_found(row: Row, tolerance: float) -> str:
     text = f"At the found network's cost: {verdicts[judgement(row, tolerance)]} ({_numbers(row)})."
     if row.get("other_layers", False):
         text += (
-            " The found network has other layers than hard sharing, as the search varied the backbone, too: what "
-            "differs is not sharing alone."
+            " The found network has other layers than hard sharing, as the search varied the backbone, too, or nothing "
+            "reaches some of them: what differs is not sharing alone."
         )
     return text
 

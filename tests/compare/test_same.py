@@ -68,7 +68,8 @@ def test_a_found_network_of_another_depth_is_not_hard_sharing(
     first = found.verdict[0]
     assert "chance" not in first
     assert first.endswith(
-        "The found network has other layers than hard sharing, as the search varied the backbone, too: what differs is not sharing alone."
+        "The found network has other layers than hard sharing, as the search varied the backbone, too, or nothing reaches some of them: "
+        "what differs is not sharing alone."
     )
     assert not found.paired["same_network"].any()
     notes = [note for note in found.notes if "other layers" in note]
