@@ -14,7 +14,6 @@ from sfg_nas.architecture import Architecture, Node
 from sfg_nas.errors import ArchitectureError, explain
 from sfg_nas.fixed.banks import cut_bank
 from sfg_nas.fixed.network import FixedNetwork
-from sfg_nas.fixed.part import of_owner
 from sfg_nas.operations import BANKS, Kind, vocabulary
 from sfg_nas.sharing.supernet import Supernet
 
@@ -99,7 +98,7 @@ def _of_group(supernet: Supernet, node: Node, value: Tensor) -> Tensor:
     if not wiring.is_copied(node["layer"]):
         return value
     members = frozenset(groups.tasks.index(task) for task in node["group"])
-    return of_owner(value, wiring.op(node["layer"]), groups.extended.index(members), wiring)
+    return wiring.of_owner(value, wiring.op(node["layer"]), groups.extended.index(members))
 
 
 def _cut(architecture: Architecture, name: str, label: str, value: Tensor) -> Tensor:

@@ -87,10 +87,8 @@ class _Divider:
 
     def _write(self, op: TracedOp, order: int) -> None:
         axis, rows = self.wiring.rows[op.name]
-        copied = self.wiring.is_copied(op.name)
-        if (
-            axis is None and is_kind(op, Kind.LINEAR) and not copied
-        ):  # of one owner, yet along the last dimension
+        one = axis is None and not self.wiring.is_copied(op.name)
+        if one and is_kind(op, Kind.LINEAR):  # of one owner, yet along the last dimension
             axis = len(op.shape) - 1
             rows = rows.expand(op.shape[axis])
         owners = self.owner_of_row[rows]

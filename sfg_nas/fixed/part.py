@@ -173,7 +173,7 @@ class Part:
     def static(self, argument: str, axis: int | None) -> Parameter:
         """Return the record of one static tensor, cut to the channels of this part."""
         key = self.op.statics[argument]
-        value = of_owner(self.divider.statics[key], self.op, self.owner, self.divider.wiring)
+        value = self.divider.wiring.of_owner(self.divider.statics[key], self.op, self.owner)
         shape = list(value.shape)
         if axis is not None and self.axis is not None:
             shape[axis] = len(self.channels)
@@ -195,19 +195,6 @@ class Part:
         flat = kept.reshape(-1)
         record["values"] = flat.tolist() if kept.dtype is torch.bool else flat.double().tolist()
         return record
-
-
-def of_owner(value: Tensor, op: TracedOp, owner: int, wiring: Wiring) -> Tensor:
-    """Return an owner's value of a norm within a gate, which may have one for each `[E, C]`; else the value.
-
-    Args:
-        value: As `Supernet.static_values` gives it.
-        op: The operation that uses it.
-        owner: Extended index.
-        wiring: Of the supernet.
-    """
-    several = wiring.is_copied(op.name) and is_kind(op, Kind.CHANNEL_NORM) and value.dim() == 2
-    return value[owner] if several else value
 
 
 def _as_json(value: object) -> object:

@@ -19,6 +19,7 @@ from sfg_nas.sharing.frozen import STATISTICS, frozen_tensors
 from sfg_nas.sharing.gates import with_gates
 from sfg_nas.sharing.hidden import check_training, hidden_operations
 from sfg_nas.sharing.limits import Limits
+from sfg_nas.sharing.names import plain_parameters
 from sfg_nas.sharing.presets import PresetName, activation_first, preset_of
 from sfg_nas.sharing.recognise import recognise
 from sfg_nas.sharing.start import Start, StartKind
@@ -145,10 +146,9 @@ def _wiring(network: BackboneWithHeads, example: Tensor, groups: Groups, tracer:
 
 def _moved(network: BackboneWithHeads) -> frozenset[str]:
     """Return the keys of what training moves: parameters, and the statistics of norms."""
-    keys = {name for name, _ in network.named_parameters(remove_duplicate=False)}
     buffers = (name for name, _ in network.named_buffers(remove_duplicate=False))
-    keys.update(name for name in buffers if name.rpartition(".")[2] in STATISTICS)
-    return frozenset(keys - frozen_tensors(network))
+    statistics = {name for name in buffers if name.rpartition(".")[2] in STATISTICS}
+    return (plain_parameters(network) | statistics) - frozen_tensors(network)
 
 
 def _layer_of(wiring: Wiring) -> Tensor:

@@ -140,8 +140,7 @@ def params_of(wiring: Wiring, values: Mapping[str, Tensor], names: Collection[st
                 continue
             seen.add((key, tuple(own.tolist())))
             along = affine_axis(op, argument, axis, values[key])
-            several = wiring.is_copied(op.name) and is_kind(op, Kind.CHANNEL_NORM)
-            count = values[key].shape[-1] if several else values[key].numel()  # one owner's
+            count = wiring.of_owner(values[key], op, 0).numel()  # one owner's
             if along is None or axis is None:
                 once.setdefault((key, float(count)), []).append(own)
             else:

@@ -163,14 +163,10 @@ class _CountLabeller(Labeller):
 
     def _window(self, op: TracedOp) -> Layout:
         layout, kernel = self._operand(op), op.settings.get("kernel_size")
-        last = len(layout.shape) - 1
-        for dim in layout.axes:
-            size = (
-                kernel[dim - last - 1]
-                if isinstance(kernel, list) and last - dim < len(kernel)
-                else 1
-            )
-            if isinstance(size, int) and size == layout.shape[dim] - op.shape[dim] + 1 > 1:
+        sizes = kernel if isinstance(kernel, list) else []
+        for dim, size in enumerate(sizes, len(layout.shape) - len(sizes)):
+            shorter = layout.shape[dim] - op.shape[dim]
+            if dim in layout.axes and isinstance(size, int) and size == shorter + 1 > 1:
                 labels = layout.labels.narrow(dim, (size - 1) // 2, op.shape[dim])
                 return self._single(Layout(labels, op.shape))  # of the channel in the middle
         return super()._window(op)

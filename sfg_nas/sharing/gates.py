@@ -109,8 +109,8 @@ def _with_all(finder: _Finder, found: ChannelMap, groups: Groups, limits: Limits
     """Return the units with all gates that can be found, from those without any."""
     for _ in range(_ROUNDS):
         before = finder.traced
-        for op, path in _suspected(before, found, limits):
-            finder.try_modules(op.name, path, found.ties)
+        for name, path in _suspected(before, found, limits):
+            finder.try_modules(name, path, found.ties)
         if finder.traced is before:
             break
         found = follow_channels(finder.traced, groups, limits)
@@ -125,8 +125,8 @@ def _choices(channels: ChannelMap) -> int:
 
 def _suspected(
     traced: TracedNetwork, channels: ChannelMap, limits: Limits
-) -> Iterator[tuple[TracedOp, str]]:
-    """Give the operations of the backbone that tie channels by mixing them, each with paths where the mixing may begin."""
+) -> Iterator[tuple[str, str]]:
+    """Give the names of operations of the backbone that tie channels by mixing them, each with paths where the mixing may begin."""
     ops = {op.name: op for op in traced.ops}
     for op in traced.ops:
         if not channels.ties.get(op.name) or op.head is not None or op.name in traced.gates:
@@ -135,14 +135,14 @@ def _suspected(
             continue
         if is_kind(op, *BANKS):  # over places, not over channels
             if conv_groups(op) == 1 and op.statics["weight"] not in limits.mixed:
-                yield op, op.path
+                yield op.name, op.path
         elif is_kind(op, *_MIXING):
-            yield op, op.path
+            yield op.name, op.path
         elif is_kind(op, Kind.POINTWISE):
             for narrow in (ops[s] for s in op.sources):
                 if _is_broadcast(narrow, op):
-                    yield op, narrow.path
-                    yield op, op.path
+                    yield op.name, narrow.path
+                    yield op.name, op.path
 
 
 def _is_broadcast(narrow: TracedOp, op: TracedOp) -> bool:

@@ -87,9 +87,7 @@ def _run_for_groups(
     source = wiring.op(wiring.op(f"{op.path}:read").operands["self"][0])
     sources = wiring.rows[source.name][1].expand(source.shape[1])
     rows = wiring.rows[op.name][1].expand(op.shape[1])
-    free = bool((rows < wiring.variables).any())
-    fixed = {row - wiring.variables for row in rows.tolist() if row >= wiring.variables}
-    owners = sorted(fixed | (set(range(len(wiring.groups))) if free else set()))
+    owners = wiring.owners(op.name)
     everyone = wiring.groups.owner_of_image()
     others = [owner for owner in owners if owner != everyone]
     statistics = GroupStatistics(module, others, held_modules(network))

@@ -187,12 +187,7 @@ class StreamRunner(nn.Module):
             return [self.wiring.groups.owner_of_head(op.head)]
         if op.name not in self.wiring.rows:
             return sorted({owner for s in op.sources for owner in streams[s]})
-        rows = self.wiring.rows[op.name][1]
-        free = bool((rows < self.wiring.variables).any())
-        fixed = {
-            r - self.wiring.variables for r in set(rows.tolist()) if r >= self.wiring.variables
-        }
-        return sorted(fixed | (set(range(len(self.wiring.groups))) if free else set()))
+        return self.wiring.owners(op.name)
 
     def _read(
         self, source: str, owner: int, streams: Mapping[str, Streams], table: Tensor

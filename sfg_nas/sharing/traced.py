@@ -85,7 +85,7 @@ class TracedNetwork:
         statics: Exported graph nodes whose values come from parameters alone, by key.
         constants: Tensors that are neither parameters nor buffers of the module.
         batched: Statics that are repeated along a dimension with the batch; one copy is used.
-        gates: Operations that are there once for each group, each to the `read` before them (see `gates`).
+        gates: Operations that are there once for each group, each to the one whose channels' groups these are (see `gates`).
     """
 
     tasks: tuple[str, ...]

@@ -79,7 +79,7 @@ class Wiring:
         choices: How many filters there are and how many choices, and what ties them.
         mixing: MACs per example of each product of activations, whose channels are all tied.
         copies: MACs per example of each operation within a gate, which is there once for each group that owns channels
-            of what the gate reads.
+            of what the gate is for.
     """
 
     network: TracedNetwork
@@ -105,6 +105,23 @@ class Wiring:
     def op(self, name: str) -> TracedOp:
         """Return the operation of a name."""
         return next(op for op in self.network.ops if op.name == name)
+
+    def owners(self, name: str) -> list[int]:
+        """Return who may own channels of what an operation gives, as extended indices."""
+        rows = self.rows[name][1]
+        free = range(len(self.groups)) if bool((rows < self.variables).any()) else ()
+        return sorted({*free, *(r - self.variables for r in rows.tolist() if r >= self.variables)})
+
+    def of_owner(self, value: Tensor, op: TracedOp, owner: int) -> Tensor:
+        """Return an owner's value of a norm within a gate, which may have one for each `[E, C]`; else the value.
+
+        Args:
+            value: As `Supernet.static_values` gives it.
+            op: The operation that uses it.
+            owner: Extended index.
+        """
+        each = self.is_copied(op.name) and is_kind(op, Kind.CHANNEL_NORM) and value.dim() == 2
+        return value[owner] if each else value
 
     def allocation(self, groups_of_variables: Tensor) -> Allocation:
         """Return the allocation for a group index per variable `[V]`."""
