@@ -11,12 +11,14 @@ what the C library keeps between blocks.
     python benchmarks/step.py                          # everything: some minutes on two cores
     python benchmarks/step.py --only vgg11-quarter --batch 16 --rounds 15
     python benchmarks/step.py --only torchvision/convnext_tiny --batch 16 --steps   # needs torchvision
+    python benchmarks/step.py --only timm/ecaresnet26t --batch 8 --steps            # needs timm
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
+import importlib
 import itertools
 import multiprocessing
 import platform
@@ -103,12 +105,23 @@ WAYS = {  # name: tasks and relaxation, None for hard sharing
 }
 
 
+def backbone_of(name: str) -> nn.Module:
+    """Return a backbone by its name here, or `torchvision/NAME` or `timm/NAME`."""
+    if name.startswith("timm/"):
+        timm = importlib.import_module("timm")
+        made: nn.Module = timm.create_model(
+            name.removeprefix("timm/"), num_classes=0, global_pool=""
+        )
+        return made
+    kind, width = NETWORKS.get(name, (name, 1.0))
+    return build_backbone(kind, in_channels=3, width=width)
+
+
 def way_of(way: str, name: str, batch: int, side: int) -> Callable[[], None]:
     """Return the training step of one way."""
     tasks, relaxation = WAYS[way]
-    kind, width = NETWORKS.get(name, (name, 1.0))
     x = torch.randn(batch, 3, side, side).contiguous(memory_format=torch.channels_last)
-    backbone = build_backbone(kind, in_channels=3, width=width)
+    backbone = backbone_of(name)
     heads = heads_for(backbone.eval()(x[:1]), tasks)
     if relaxation is None:
         return trainer(BackboneWithHeads(backbone, heads), x)
@@ -187,9 +200,8 @@ def memory(name: str, batch: int, side: int) -> None:
 
 def fixed_forward(name: str, batch: int, side: int, rounds: int) -> None:
     """Time the forward pass of the fixed network at thirds beside hard sharing's."""
-    kind, width = NETWORKS.get(name, (name, 1.0))
     x = torch.randn(batch, 3, side, side).contiguous(memory_format=torch.channels_last)
-    backbone = build_backbone(kind, in_channels=3, width=width)
+    backbone = backbone_of(name)
     heads = heads_for(backbone.eval()(x[:1]), 2)
     shared = BackboneWithHeads(backbone, heads).eval()
     supernet = sfg_nas.convert(backbone, heads, x)
@@ -197,7 +209,7 @@ def fixed_forward(name: str, batch: int, side: int, rounds: int) -> None:
         layer: [i * 3 // len(rows) for i in range(len(rows))]
         for layer, rows in supernet.wiring.layers.items()
     }
-    if kind == "resnet18":  # tied layers must agree: equal widths give equal thirds
+    if name == "resnet18":  # tied layers must agree: equal widths give equal thirds
         thirds = {layer: list(row) for layer, row in thirds.items()}
     allocation = Allocation(supernet.groups, {k: tuple(v) for k, v in thirds.items()})
     architecture = sfg_nas.distill(supernet, allocation)
@@ -226,8 +238,9 @@ def fixed_forward(name: str, batch: int, side: int, rounds: int) -> None:
 
 def known(name: str) -> str:
     """Return the name of a network that can be made."""
-    if name not in NETWORKS and not name.startswith("torchvision/"):
-        raise argparse.ArgumentTypeError(f"{name}: one of {', '.join(NETWORKS)}, torchvision/NAME")
+    if name not in NETWORKS and not name.startswith(("torchvision/", "timm/")):
+        names = ", ".join(NETWORKS)
+        raise argparse.ArgumentTypeError(f"{name}: one of {names}, torchvision/NAME, timm/NAME")
     return name
 
 
