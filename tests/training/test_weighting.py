@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from sfg_nas.errors import ConfigError, TrainingError
 from sfg_nas.tasks import Task
-from sfg_nas.training import Loss, SupervisedMethod
+from sfg_nas.training import Loss, Settings, SupervisedMethod, make_fabric
+from sfg_nas.training.state import TrainingState
 from sfg_nas.training.weighting import (
     GradientAggregated,
     UncertaintyWeighted,
@@ -100,6 +101,19 @@ def test_the_sum_of_gradients_is_the_gradient_of_the_sum() -> None:
         SupervisedMethod(network, TASKS), TASKS, lambda jacobian: jacobian.sum(0)
     )
     torch.testing.assert_close(gradients(network, method.loss(network, IMAGES, TARGETS)), plain)
+
+
+def test_gradients_are_aggregated_under_mixed_precision_too() -> None:
+    settings = Settings(epochs=1, batch_size=2, optimizer="sgd", learning_rate=0.1)
+    found = []
+    for name in ("equal", "torchjd:Sum"):
+        network = Two()
+        method = weighted(SupervisedMethod(network, TASKS), TASKS, name)
+        state = TrainingState(method, settings, make_fabric(precision="bf16-mixed"))
+        state.descend(method.loss(state.network, IMAGES, TARGETS), 1.0)
+        found.append(network.state_dict())
+    torch.testing.assert_close(found[0], found[1])
+    assert not torch.equal(found[0]["shared"], Two().shared)
 
 
 def test_a_penalty_keeps_its_own_gradient() -> None:
