@@ -77,9 +77,11 @@ def compare(
         warn_if_slow(ready, common, device)
         from sfg_nas.compare import Workers
         from sfg_nas.compare import compare as run_compare
-        from sfg_nas.study import load_study
+        from sfg_nas.study import RunFiles, load_study
 
-        reload = partial(load_study, path, changes, data_root=common.data_root, cache=common.cache)
+        # The study's own file may be changed before a worker reads it.
+        begun = RunFiles(common.runs / ready.config.name).study
+        reload = partial(load_study, begun, data_root=common.data_root, cache=common.cache)
         with watching(common) as progress:
             found = run_compare(
                 ready,

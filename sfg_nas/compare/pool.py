@@ -20,7 +20,8 @@ from sfg_nas.allocator import keep_freed_memory
 from sfg_nas.compare.entrant import Entrant, Setting, run_of
 from sfg_nas.compare.job import Job, run_job, test_job
 from sfg_nas.compare.methods import make
-from sfg_nas.errors import TrainingError, explain
+from sfg_nas.config import StudyConfig
+from sfg_nas.errors import ConfigError, SfgNasError, TrainingError, explain
 from sfg_nas.study import Clock, Progress, ProgressCallback, Run, RunFiles, Study, search
 from sfg_nas.study.interrupts import unheard_by_children
 from sfg_nas.training import History, read_rows
@@ -28,6 +29,8 @@ from sfg_nas.training import History, read_rows
 Work = Literal["train", "test"]
 Found = tuple[Path, int]
 """The run and the number of the trial whose architecture is `found`: it may be another run than the comparison's."""
+Meant = tuple[StudyConfig, str]
+"""A study's settings and the fingerprint of its data."""
 _WATCH_SECONDS = 2.0
 
 
@@ -37,7 +40,7 @@ class Workers:
 
     Attributes:
         count: Processes; 1 works in this one.
-        reload: Loads the study again in another process; None hands it over as it is.
+        reload: Loads the same study again in another process; None hands it over as it is.
     """
 
     count: int = 1
@@ -77,7 +80,9 @@ class Team:
         self._pool: ProcessPoolExecutor | None = None
         if workers.count > 1:
             source: object = workers.reload or setting.study
-            arguments = (source, place, os.getpid(), _threads(workers.count))
+            study = setting.study
+            meant = study.config, study.data.fingerprint
+            arguments = (source, meant, place, os.getpid(), _threads(workers.count))
             self._pool = ProcessPoolExecutor(
                 workers.count,
                 mp_context=multiprocessing.get_context("spawn"),
@@ -193,15 +198,36 @@ class _Worker:
 
     study: Study
     place: Place
+    trouble: SfgNasError | None = None
 
 
-def _begin(source: object, place: Place, parent: int, threads: int) -> None:
+def _begin(source: object, meant: Meant, place: Place, parent: int, threads: int) -> None:
     """Load the study, and end with the process that started this one, however that ends."""
     keep_freed_memory()
     torch.set_num_threads(threads)
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
-    study = source if isinstance(source, Study) else source()  # type: ignore[operator]
-    _Worker.study, _Worker.place = study, place
+    _Worker.place = place
+    try:
+        _Worker.study = _loaded(source, meant)
+    except SfgNasError as error:  # told by the first job: what begins a process can only die
+        _Worker.trouble = error
+
+
+def _loaded(source: object, meant: Meant) -> Study:
+    """Return the study that the comparison was begun with.
+
+    Raises:
+        ConfigError: If its files hold another one by now.
+    """
+    if isinstance(source, Study):
+        return source
+    study: Study = source()  # type: ignore[operator]
+    if (study.config, study.data.fingerprint) == meant:
+        return study
+    rule = "it must read the study and the data that the comparison was begun with"
+    found = "others, as their files were changed meanwhile"
+    do = "undo the changes and call again to go on, or give the changed study another name"
+    raise ConfigError(explain(where="compare: a worker", rule=rule, found=found, do=do))
 
 
 def _watch(parent: int) -> None:
@@ -222,6 +248,8 @@ def _do(work: Work, job: Job, found: Found | None) -> None:
 
 @lru_cache(1)
 def _setting(found: Found | None) -> Setting:
+    if _Worker.trouble is not None:
+        raise _Worker.trouble
     files = RunFiles(_Worker.place.runs / _Worker.study.config.name)
     trial = None if found is None else Run.load(found[0]).trial(found[1])
     return Setting(_Worker.study, files, trial)

@@ -6,6 +6,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from sfg_nas.compare import Workers
+from sfg_nas.errors import ConfigError
+from sfg_nas.study import RunFiles, Study
+from sfg_nas.study.provenance import begin_run
+
 Call = Callable[..., object]
 
 
@@ -65,3 +72,23 @@ def test_the_methods_are_listed(call: Call) -> None:
     answer = call("list", "baselines", "--json")
     names = {row["name"] for row in json.loads(answer.out)}
     assert {"cross-stitch", "constant-p", "found", "tree-split"} <= names
+
+
+def test_workers_read_what_was_begun_though_the_study_is_changed_meanwhile(
+    call: Call, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(ready: Study, *_: object, runs: Path, workers: Workers, **__: object) -> None:
+        begin_run(ready, RunFiles(runs / ready.config.name))
+        study.write_text(study.read_text() + "training: {batch_size: 3}\n")
+        assert workers.reload is not None
+        again = workers.reload()
+        assert (again.config, again.folder) == (ready.config, ready.folder)
+        assert again.data.fingerprint == ready.data.fingerprint
+        raise ConfigError("seen")
+
+    text = study.read_text()
+    study.write_text("".join(x for x in text.splitlines(True) if not x.startswith("training")))
+    monkeypatch.setattr("sfg_nas.compare.compare", asked)
+    options = ["--set", "training.epochs=1", "--precision", "64", "--device", "cpu"]
+    answer = call("compare", study, *options, "--workers", "2", "--runs", tmp_path)
+    assert (answer.code, "seen" in answer.err) == (2, True), answer.err

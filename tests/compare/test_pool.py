@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from sfg_nas.compare import Workers, compare
+from sfg_nas.compare.pool import _loaded
+from sfg_nas.errors import ConfigError
 from sfg_nas.study import Run, Study, search
 
 Make = Callable[..., Study]
@@ -40,3 +43,15 @@ def test_several_processes_take_found_from_another_run(
     assert hashes["found"] == other.best.architecture.hash
     assert (tmp_path / "team/tiny/trials").exists() == searched
     assert Run.load(tmp_path / "other").best.number == 0
+
+
+def test_a_worker_refuses_another_study_than_was_begun(make_study: Make) -> None:
+    study, same = make_study(), make_study()
+    meant = study.config, study.data.fingerprint
+    assert _loaded(study, meant) is study
+    assert _loaded(lambda: same, meant) is same
+    changed = make_study({"training.batch_size": 3})
+    other_data = replace(same, data=replace(same.data, fingerprint="other"))
+    for other in (changed, other_data):
+        with pytest.raises(ConfigError, match="files were changed meanwhile"):
+            _loaded(lambda: other, meant)  # noqa: B023 (called at once)
