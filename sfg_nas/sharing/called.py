@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from sfg_nas.sharing.copies import copied
 from sfg_nas.sharing.traced import BATCH
@@ -15,7 +16,8 @@ from sfg_nas.sharing.traced import BATCH
 def called_once(network: nn.Module, example: Tensor) -> set[str]:
     """Return the paths of modules that one pass calls once, with one tensor that they leave as it is, for another one.
 
-    Their hooks may look at both, but change neither: a module's `forward` is all that it does.
+    Their hooks may look at both, but change neither: a module's `forward` is all that it does. In training they may be
+    left out, but do the same, and only norms of torch keep there what they learn about the images.
 
     Args:
         network: Any module; left as it is.
@@ -25,7 +27,37 @@ def called_once(network: nn.Module, example: Tensor) -> set[str]:
     heard = _Heard(twin)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         twin(example[:1].expand(BATCH, *example.shape[1:]).contiguous())
-    return {path for path, count in heard.calls.items() if count == 1} - heard.odd
+    once = {path for path, count in heard.calls.items() if count == 1} - heard.odd
+    return once - _odd_in_training(network, example)
+
+
+def _odd_in_training(network: nn.Module, example: Tensor) -> set[str]:
+    """Return the paths of modules that are called otherwise in training, or that keep a state that follows the images there.
+
+    Found by trying with two batches; none if the network does not run on them.
+    """
+    odd: set[str] = set()
+    states: list[dict[str, Tensor]] = []
+    for seed in range(2):
+        twin = copied(network, parameters=False).train()
+        heard = _Heard(twin)
+        x = torch.randn(BATCH, *example.shape[1:], generator=torch.Generator().manual_seed(seed))
+        try:
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                twin(x.to(example))
+        except (RuntimeError, ValueError, TypeError, AttributeError):
+            return set()
+        odd |= heard.odd | {path for path, count in heard.calls.items() if count > 1}
+        norms = [m for m in twin.modules() if isinstance(m, _BatchNorm)]
+        theirs = {id(buffer) for norm in norms for buffer in norm.buffers()}
+        states.append({n: b for n, b in twin.named_buffers() if id(b) not in theirs})
+    first, second = states
+    followed = [n for n in first if n not in second or not torch.equal(first[n], second[n])]
+    for name in followed:
+        parts = name.split(".")[:-1]
+        odd |= {".".join(parts[:count]) for count in range(len(parts) + 1)}
+    return odd
 
 
 class _Heard:

@@ -28,3 +28,48 @@ def test_hooks_that_change_what_a_module_is_given_or_gives_are_heard() -> None:
     network[5].register_forward_hook(lambda _module, given, _result: _add(given[0]))
     assert called_once(network, torch.ones(2, 1)) == {"", "0", "6"}
     assert seen
+
+
+class _Trained(nn.Module):
+    """Does something else in training."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__()
+        self.what, self.norm = what, nn.BatchNorm1d(1)
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        y = self.norm(x)
+        if self.training and self.what == "keeps":
+            self.seen.add_(x.mean())
+        if self.training and self.what == "counts":
+            self.seen.add_(1)
+        return (y, y) if self.training and self.what == "gives two" else y
+
+
+class _Several(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = nn.ModuleDict(
+            {w: _Trained(w) for w in ("keeps", "counts", "gives two", "twice", "left out")}
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        for name, part in self.parts.items():
+            times = {"twice": 2, "left out": 0}.get(name, 1) if self.training else 1
+            for _ in range(times):
+                y = part(x)
+                x = x + (y if isinstance(y, Tensor) else y[0])
+        return x
+
+
+def test_modules_that_keep_or_give_something_else_in_training_are_heard() -> None:
+    network = nn.Sequential(_Several())
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    found = called_once(network, torch.ones(2, 1))
+    assert {path.rpartition(".")[2] for path in found if path.count(".") == 2} == {
+        "counts",
+        "left out",
+    }
+    assert found.isdisjoint({"", "0"})  # for what is in them
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
