@@ -16,8 +16,8 @@ from sfg_nas.sharing.traced import BATCH
 def called_once(network: nn.Module, example: Tensor) -> set[str]:
     """Return the paths of modules that one pass calls once, with one tensor that they leave as it is, for another one.
 
-    Their hooks may look at both, but change neither: a module's `forward` is all that it does. In training they may be
-    left out, but do the same, and only norms of torch keep there what they learn about the images.
+    Their hooks may look at both, but change neither, and nobody else calls their parts: a module's `forward` is all that
+    it does. In training they may be left out, but do the same, and only norms of torch keep there what they learn about the images.
 
     Args:
         network: Any module; left as it is.
@@ -54,10 +54,13 @@ def _odd_in_training(network: nn.Module, example: Tensor) -> set[str]:
         states.append({n: b for n, b in twin.named_buffers() if id(b) not in theirs})
     first, second = states
     followed = [n for n in first if n not in second or not torch.equal(first[n], second[n])]
-    for name in followed:
-        parts = name.split(".")[:-1]
-        odd |= {".".join(parts[:count]) for count in range(len(parts) + 1)}
-    return odd
+    return odd.union(*(_above(name) for name in followed))
+
+
+def _above(path: str) -> list[str]:
+    """Return the paths of all modules that something is a part of."""
+    parts = path.split(".")
+    return [".".join(parts[:count]) for count in range(len(parts))] if path else []
 
 
 class _Heard:
@@ -65,13 +68,15 @@ class _Heard:
 
     Attributes:
         calls: How often each is called, by its path.
-        odd: Paths of those that are given, or give, something else than one tensor, or that change it.
+        odd: Paths of those that are given, or give, something else than one tensor, or that change it, or of which others
+            call a part.
     """
 
     def __init__(self, network: nn.Module) -> None:
         """Listen from now on, before and behind the hooks that there are."""
         self.calls: Counter[str] = Counter()
         self.odd: set[str] = set()
+        self.running: list[str] = []
         self.given: dict[str, _Seen] = {}
         self.made: dict[str, _Seen] = {}
         for path, module in network.named_modules():
@@ -82,6 +87,8 @@ class _Heard:
     def _begin(self, path: str) -> Callable[..., None]:
         def hook(_module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
             self.calls[path] += 1
+            self.odd |= set(_above(path)) - {*self.running}
+            self.running.append(path)
             self.given[path] = _Seen(args[0] if len(args) == 1 and not kwargs else None)
 
         return hook
@@ -97,6 +104,7 @@ class _Heard:
     def _end(self, path: str) -> Callable[..., None]:
         def hook(_module: nn.Module, args: tuple[object, ...], result: object) -> None:
             given = args[0] if len(args) == 1 else None
+            self.running.pop()
             if not (self.given[path].is_still(given) and self.made[path].is_still(result)):
                 self.odd.add(path)
 

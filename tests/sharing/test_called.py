@@ -73,3 +73,21 @@ def test_modules_that_keep_or_give_something_else_in_training_are_heard() -> Non
     }
     assert found.isdisjoint({"", "0"})  # for what is in them
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+class _Pair(nn.Module):
+    """Calls a module, and maybe a part of it before."""
+
+    def __init__(self, *, part_first: bool) -> None:
+        super().__init__()
+        self.part_first, self.module = part_first, nn.Sequential(_Doubled(), _Doubled())
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, second = self.module
+        return self.module(second(x)) if self.part_first else first(self.module(x))
+
+
+def test_modules_of_which_others_call_a_part_are_heard() -> None:
+    for part_first in (False, True):
+        found = called_once(_Pair(part_first=part_first), torch.ones(2, 1))
+        assert found == {"", f"module.{int(not part_first)}"}
