@@ -13,6 +13,8 @@ from sfg_nas.search_space.candidate import Choice
 if TYPE_CHECKING:
     import optuna
 
+_ROUNDED = 1e-8
+"""Of a step: how far a number may be from it, as sums of steps are rounded."""
 Choices = Annotated[tuple[Choice, ...], Field(strict=False, min_length=1)]
 
 
@@ -45,7 +47,7 @@ class Dimension(BaseModel):
         else:
             self._check_range()
         if self.first is not None and not self.contains(self.first):
-            ends = ", ".join(map(str, self.endpoints()))
+            ends = ", ".join(map(str, self.endpoints())) + self._in_steps()
             rule, do = "`first` must be possible here", "move it into the range, or remove it"
             raise _rule("first", rule, f"{self.first} beside {ends}", do)
         return self
@@ -81,6 +83,9 @@ class Dimension(BaseModel):
         whole = (self.low, self.high, self.step or 1)
         if self.type == "int" and not all(isinstance(value, int) for value in whole):
             raise _rule("type", "an int range has whole numbers", found, "round, or use float")
+        if not self._is_step(self.high):
+            rule, do = "`high` must lie whole steps above `low`", "move it, or change the step"
+            raise _rule("high", rule, f"{found}, step={self.step}", do)
 
     def endpoints(self) -> tuple[Choice, ...]:
         """Return the values that must themselves be legal: all choices, or both ends of the range."""
@@ -88,6 +93,16 @@ class Dimension(BaseModel):
             return self.choices
         low, high = self._range()
         return (low,) if low == high else (low, high)
+
+    def in_words(self) -> str:
+        """Return what the values are, for a message."""
+        ends = self.endpoints()
+        if self.choices is not None:
+            return f"one of {', '.join(map(str, ends))}"
+        return f"a value from {ends[0]} to {ends[-1]}{self._in_steps()}"
+
+    def _in_steps(self) -> str:
+        return "" if self.step is None else f" in steps of {self.step}"
 
     def suggest(self, trial: optuna.Trial, key: str) -> Choice:
         """Return the value that a trial takes here.
@@ -116,7 +131,12 @@ class Dimension(BaseModel):
         if isinstance(value, (bool, str)) or (self.type == "int" and not isinstance(value, int)):
             return False
         low, high = self._range()
-        return low <= value <= high
+        return low <= value <= high and self._is_step(value)
+
+    def _is_step(self, value: float) -> bool:
+        """Return whether a number lies whole steps above the lower end, as Optuna has it."""
+        steps = (value - self._range()[0]) / (self.step or 1)
+        return self.step is None or abs(steps - round(steps)) < _ROUNDED
 
     def active(self, values: Mapping[str, Choice]) -> bool:
         """Return whether the conditions of this dimension hold.

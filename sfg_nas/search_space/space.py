@@ -187,10 +187,7 @@ class SearchSpace:
                     Problem(where, "only keys of the space may stand here", f"`{key}`", do)
                 )
             elif not known[key].contains(value):
-                rule = f"one of {', '.join(map(str, known[key].endpoints()))} is needed"
-                if known[key].choices is None:
-                    low, high = known[key].endpoints()[0], known[key].endpoints()[-1]
-                    rule = f"a value from {low} to {high} is needed"
+                rule = f"{known[key].in_words()} is needed"
                 problems.append(Problem(where, rule, describe(value), "change it"))
         return problems
 

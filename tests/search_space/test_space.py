@@ -158,6 +158,16 @@ def test_full_has_all_the_dimensions() -> None:
             {"type": "float", "low": 1, "high": 2, "first": 3.0},
             ["`first` must be possible", "3.0 beside 1.0, 2.0"],
         ),
+        (
+            "training.batch_size",
+            {"type": "int", "low": 8, "high": 17, "step": 4},
+            ["training.batch_size.high", "whole steps above `low`", "high=17, step=4"],
+        ),
+        (
+            "training.batch_size",
+            {"type": "int", "low": 8, "high": 16, "step": 4, "first": 10},
+            ["`first` must be possible", "10 beside 8, 16 in steps of 4"],
+        ),
         ("sharing.estimator", {"type": "categorical", "choices": []}, ["at least 1"]),
         ("sharing.estimator", {"type": "categorical", "choices": ["soft", "soft"]}, ["once"]),
         (
@@ -224,6 +234,15 @@ def test_a_range_that_meets_a_fixed_value_wrongly_is_refused() -> None:
         SearchSpace.from_study(a_study(search={"space": space}))
 
 
+def test_steps_are_counted_as_fractions_are_rounded() -> None:
+    # In binary fractions 0.7 - 0.1 is not six times 0.1.
+    for high, step, between in ((0.7, 0.1, 0.65), (1.9, 0.3, 1.75)):
+        entry = {"type": "float", "low": 0.1, "high": high, "step": step, "first": 0.1 + step}
+        space = SearchSpace.from_mapping({"backbone.width": entry})
+        assert space.problems_of({"backbone.width": high}) == []
+        assert space.problems_of({"backbone.width": between}) != []
+
+
 def test_candidates_to_try_first_are_checked() -> None:
     def study(candidate: dict[str, object]) -> StudyConfig:
         return a_study(search={"space": ENTRIES, "enqueue": [candidate]})
@@ -232,6 +251,7 @@ def test_candidates_to_try_first_are_checked() -> None:
     for candidate, part in [
         ({"backbone.dept": 4}, "did you mean `backbone.depth`"),
         ({"backbone.depth": 10}, "from 4 to 8"),
+        ({"backbone.depth": 5}, "from 4 to 8 in steps of 2"),
         ({SHAPE: "cosine"}, "one of constant, linear"),
     ]:
         with pytest.raises(ConfigError, match=part):
