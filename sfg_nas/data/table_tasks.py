@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from sfg_nas.data.tables import Table
+from sfg_nas.data.tables import MISSING, Table
 from sfg_nas.data.troubles import Options, Trouble, nearest
 from sfg_nas.errors import ConfigError
 from sfg_nas.tasks import TASK_KINDS, Cell, Encoding, Task, WrongLabelError, encoding_of
@@ -170,6 +170,12 @@ def _built(
         rule, do = "one of `classes` for each of `columns` is needed", "name each label once"
         found = f"{len(names)} classes, {len(columns)} columns"
         options.refuse((*path, "classes"), rule, found, do)
+        return None
+    lost = [item for item in classes if item is None or str(item).strip().lower() in MISSING]
+    if lost and "columns" not in entry and not TASK_KINDS[kind].dense:
+        rule = "names other than those of a missing label (such as NA and null) are needed"
+        do = "give the class another name, in the table and here"
+        options.refuse((*path, "classes"), rule, repr(lost[0]), do)
         return None
     encoding = _encoding(options, path, kind, entry, names)
     if encoding is None:

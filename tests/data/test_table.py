@@ -254,6 +254,8 @@ def test_everything_wrong_is_said_at_once(load: Load) -> None:
         ({"tasks": {"photo": {"kind": "classification"}}}, "classes that occur more than once"),
         ({"tasks": {"c": {"kind": "classification", "column": "one"}}}, "a column of the table is needed"),
         ({"tasks": {"w": {"kind": "multi-label", "columns": ["hat", "ring"], "classes": ["hat"]}}}, "found 1 classes, 2 columns"),
+        ({"tasks": {"grade": {"kind": "ordinal", "classes": ["low", "NA"]}}}, "classes: names other than"),
+        ({"tasks": {"colour": {"kind": "classification", "classes": [None, "red"]}}}, "found None; give"),
         ({"tasks": {"c/d": {"kind": "classification", "column": "colour"}}}, "without `/`"),
     ],
 )  # fmt: skip
