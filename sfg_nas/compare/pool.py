@@ -22,7 +22,16 @@ from sfg_nas.compare.job import Job, run_job, test_job
 from sfg_nas.compare.methods import make
 from sfg_nas.config import StudyConfig
 from sfg_nas.errors import ConfigError, SfgNasError, TrainingError, explain
-from sfg_nas.study import Clock, Progress, ProgressCallback, Run, RunFiles, Study, search
+from sfg_nas.study import (
+    Clock,
+    Progress,
+    ProgressCallback,
+    Run,
+    RunFiles,
+    Study,
+    is_searched,
+    search,
+)
 from sfg_nas.study.interrupts import unheard_by_children
 from sfg_nas.training import History, read_rows
 
@@ -105,7 +114,12 @@ class Team:
         return self._entrants[name]
 
     def search(self) -> None:
-        """Search until there are the study's trials, all workers on one run."""
+        """Search until there are the study's trials, all workers on one run.
+
+        A search that is over is left alone: it may have had another storage than the run's own file.
+        """
+        if is_searched(self.setting.study, self.setting.files):
+            return
         search(
             self.setting.study,
             runs=self._place.runs,

@@ -108,9 +108,9 @@ class FinalsWorker:
         clock = Clock()
         for wait in (False, True):
             for final, job in todo:
-                if _is_over(job):
+                if is_over(job):
                     continue
-                done = sum(_is_over(other) for _, other in todo)
+                done = sum(is_over(other) for _, other in todo)
                 left = clock.seconds_left(done, len(todo))
                 report = Progress("finals", done, len(todo), seconds_left=left)
                 name = f"finals-{job.entry.folder}-{job.seed}"
@@ -121,7 +121,7 @@ class FinalsWorker:
     def _do(self, final: Final, job: TrainingJob, report: Progress) -> None:
         courier = self.place.courier
         courier.fetch(job.folder)
-        if _is_over(job):
+        if is_over(job):
             return
         self.progress(replace(report, text=str(final)))
 
@@ -281,5 +281,6 @@ def _why_failed(job: TrainingJob) -> str | None:
     return str(content["reason"]) if content["settings"] == _settings(job) else None
 
 
-def _is_over(job: TrainingJob) -> bool:
+def is_over(job: TrainingJob) -> bool:
+    """Return whether a training of the finals is done, or failed, with the present settings."""
     return job.is_done() or _why_failed(job) is not None

@@ -10,7 +10,7 @@ from pathlib import Path
 from sfg_nas.data import DataBundle, OwnData
 from sfg_nas.data.checks import check_integer
 from sfg_nas.errors import ArchitectureError, TrainingError, explain
-from sfg_nas.study.finals import conclude, entered, trainings
+from sfg_nas.study.finals import conclude, entered, is_over, trainings
 from sfg_nas.study.hard_curve import check_curve
 from sfg_nas.study.layout import RunFiles
 from sfg_nas.study.locks import LostLockError
@@ -112,6 +112,31 @@ def search(  # noqa: PLR0913 (the public face: each is a choice of its own)
             )
         ) from error
     return Run.load(place.files.root)
+
+
+def is_searched(study: Study, files: RunFiles) -> bool:
+    """Return whether all trials of a study have ended, and its finals, by their files: whatever storage they met in.
+
+    Args:
+        study: The study.
+        files: Of its run, which was begun.
+    """
+    run = Run.load(files.root)
+    ended = [trial for trial in run.all if trial.state != "running"]
+    return len(ended) >= study.config.search.trials and _had_finals(study, run)
+
+
+def _had_finals(study: Study, run: Run) -> bool:
+    """Return whether a run had the finals that its study asks for; also if it asks for none."""
+    section, finals = study.config.search.finals, run.finals
+    if finals is None:
+        return not section.trials
+    everyone = entered(study, run)
+    told = {str(one.trial) for one in finals.finalists} | set(finals.failed)
+    if told != {str(one.trial.number) for one in everyone}:
+        return False
+    alike = finals.seeds in (0, section.seeds)
+    return alike and all(is_over(job) for _, job in trainings(study, run, everyone))
 
 
 def _check_folders(place: Place) -> None:

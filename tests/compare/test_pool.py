@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +10,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sfg_nas.compare import Workers, compare
-from sfg_nas.compare.pool import _loaded
+from sfg_nas.compare import Setting, Workers, compare
+from sfg_nas.compare.pool import Place, Team, _loaded
 from sfg_nas.errors import ConfigError
 from sfg_nas.study import Run, Study, search
+from sfg_nas.study.progress import silent
 
 Make = Callable[..., Study]
 APART = {
@@ -55,3 +57,15 @@ def test_a_worker_refuses_another_study_than_was_begun(make_study: Make) -> None
     for other in (changed, other_data):
         with pytest.raises(ConfigError, match="files were changed meanwhile"):
             _loaded(lambda: other, meant)  # noqa: B023 (called at once)
+
+
+def test_a_search_that_is_over_is_left_alone_whatever_its_storage_was(
+    make_study: Make, tmp_path: Path
+) -> None:
+    study = make_study({"search.trials": 1})
+    run = search(study, runs=tmp_path, storage=f"sqlite:///{tmp_path}/elsewhere.db")
+    candidate = run.files.trial(0).candidate
+    other = json.loads(candidate.read_text()) | {"sharing.lambda3": 0.125}
+    candidate.write_text(json.dumps(other))  # as several workers may have proposed
+    Team(Setting(study, run.files), Place(tmp_path, "cpu"), Workers(), silent).search()
+    assert not run.files.database.exists()

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from sfg_nas.config import StudyConfig
-from sfg_nas.study import Cluster, Progress, Run, Study, load_study, retrain, search
+from sfg_nas.study import Cluster, Progress, Run, Study, is_searched, load_study, retrain, search
 from sfg_nas.study.finals import conclude, entered, trainings
 from sfg_nas.study.layout import RunFiles
 from sfg_nas.study.networks import hard_network, macs_of
@@ -202,6 +202,20 @@ def test_a_killed_one_goes_on_and_ends_the_same(
 
 
 @pytest.mark.slow
+def test_whether_a_search_is_over_is_told_by_its_files(held: Run, make_study: Make) -> None:
+    study = make_study(CHANGES)
+    assert is_searched(study, held.files)
+    assert is_searched(replace(study, config=_with(study.config, trials=0)), held.files)
+    for changes in (
+        {"search.trials": 6},
+        {"search.finals.seeds": 1},
+        {"search.finals.seeds": 3},
+        {"search.finals.trials": 2},
+        {"retrain.epochs": 2},
+    ):
+        assert not is_searched(make_study({**CHANGES, **changes}), held.files), changes
+
+
 def test_two_workers_come_to_the_same(held: Run, make_study: Make, tmp_path: Path) -> None:
     # Two workers propose other trials, so they begin from those of one.
     shutil.copytree(held.path, tmp_path / "tiny", ignore=shutil.ignore_patterns("finals*"))
