@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Iterator
@@ -39,6 +40,20 @@ def in_mode(module: nn.Module, *, training: bool) -> Iterator[None]:
             part.training = mode
 
 
+def _attention_flops(
+    query: tuple[int, ...], key: tuple[int, ...], value: tuple[int, ...], *_: object, **__: object
+) -> int:
+    """Return the FLOPs of an attention: two products, of the shapes `[..., L, D]`, `[..., S, D]` and `[..., S, E]`."""
+    return 2 * math.prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
+
+
+_UNCOUNTED = (
+    "_scaled_dot_product_flash_attention_for_cpu",
+    "_scaled_dot_product_attention_math_for_mps",
+)
+"""Kernels of attention that PyTorch's FLOP counter does not know."""
+
+
 def count_macs(module: nn.Module, example_input: Tensor) -> int:
     """Return the multiply-accumulates of one example, counted by PyTorch's FLOP counter.
 
@@ -49,8 +64,11 @@ def count_macs(module: nn.Module, example_input: Tensor) -> int:
         module: Any network; its mode and its statistics are left as they were.
         example_input: `[N, ...]`; the first example is used.
     """
+    kernels = (getattr(torch.ops.aten, name, None) for name in _UNCOUNTED)
+    more = {kernel: _attention_flops for kernel in kernels if kernel is not None}
+    counting = FlopCounterMode(display=False, custom_mapping=more)
     # with gradients on: the counter's module hooks trip over views made without them
-    with evaluating(module), torch.enable_grad(), FlopCounterMode(display=False) as counter:
+    with evaluating(module), torch.enable_grad(), counting as counter:
         module(example_input[:1])
     return int(counter.get_total_flops()) // 2
 

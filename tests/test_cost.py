@@ -22,6 +22,23 @@ def test_macs_by_hand(module: nn.Module, shape: tuple[int, ...], macs: int) -> N
     assert count_macs(module, torch.randn(5, *shape)) == macs
 
 
+def test_attention_costs_its_two_products_in_every_kernel() -> None:
+    attention = nn.MultiheadAttention(12, 3, batch_first=True)
+
+    class Itself(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention = attention
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.attention(x, x, x, need_weights=False)[0]
+
+    tokens = torch.randn(2, 7, 12)
+    for frozen in (False, True):
+        attention.requires_grad_(not frozen)
+        assert count_macs(Itself(), tokens) == 4 * 7 * 12 * 12 + 2 * 7 * 7 * 12
+
+
 def test_counting_changes_nothing() -> None:
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout())
     module[2].eval()
