@@ -146,13 +146,15 @@ def _array(value: object, where: str) -> Array:
 
 def _told(task: str, column: Sequence[object], name: str) -> Task:
     """Return the task that targets of this type stand for."""
-    known = [_array(value, f"{name}: {task}") for value in column if value is not None]
+    given = [_array(value, f"{name}: {task}") for value in column if value is not None]
+    known = [value for value in given if not np.isnan(value).all()]  # a missing one tells nothing
     if not known:
         _refuse(f"{name}: {task}", "at least one target is needed", "none")
     first = known[0]
     whole = np.issubdtype(first.dtype, np.integer) or first.dtype == np.bool_
-    top = max(int(np.nanmax(value)) for value in known) if whole else 0
-    if first.ndim == 1 and all(np.isin(value, (-1, 0, 1)).all() for value in known):
+    top = max(int(value[np.isfinite(value)].max(initial=0)) for value in known) if whole else 0
+    coins = (-1, 0, 1)
+    if first.ndim == 1 and all(np.isin(value[~np.isnan(value)], coins).all() for value in known):
         return Task(task, "multi-label", len(first))
     if first.ndim == 1:
         _refuse(f"{name}: {task}", "a number, a vector of 0 and 1, or a map is needed", first.shape)

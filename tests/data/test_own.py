@@ -72,6 +72,28 @@ def test_tasks_are_told_by_the_type_of_the_targets() -> None:
             assert part.targets["wears"][place].tolist() == [row % 2, 1, -1 if row == 2 else 0]
 
 
+@pytest.mark.parametrize("place", [0, COUNT - 1])
+def test_a_missing_target_tells_no_type(place: int) -> None:
+    nan, whole = float("nan"), np.zeros((8, 8), dtype=np.int64)
+    whole[0, 0] = 2
+    columns: dict[str, tuple[object, object]] = {
+        "kind": (2, nan),
+        "wears": ([0, 1, nan], [nan, nan, nan]),
+        "mask": (whole, np.full((8, 8), nan)),
+    }
+    examples = [
+        (np.full((1, 8, 8), at, np.uint8), {k: v[at == place] for k, v in columns.items()})
+        for at in range(COUNT)
+    ]
+    bundle = bundle_from_dataset(examples)
+    found = [(task.name, task.kind, task.outputs) for task in bundle.tasks]
+    assert found == [
+        ("kind", "classification", 3),
+        ("wears", "multi-label", 3),
+        ("mask", "segmentation", 3),
+    ]
+
+
 def test_streams_and_given_parts() -> None:
     assert bundle_from_dataset(Stream()).fingerprint == bundle_from_dataset(Own()).fingerprint
     parts = {"train": Own(20), "validation": Own(6), "test": Own(4)}
