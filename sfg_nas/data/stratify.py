@@ -23,7 +23,8 @@ def stratified_splits(
     """Return a seeded split whose parts have about the same proportions of each stratum.
 
     Where some rows belong together, the parts are folds of scikit-learn's `StratifiedGroupKFold`, so
-    that their shares are the nearest `1 / k`; else they are drawn by `StratifiedShuffleSplit`.
+    that their shares are the nearest `1 / k` (one group of k where there are only these); else they are drawn by
+    `StratifiedShuffleSplit`.
     Strata too small to be divided are treated as one.
 
     Args:
@@ -51,15 +52,18 @@ def _divide(
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedShuffleSplit
 
     own, together = strata[rows], groups[rows]
-    folds = max(2, round(1 / share))
-    whole = len(np.unique(together)) < len(rows)
+    count = len(np.unique(together))
+    if count < _FEWEST:  # nothing is left for the other part, which `Splits` refuses
+        return rows, rows[:0]
+    folds = min(max(2, round(1 / share)), count)
+    whole = count < len(rows)
     fewest = max(_FEWEST, folds) if whole else _FEWEST
     merged = _merged(own, fewest, len(rows) * min(share, 1 - share))
     if whole:
         splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     else:
-        count = max(1, round(share * len(rows)))
-        splitter = StratifiedShuffleSplit(n_splits=1, test_size=count, random_state=seed)
+        size = max(1, round(share * len(rows)))
+        splitter = StratifiedShuffleSplit(n_splits=1, test_size=size, random_state=seed)
     first, second = next(splitter.split(rows, merged, together if whole else None))
     return np.sort(rows[first]), np.sort(rows[second])
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sfg_nas.data.stratify import stratified_splits
+from sfg_nas.errors import DataError
 
 
 @pytest.mark.parametrize("grouped", [False, True])
@@ -39,3 +40,18 @@ def test_small_strata_are_no_error(strata: np.ndarray, grouped: bool) -> None:
     groups = np.arange(20) // (2 if grouped else 1)
     parts = stratified_splits(strata, groups=groups, validation=0.15, test=0.15, seed=0)
     assert len(parts.train) + len(parts.validation) + len(parts.test) == 20
+
+
+def test_fewer_groups_than_folds_are_divided_as_long_as_each_part_gets_one() -> None:
+    strata = np.arange(24) % 2
+    for count in (3, 4, 6):
+        groups = np.arange(24) % count
+        parts = stratified_splits(strata, groups=groups, validation=0.15, test=0.15, seed=0)
+        kept = [
+            len(set(groups[rows].tolist())) for rows in (parts.train, parts.validation, parts.test)
+        ]
+        assert kept == [count - 2, 1, 1]
+    for count in (1, 2):
+        groups = np.arange(24) % count
+        with pytest.raises(DataError, match="each part needs at least one image; found none"):
+            stratified_splits(strata, groups=groups, validation=0.15, test=0.15, seed=0)
