@@ -37,6 +37,10 @@ class ByTask(nn.Module):
         """Yield the tasks with their modules, in order."""
         return ((task, self[task]) for task in self._tasks)
 
+    def places(self) -> dict[str, str]:
+        """Return by task what the names of its module's parameters begin with."""
+        return {task: f"{key}." for task, key in self._tasks.items()}
+
     def values(self) -> Iterator[nn.Module]:
         """Yield the modules in the order of the tasks."""
         return (module for _, module in self.items())
@@ -77,6 +81,10 @@ class SingleTaskNetworks(nn.Module):
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Return the output of each task for images [N, C, H, W]."""
         return {task: network(images)[task] for task, network in self.networks.items()}
+
+    def places(self) -> dict[str, str]:
+        """Return by task what the names of its network's parameters begin with."""
+        return {task: f"networks.{place}" for task, place in self.networks.places().items()}
 
 
 def make_heads(

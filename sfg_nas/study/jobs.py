@@ -138,17 +138,22 @@ class TrainingJob:
         if not self.metrics.exists():
             return False
         stored, identity = read_metrics(self.metrics, parts=self.parts), self.identity()
-        kept = "best_epoch" in stored  # without it the last epoch was kept, not the best
+        # Without them the last epoch was kept, or one for all single-task networks.
+        alone = self.entry.method == SINGLE_TASK
+        kept = ("best_epochs" if alone else "best_epoch") in stored
         return kept and all(stored.get(key) == identity.get(key) for key in _KEYS)
 
     def score(self, network: nn.Module) -> dict[str, float]:
         """Return the metrics on validation and what early stopping looks at, higher being better.
 
-        That is the mean over the tasks of the accuracy, or of 1 less the absolute error in spreads of the target.
+        That is the mean over the tasks of the accuracy, or of 1 less the absolute error in spreads of the target; with
+        single-task networks also that of each.
         """
         tasks = self.study.tasks
         values = evaluate(network, self.study.data.validation, tasks)
         row = {f"validation/{name}": value for name, value in values.items()}
+        if self.entry.method == SINGLE_TASK:
+            row |= {f"{SCORE}/{task.name}": mean_quality(values, [task]) for task in tasks}
         return row | {SCORE: mean_quality(values, tasks)}
 
     def describe(self) -> None:
@@ -246,5 +251,6 @@ class TrainingJob:
             "seconds": time.perf_counter() - start,
             "epochs_trained": len(history.rows),
             "best_epoch": history.best_epoch,
+            "best_epochs": history.best_epochs,
         }
         write_json(self.metrics, content)

@@ -44,7 +44,8 @@ def retrain(  # noqa: PLR0913 (the public face: each is a choice of its own)
 ) -> pd.DataFrame:
     """Train an architecture and its controls, score them on the test part, and return their table.
 
-    Each network keeps the weights of the epoch that was best on validation, and is scored with these.
+    Each network keeps the weights of the epoch that was best on validation, and is scored with these; of single-task
+    networks each has its own.
     What is there already with the same settings is not trained again; interrupted anywhere, the same call goes on.
 
     Args:

@@ -1,5 +1,6 @@
 """The one training loop, evaluation, norm recalibration and checkpoints without pickle."""
 
+from sfg_nas.training.best import SCORE
 from sfg_nas.training.checkpoint import load_module, load_tensors, save_module, save_tensors
 from sfg_nas.training.distillation import Distillation, DistilledMethod
 from sfg_nas.training.evaluation import defined_scores, each_batch, evaluate, predict
@@ -11,7 +12,7 @@ from sfg_nas.training.files import (
     write_rows,
     write_text,
 )
-from sfg_nas.training.loop import SCORE, History, fit, goes_on
+from sfg_nas.training.loop import History, fit, goes_on
 from sfg_nas.training.method import (
     Loss,
     Method,

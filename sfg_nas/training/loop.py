@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -16,14 +15,12 @@ from torch import Tensor
 
 from sfg_nas.data import Examples
 from sfg_nas.errors import OutOfMemoryError, TrainingError, enough_memory, explain, within
+from sfg_nas.training.best import Best
 from sfg_nas.training.checkpoint import load_tensors, save_tensors, section
 from sfg_nas.training.method import Method
 from sfg_nas.training.seeds import derive_seed, fenced_random_state
 from sfg_nas.training.settings import Settings, learning_rate_factor
 from sfg_nas.training.state import TrainingState
-
-SCORE = "score"
-"""The column that early stopping and `keep_best` look at; higher is better."""
 
 Row = dict[str, float]
 
@@ -34,13 +31,17 @@ class History:
 
     Attributes:
         rows: One row of metrics for each finished epoch.
-        best_epoch: The epoch (from 1) with the best score, or None without a score.
+        best_epoch: The epoch (from 1) with the best score, or None without a score. Of single-task networks it is the
+            last one in which any of them became better.
         stopped_early: Whether patience ran out.
+        best_epochs: The best epoch of each score that was looked at: `score`, or those of single-task networks,
+            `score/age`.
     """
 
     rows: tuple[Row, ...]
     best_epoch: int | None = None
     stopped_early: bool = False
+    best_epochs: Mapping[str, int] = field(default_factory=dict)
 
 
 @enough_memory("training")
@@ -141,8 +142,7 @@ class _Loop:
         self._steps_per_epoch = max(len(train) // settings.batch_size, 1)
         self._state = TrainingState(method, settings, fabric)
         self._rows: list[Row] = []
-        self._best: tuple[int, float] | None = None
-        self._best_tensors: dict[str, Tensor] = {}
+        self._best = Best(method.module, keep=settings.keep_best)
 
     @property
     def finished(self) -> bool:
@@ -151,16 +151,16 @@ class _Loop:
 
     @property
     def _out_of_patience(self) -> bool:
-        patience = self._settings.patience
-        if patience is None or self._best is None:
+        patience, last = self._settings.patience, self._best.last
+        if patience is None or last is None:
             return False
-        return len(self._rows) - self._best[0] >= patience
+        return len(self._rows) - last >= patience
 
     def history(self) -> History:
         """Return the rows so far."""
-        best = self._best[0] if self._best else None
         early = self._out_of_patience and len(self._rows) < self._settings.epochs
-        return History(tuple(dict(row) for row in self._rows), best, early)
+        rows = tuple(dict(row) for row in self._rows)
+        return History(rows, self._best.last, early, self._best.epochs)
 
     def run_epoch(self, validate: Callable[[], Mapping[str, float]] | None) -> None:
         """Train for one epoch, validate, and add the row."""
@@ -179,7 +179,7 @@ class _Loop:
                 row |= dict(validate())
         row["seconds"] = time.perf_counter() - start
         self._rows.append(row)
-        self._note_best(row)
+        self._best.note(len(self._rows), row)
 
     def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Mapping[str, Tensor]]]:
         return iter(
@@ -210,20 +210,9 @@ class _Loop:
     def _progress(self, step: int) -> float:
         return step / (self._settings.epochs * self._steps_per_epoch)
 
-    def _note_best(self, row: Row) -> None:
-        if not math.isfinite(row.get(SCORE, math.nan)):
-            return
-        if self._best is not None and row[SCORE] <= self._best[1]:
-            return
-        self._best = (len(self._rows), row[SCORE])
-        if self._settings.keep_best:
-            state = self._method.module.state_dict()
-            self._best_tensors = {name: value.detach().clone() for name, value in state.items()}
-
     def finish(self) -> None:
         """Put the best weights in place where that was asked for."""
-        if self._best_tensors:
-            self._method.module.load_state_dict(self._best_tensors)
+        self._best.put_in_place()
 
     def _identity(self) -> str:
         return _identity(self._train, self._settings, self._seed)
@@ -232,8 +221,8 @@ class _Loop:
         """Write all that the next epoch depends on; the first of several devices does it."""
         if self._fabric.global_rank == 0:
             tensors = self._state.tensors()
-            tensors |= {f"best.{name}": value for name, value in self._best_tensors.items()}
-            values = {"run": self._identity(), "rows": self._rows, "best": self._best}
+            tensors |= {f"best.{name}": value for name, value in self._best.tensors.items()}
+            values = {"run": self._identity(), "rows": self._rows, "best": self._best.to_json()}
             save_tensors(path, tensors, values | {"precision": self._state.precision_values()})
         self._fabric.barrier()
 
@@ -251,11 +240,9 @@ class _Loop:
             )
         try:
             self._state.load(snapshot)
-            self._best_tensors = section(snapshot.tensors, "best")
             rows = cast("list[Row]", snapshot.values["rows"])
             self._rows = [{str(key): _number(value) for key, value in row.items()} for row in rows]
-            best = cast("tuple[int, float] | None", snapshot.values["best"])
-            self._best = (int(best[0]), float(best[1])) if best is not None else None
+            self._best.load(snapshot.values["best"], section(snapshot.tensors, "best"))
             # What its last step left (a temperature, say) counts for the scores of a training that is over.
             self._method.before_step(self._progress(len(rows) * self._steps_per_epoch - 1))
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:

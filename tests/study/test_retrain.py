@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sfg_nas.config import RetrainConfig
 from sfg_nas.data import PREPARATION_FILE, DataBundle, Preparation, Splits, bundle_from_arrays
@@ -313,6 +313,34 @@ def test_the_best_epoch_is_kept_and_scored(
         assert stored[part] == pytest.approx(found)
     for name, value in stored["validation"].items():
         assert value == pytest.approx(best[f"validation/{name}"])
+
+
+def test_each_single_task_network_keeps_its_own_best_epoch(
+    searched: tuple[Study, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, run = searched
+    given = iter([(0.1, 0.9), (0.2, 0.8), (0.5, 0.7), (0.4, 0.6), (0.3, 0.5)])
+    score = TrainingJob.score
+
+    def scored(job: TrainingJob, network: nn.Module) -> dict[str, float]:
+        row = score(job, network)
+        if job.entry.method == "single-task":
+            row |= dict(zip(("score/bright", "score/level"), next(given), strict=True))
+        return row
+
+    monkeypatch.setattr(TrainingJob, "score", scored)
+    how = section(study, epochs=5, patience=2, learning_rate=0.3)
+    retrain(study, run.best, 1, runs=tmp_path, controls=("single-task",), how=how)
+    folder = run.path / "retrained" / "single-task" / "0"
+    epochs = pd.read_csv(folder / "metrics.csv")
+    stored = json.loads((folder / "metrics.json").read_text())
+    assert stored["best_epochs"] == {"score/bright": 3, "score/level": 1}
+    assert (
+        stored["epochs_trained"] == len(epochs) == 5
+    )  # two after the last that any became better in
+    kept = pd.concat([epochs.filter(like="bright/").iloc[2], epochs.filter(like="level/").iloc[0]])
+    for name, value in stored["validation"].items():
+        assert value == pytest.approx(kept[f"validation/{name}"])
 
 
 def be_killed(content: dict[str, Any], runs: Path, epoch: int, how: RetrainConfig) -> None:
