@@ -7,10 +7,10 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import networkx as nx
-import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "sfg_nas"
@@ -85,8 +85,13 @@ def stage_of(parts: tuple[str, ...]) -> str | None:
     return max(family, key=len, default=None)
 
 
-def imports_of(source: str) -> Iterator[tuple[str, ...]]:
-    """Yield every imported dotted path of a source, wherever the statement stands."""
+@cache
+def imports_of(source: str) -> tuple[tuple[str, ...], ...]:
+    """Return every imported dotted path of a source, wherever the statement stands."""
+    return tuple(_imports_of(source))
+
+
+def _imports_of(source: str) -> Iterator[tuple[str, ...]]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -144,25 +149,28 @@ def test_there_are_modules() -> None:
     assert PACKAGE / "errors.py" in MODULES
 
 
-@pytest.mark.parametrize("path", MODULES, ids=relative)
-def test_imports_point_up(path: Path) -> None:
-    stage = stage_of(path.relative_to(PACKAGE).parts)
-    if path == PACKAGE / "__init__.py":
-        return  # the face stands above all stages
-    assert stage is not None, f"{relative(path)} belongs to no stage; add it to STAGES"
-    assert wrong_directions(stage, path.read_text(encoding="utf-8")) == []
+def test_imports_point_up() -> None:
+    wrong = {}
+    for path in MODULES:
+        if path == PACKAGE / "__init__.py":
+            continue  # the face stands above all stages
+        stage = stage_of(path.relative_to(PACKAGE).parts)
+        assert stage is not None, f"{relative(path)} belongs to no stage; add it to STAGES"
+        wrong[relative(path)] = wrong_directions(stage, path.read_text(encoding="utf-8"))
+    assert {name: imports for name, imports in wrong.items() if imports} == {}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=relative)
-def test_heavy_libraries_stay_at_home(path: Path) -> None:
-    stage = stage_of(path.relative_to(PACKAGE).parts)
-    assert strangers(stage, path.read_text(encoding="utf-8")) == []
+def test_heavy_libraries_stay_at_home() -> None:
+    away = {}
+    for path in MODULES:
+        stage = stage_of(path.relative_to(PACKAGE).parts)
+        away[relative(path)] = strangers(stage, path.read_text(encoding="utf-8"))
+    assert {name: libraries for name, libraries in away.items() if libraries} == {}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=relative)
-def test_modules_are_small(path: Path) -> None:
-    lines = path.read_text(encoding="utf-8").count("\n")
-    assert lines <= MOST_LINES
+def test_modules_are_small() -> None:
+    lines = {relative(path): path.read_text(encoding="utf-8").count("\n") for path in MODULES}
+    assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
 
 
 def test_no_cycles() -> None:
