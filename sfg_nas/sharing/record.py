@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from sfg_nas.operations import NORMS, Setting
 from sfg_nas.sharing.exported import free_axis, is_mutable, path_of, refusal, shape_of
+from sfg_nas.sharing.marks import MARK
 from sfg_nas.sharing.traced import BackboneWithHeads, TracedOp, is_kind, public_path, static_value
 
 
@@ -84,9 +85,13 @@ class Record:
         return name in self.names or name in self.statics
 
     def static(self, node: fx.Node) -> None:
-        """Remember a node that needs no activation."""
-        self.statics[node.name] = node
+        """Remember a node that needs no activation; a mark is none: dropout leaves it as it is in evaluation mode."""
         target = node.target
+        if str(target) == MARK:
+            source = node.all_input_nodes[0].name
+            self.statics[node.name], self._same[node.name] = self.statics[source], self.same(source)
+            return
+        self.statics[node.name] = node
         if not isinstance(target, OpOverload) or is_mutable(node):
             return
         if torch.Tag.nondeterministic_seeded in target.tags:

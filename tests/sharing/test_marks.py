@@ -98,3 +98,21 @@ def test_what_is_one_tensor_in_evaluation_mode_stays_one(in_place: bool) -> None
         return net.second(x) + y
 
     check(supernet_of(run), None if not in_place else "dropout")
+
+
+def test_dropout_of_constants_leaves_gradients_to_streams() -> None:
+    def run(net: Net, x: Tensor) -> Tensor:
+        return net.second(net.first(x).relu() + net.drop(net.places))
+
+    parts = {"first": conv(3, 6), "second": conv(6, 6), "drop": nn.Dropout(0.5)}
+    backbone = Net(run, **parts)
+    backbone.places = nn.Parameter(torch.randn(1, 6, 8, 8))
+    heads = {t: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 2)) for t in "ab"}
+    x = torch.zeros(2, 3, 8, 8)
+    supernet = sfg_nas.convert(backbone, heads, x, relaxation="streams").train()
+    sum(y.sum() for y in supernet(x).values()).backward()
+    gradient = supernet.network.backbone.places.grad
+    assert gradient is not None
+    assert bool((gradient != 0).any())
+    [op] = [op for op in supernet.wiring.network.ops if op.operation == "add.Tensor"]
+    assert supernet.wiring.network.static_target(op.statics["other"]) == "backbone.places"
