@@ -19,6 +19,7 @@ from sfg_nas.config import dump_study
 from sfg_nas.errors import SfgNasError
 from sfg_nas.report.comparison import TABLE, compared_frame, plot_compared
 from sfg_nas.report.figures import FIGURES, RunFigure
+from sfg_nas.report.retrained import retrain_call
 from sfg_nas.report.svg import inline_svg
 from sfg_nas.report.table import is_error, metric_title
 from sfg_nas.report.verdict import Verdict, compare_calls, verdict_of
@@ -198,7 +199,7 @@ def _commands(run: Run) -> list[str]:
     searched = bool(run.all) or not compared  # else `found` came from another run
     commands = [f"sfg-nas search study.yaml --runs NEW{data}"] if searched else []
     if retrained or not compared:
-        commands.append(f"sfg-nas retrain NEW/{run.name}{data}")
+        commands.append(retrain_call(run, data))
     if compared:
         again = [_again(call) for call in compare_calls(run) if call.startswith("sfg-nas")]
         commands += [

@@ -12,6 +12,7 @@ import pandas as pd
 from sfg_nas.errors import several
 from sfg_nas.files import read_text
 from sfg_nas.report.front import retrained_table
+from sfg_nas.report.retrained import another_network
 from sfg_nas.report.table import ResultsTable, results_table
 from sfg_nas.report.words import NOT_KNOWN, signed
 from sfg_nas.study import Run
@@ -87,7 +88,7 @@ def retrained_verdict(run: Run) -> Verdict:
     rows = {str(row["against"]): row for _, row in paired[paired["metric"] == "delta"].iterrows()}
     others = [name for name in _OTHERS if name in rows]
     others += [name for name in rows if name not in _OTHERS]
-    sentences = [_sentence(name, rows[name]) for name in others]
+    sentences = [*another_network(run), *(_sentence(name, rows[name]) for name in others)]
     return Verdict(_headline(others[0], rows[others[0]]), tuple(sentences), tables)
 
 

@@ -29,6 +29,9 @@ from sfg_nas.study.table import HARD_SHARING, paired_differences, summarise
 from sfg_nas.study.trial_reader import Trial
 from sfg_nas.training import History, write_json, write_text
 
+LAST = "last.json"
+"""The file that says which network the last retraining was of."""
+
 
 def retrain(  # noqa: PLR0913 (the public face: each is a choice of its own)
     study: Study,
@@ -116,6 +119,9 @@ def _conclude(
     if not paired.empty:
         paired["same_network"] = paired["against"].isin(_same(study, found, table))
     write_text(files.retrained / "paired.csv", paired.to_csv(index=False))
+    if found.architecture is not None:
+        content = {"architecture": found.architecture.hash, "method": found.method}
+        write_json(files.retrained / LAST, {**content, "seeds": len(seeds)})
     _note_in_ledgers(study, files, chosen, found, trial)
     return table
 
