@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+
+import numpy as np
 
 from sfg_nas.compare import allocated, plain, relaxed
 from sfg_nas.compare.entrant import Entrant, Setting
@@ -18,20 +21,24 @@ def _once(setting: Setting) -> Sequence[str]:
 
 
 def _widths(setting: Setting) -> Sequence[str]:
-    return [f"{width:g}" for width in setting.section.widths]
+    return [_written(width) for width in setting.section.widths]
 
 
-def _nothing(text: str) -> bool:
+def _written(number: float) -> str:
+    return np.format_float_positional(number, trim="-")
+
+
+def _nothing(text: str) -> None:
     del text
-    return False
 
 
-def _is_whole(text: str) -> bool:
-    return re.fullmatch(r"[0-9]+", text) is not None
+def _whole(text: str) -> str | None:
+    return str(int(text)) if re.fullmatch(r"[0-9]+", text) else None
 
 
-def _is_factor(text: str) -> bool:
-    return re.fullmatch(r"[0-9]*\.?[0-9]+", text) is not None and float(text) > 0
+def _factor(text: str) -> str | None:
+    sound = re.fullmatch(r"[0-9]*\.?[0-9]+", text) is not None and 0 < float(text) < math.inf
+    return _written(float(text)) if sound else None
 
 
 @dataclass(frozen=True)
@@ -43,14 +50,14 @@ class Kind:
         arguments: Those of the entrants that the bare name stands for.
         searches: Whether a search must have found something first.
         takes: What may stand behind the name, in words; empty for nothing.
-        reads: Whether a text is such.
+        reads: Returns such a text in its one form, as `01` and `1` are one method; None for any other.
     """
 
     make: Callable[[Setting, str], Entrant]
     arguments: Callable[[Setting], Sequence[str]] = _once
     searches: bool = False
     takes: str = ""
-    reads: Callable[[str], bool] = _nothing
+    reads: Callable[[str], str | None] = _nothing
 
     @property
     def what(self) -> str:
@@ -62,7 +69,7 @@ METHODS: dict[str, Kind] = {
     "single-task": Kind(plain.single),
     "hard-sharing": Kind(plain.hard),
     "hard-sharing-scaled": Kind(
-        plain.scaled, _widths, takes="a factor above 0 on the width", reads=_is_factor
+        plain.scaled, _widths, takes="a factor above 0 on the width", reads=_factor
     ),
     "constant-mask": Kind(allocated.constant_mask),
     "constant-p": Kind(relaxed.constant_p),
@@ -76,7 +83,7 @@ METHODS: dict[str, Kind] = {
         allocated.branched,
         allocated.splits,
         takes="the number of layers that are shared, a whole one",
-        reads=_is_whole,
+        reads=_whole,
     ),
     "all-separate": Kind(allocated.all_separate),
     "thirds": Kind(allocated.thirds),
@@ -116,7 +123,7 @@ def parse(name: str) -> tuple[str, str]:
     if name in METHODS:
         return name, ""
     kind, _, argument = name.rpartition("-")
-    return kind, argument
+    return kind, METHODS[kind].reads(argument) or argument
 
 
 def trouble(name: str) -> tuple[str, str] | None:
@@ -126,7 +133,7 @@ def trouble(name: str) -> tuple[str, str] | None:
         name: Such as `found`, `tree-split` or `tree-split-3`.
     """
     kind, _, argument = name.rpartition("-")
-    if name in METHODS or (kind in METHODS and METHODS[kind].reads(argument)):
+    if name in METHODS or (kind in METHODS and METHODS[kind].reads(argument) is not None):
         return None
     if kind in METHODS and METHODS[kind].takes:
         return f"behind `{kind}-` must stand {METHODS[kind].takes}", f"correct it, or give `{kind}`"

@@ -315,6 +315,10 @@ def test_names_are_checked_and_expanded(make_study: Make, tmp_path: Path) -> Non
         "hard-sharing-scaled-0.75",
     ]
     assert expand(setting, ["hard-sharing-scaled-0.3"]) == ["hard-sharing-scaled-0.3"]
+    # One method is one method, however its number is written: its seeds would count twice.
+    assert expand(setting, ["tree-split-01", "tree-split-1"]) == ["tree-split-1"]
+    widths = [f"hard-sharing-scaled-{text}" for text in ("0.5", ".50", "0.00001", "1.0", "1")]
+    assert expand(setting, widths) == [widths[0], widths[2], widths[4]]
     with pytest.raises(ConfigError, match="did you mean `cross-stitch`"):
         compare(make_study(), ["cross-stich"], runs=tmp_path)
     with pytest.raises(ConfigError, match="split"):
