@@ -51,9 +51,10 @@ demo: $(PLAIN)
 	@echo "and its drawing (PNG):            $(RUNS)/digits/export"
 	@echo "The retrained networks:           $(RUNS)/digits/retrained"
 
-# One thread in each test process: two that share two cores lose more to each other than they gain.
+# One thread in each test process: two that share two cores lose more to each other than they gain. Three processes, as tests
+# of workers and of kills wait much of their time; each takes a run of neighbours, so that few fixtures are made twice.
 test: $(STAMP)
-	OMP_NUM_THREADS=1 "$(BIN)/python" -m pytest -q -n 2 -m "not ci"
+	OMP_NUM_THREADS=1 "$(BIN)/python" -m pytest -q -n 3 --dist worksteal -m "not ci"
 
 # Three processes, as much of it waits; those that start a Ray cluster follow each other.
 test-ci: $(STAMP)
