@@ -257,8 +257,8 @@ def read_out(prepared: Prepared, setting: Setting, images: Examples) -> list[dic
         setting: The comparison.
         images: The part to score.
     """
-    study = setting.study
-    found: list[dict[str, object]] = []
+    study, found = setting.study, list[dict[str, object]]()
+    prepared.method.before_step(1.0)  # soft masks as they end, on validation and after loading
     for reading in prepared.readings:
         network = reading.read(prepared.method.module)
         scores = defined_scores(network, images, study.tasks)
@@ -289,7 +289,6 @@ def test_job(job: Job, entrant: Entrant, setting: Setting, *, device: str) -> No
         return
     prepared = trained(job, entrant, setting)
     prepared.method.module.to(device)
-    prepared.method.before_step(1.0)
     try:
         with within("on the test part"):
             readings = read_out(prepared, setting, setting.study.data.test)
