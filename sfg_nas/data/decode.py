@@ -18,6 +18,12 @@ _STEP = 8  # pixels, of a longer side
 _ALIKE, _NEARLY_ALL, _LONGEST = 1.1, 0.9, 4
 """By which factor ratios of width to height may differ, in how many photos, and the greatest ratio that is kept."""
 _ORIENTATION, _ON_THEIR_SIDE = 0x0112, (5, 6, 7, 8)
+_SUBFILE, _SMALLER = 0x00FE, 1  # the tag of a TIFF page, and its bit for a smaller copy of another
+_BESIDE = "MPO"  # a camera's photo; what else it holds are views of it
+
+
+class SeveralPicturesError(ValueError):
+    """A file holds more than one picture, and which of them is meant cannot be known."""
 
 
 def decode_photo(
@@ -43,11 +49,38 @@ def upright(file: Image.Image, channels: int, window: Window | None = None) -> I
         file: As opened.
         channels: 1 (grey), 3 or 4.
         window: See `to_bytes`, for grey values of more than eight bits.
+
+    Raises:
+        SeveralPicturesError: If it holds several pages or frames.
     """
+    check_single(file)
     narrow = to_bytes(file, window) if file.mode in WIDE else file
     if narrow.mode == "P" and "transparency" in narrow.info:
         narrow = narrow.convert("RGBA")  # what Pillow asks for, with a warning
     return ImageOps.exif_transpose(narrow.convert(MODES[channels]))
+
+
+def check_single(file: Image.Image) -> None:
+    """Raise if a file holds several pictures; smaller copies of one, and the views of a camera's photo, are none.
+
+    Args:
+        file: As opened.
+
+    Raises:
+        SeveralPicturesError: If it does.
+    """
+    if not getattr(file, "is_animated", False) or file.format == _BESIDE:
+        return
+    count: int = getattr(file, "n_frames", 1)
+    pages = getattr(file, "tag_v2", None)
+    if pages is not None:
+        count = 0
+        for page in range(file.n_frames):  # type: ignore[attr-defined]
+            file.seek(page)
+            count += not file.tag_v2.get(_SUBFILE, 0) & _SMALLER  # type: ignore[attr-defined]
+        file.seek(0)
+    if count > 1:
+        raise SeveralPicturesError(f"{count} pictures in one {file.format} file; save them apart")
 
 
 def fit_photo(image: Image.Image, size: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -94,8 +127,10 @@ def reason_of(error: Exception) -> str:
     Args:
         error: What the attempt raised.
     """
-    missing = isinstance(error, FileNotFoundError)
-    return "no such file" if missing else f"{type(error).__name__}: {error}"
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    own = isinstance(error, SeveralPicturesError)
+    return str(error) if own else f"{type(error).__name__}: {error}"
 
 
 def usual_size(paths: Sequence[Path]) -> tuple[int | tuple[int, int], bool]:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from sfg_nas.data.cache import kept
 from sfg_nas.data.content import content_key, workers
-from sfg_nas.data.decode import fit_box, upright_size
+from sfg_nas.data.decode import check_single, fit_box, reason_of, upright_size
 from sfg_nas.data.location import Progress
 from sfg_nas.data.tables import Table
 from sfg_nas.data.troubles import Trouble
@@ -97,11 +97,12 @@ def open_label(path: Path) -> Labelled:
             array: NDArray[Any] = np.load(path, allow_pickle=False)
         else:
             with Image.open(path) as file:
+                check_single(file)
                 array = np.asarray(ImageOps.exif_transpose(file))
     except FileNotFoundError as error:
         raise WrongLabelError("a file that exists is needed", str(path)) from error
     except Exception as error:
-        found = f"{path.name}: {type(error).__name__}: {error}"
+        found = f"{path.name}: {reason_of(error)}"
         raise WrongLabelError("a label image that can be read is needed", found) from error
     array = array[..., None] if array.ndim == 2 else array
     if array.ndim != 3 or 0 in array.shape or array.dtype.kind not in "buif":
