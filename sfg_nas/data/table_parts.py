@@ -74,6 +74,12 @@ def filed_parts(
             f"{torn} training and validation rows share a group with, or are near-duplicates of, "
             "test rows; the split column is kept as it is"
         )
+    torn = int(np.isin(groups[train], groups[validated]).sum())
+    if torn:
+        warnings.append(
+            f"{torn} training rows share a group with, or are near-duplicates of, validation rows, which all choices are "
+            "made on; the split column is kept as it is"
+        )
     return Splits(train, validated, rows["test"]), warnings
 
 

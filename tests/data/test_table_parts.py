@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sfg_nas.data.splits import Splits
-from sfg_nas.data.table_parts import far_from_asked, joined_groups, together
+from sfg_nas.data.table_parts import far_from_asked, filed_parts, joined_groups, together
 
 ROWS = np.arange(20)
 
@@ -54,3 +54,20 @@ def test_parts_far_from_what_was_asked_are_said() -> None:
     near = Splits(np.arange(14), np.arange(14, 17), np.arange(17, 20))
     assert far_from_asked(near, groups, validation=0.15, test=0.15) == []
     assert far_from_asked(far, ROWS, validation=0.15, test=0.15) == []  # nothing was kept together
+
+
+def test_groups_that_a_column_tears_apart_are_counted() -> None:
+    cells = ["train", "val", "train", "test", "train", "test"]
+    splits, said = filed_parts(cells, np.array([0, 0, 1, 1, 2, 3]), 0.5, seed=0)
+    assert [list(rows) for rows in (splits.train, splits.validation, splits.test)] == [
+        [0, 2, 4],
+        [1],
+        [3, 5],
+    ]
+    assert [words[:60] for words in said] == [
+        "1 training and validation rows share a group with, or are ne",
+        "1 training rows share a group with, or are near-duplicates o",
+    ]
+    assert filed_parts(cells, np.arange(6), 0.5, seed=0)[1] == []
+    drawn = ["train", "train", "train", "test", "train", "test"]
+    assert len(filed_parts(drawn, np.array([0, 0, 1, 3, 2, 4]), 0.5, seed=0)[1]) == 0
