@@ -231,7 +231,7 @@ def recognise_calls(network: nn.Module, example: Tensor, families: Sequence[Fami
         for path, module in twin.named_modules():
             module.register_forward_pre_hook(plans.begin(path), prepend=True)
             module.register_forward_hook(plans.end, always_call=True)
-        changed = {name: _changed(value, i) for i, (name, value) in enumerate(weights.items())}
+        changed = {name: nearby(value, i) for i, (name, value) in enumerate(weights.items())}
         with torch.enable_grad(), torch.random.fork_rng(devices=[]), plans:
             torch.func.functional_call(twin, changed, (x.requires_grad_() + 0,))
     except Exception:  # noqa: BLE001 - whatever is wrong with the network, its trace says it
@@ -252,8 +252,13 @@ def _may_be_meant(first: _Sums, second: _Sums) -> bool:
     )
 
 
-def _changed(value: Tensor, seed: int) -> Tensor:
-    """Return numbers near those of a parameter, none of which is like another by intention."""
+def nearby(value: Tensor, seed: int) -> Tensor:
+    """Return numbers near those of a parameter, none of which is like another by intention.
+
+    Args:
+        value: The parameter; what is no floating-point number stays as it is.
+        seed: Of the differences.
+    """
     if not value.is_floating_point():
         return value
     generator = torch.Generator().manual_seed(seed)

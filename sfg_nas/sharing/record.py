@@ -13,7 +13,16 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from sfg_nas.operations import NORMS, Setting
 from sfg_nas.sharing.exported import free_axis, is_mutable, path_of, refusal, shape_of
 from sfg_nas.sharing.marks import MARK
-from sfg_nas.sharing.traced import BackboneWithHeads, TracedOp, is_kind, public_path, static_value
+from sfg_nas.sharing.own_calls import nearby
+from sfg_nas.sharing.traced import (
+    BATCH,
+    BackboneWithHeads,
+    TracedOp,
+    is_kind,
+    public_path,
+    static_targets,
+    static_value,
+)
 
 
 class Record:
@@ -25,7 +34,7 @@ class Record:
         statics: Nodes or state-dict keys of values that need no activation, by key.
         names: Graph node to the name of its operation.
         lists: Graph nodes with several results.
-        batched: Statics that are repeated along the batch, and the dimension it lies in.
+        batched: Statics that are repeated along the batch: the dimension it lies in, and how many places of it are kept.
         constants: Tensors of the program that are in no state dict.
     """
 
@@ -41,7 +50,7 @@ class Record:
         self.statics: dict[str, fx.Node | str] = {}
         self.names: dict[str, str] = {}
         self.lists: dict[str, TracedOp] = {}
-        self.batched: dict[str, int] = {}
+        self.batched: dict[str, tuple[int, int]] = {}
         self.constants = constants
         self._state = network.state_dict()
         self._activations: dict[str, str] = {}  # statics that became operations
@@ -132,8 +141,8 @@ class Record:
         free = free_axis(source) if isinstance(source, fx.Node) else None
         if not isinstance(source, fx.Node) or free is None:
             raise refusal(path_of(node), f"{node.target} over activations and constants")
-        self.repeat(node, key, free)
-        name = self._added(path_of(node), key, shape_of(source), free)
+        copies = self.repeat(node, key, free, beside=free == 0)
+        name = self._added(path_of(node), key, shape_of(source), free, copies)
         self._activations[key] = name
         return name
 
@@ -151,22 +160,48 @@ class Record:
             raise refusal(path, f"{node.target} of a constant")
         return self._added(path, key, shape, free)
 
-    def _added(self, path: str, key: str, shape: tuple[int, ...], free: int) -> str:
-        zeros = self.step(path, "constant", {}, shape, free=free)
-        operands = {"self": (zeros,)}
-        return self.step(path, "add.Tensor", operands, shape, statics={"other": key}, free=free)
+    def _added(
+        self, path: str, key: str, shape: tuple[int, ...], free: int, copies: int = 1
+    ) -> str:
+        """Return an operation that adds a static value to zeros; what lies beside the examples, in front, apart from them."""
+        apart = shape if copies == 1 else (shape[0] // copies, copies, *shape[1:])
+        zeros = self.step(path, "constant", {}, apart, free=free)
+        name = self.step(
+            path, "add.Tensor", {"self": (zeros,)}, apart, statics={"other": key}, free=free
+        )
+        if copies == 1:
+            return name
+        together: Setting = [-1, *shape[1:]]
+        return self.step(
+            path, "reshape", {"self": (name,)}, shape, settings={"shape": together}, free=free
+        )
 
-    def repeat(self, node: fx.Node, key: str, free: int) -> None:
-        """Remember that a static value is repeated along the batch: one copy of it is kept.
+    def repeat(self, node: fx.Node, key: str, free: int, *, beside: bool = False) -> int:
+        """Remember that a static value is repeated along the batch: what one example has of it is kept.
+
+        That it is must hold for any parameters, not for those that it has now: all may be zero.
+
+        Args:
+            node: The operation that uses it.
+            key: Of the value.
+            free: The dimension of the batch.
+            beside: Whether several places of it, such as heads of an attention, may belong to each example.
+
+        Returns:
+            How many places along that dimension are kept.
 
         Raises:
             ConversionError: It differs between examples, or is not made of real numbers.
         """
-        value = self.value(key)
-        same = bool((value == value.narrow(free, 0, 1)).all())
-        if not same or value.is_complex():
+        targets = static_targets(self.statics, key) & self._state.keys()
+        changed = {name: nearby(self._state[name], i) for i, name in enumerate(targets)}
+        value = static_value(self.statics, self.constants, key, {**self._state, **changed})
+        counts = (1, value.shape[free] // BATCH) if beside else (1,)
+        kept = [n for n in counts if n and _is_repeated(value, free, n)]
+        if not kept or value.is_complex():
             raise refusal(path_of(node), f"{node.target} over a constant for each example")
-        self.batched[key] = free
+        self.batched[key] = free, kept[0]
+        return kept[0]
 
     def momentum(self, path: str, given: Setting) -> Setting:
         """Return how fast the statistics of a batch norm move.
@@ -209,3 +244,12 @@ class Record:
             unique = f"{name}#{count}"
             count += 1
         return unique
+
+
+def _is_repeated(value: Tensor, dim: int, count: int) -> bool:
+    """Return whether a value is its first places along a dimension, again and again."""
+    first = value.narrow(dim, 0, count)
+    times = [value.shape[dim] // count if d == dim else 1 for d in range(value.dim())]
+    return value.shape[dim] % count == 0 and torch.allclose(
+        first.repeat(times), value, rtol=0, atol=0, equal_nan=True
+    )

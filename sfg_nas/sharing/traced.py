@@ -84,7 +84,7 @@ class TracedNetwork:
         outputs: Name of the operation that gives each task's output.
         statics: Exported graph nodes whose values come from parameters alone, by key.
         constants: Tensors that are neither parameters nor buffers of the module.
-        batched: Statics that are repeated along a dimension with the batch; one copy is used.
+        batched: Statics that are repeated along a dimension with the batch, and how many places of it one example has, which are used.
         gates: Operations that are there once for each group, each to the one whose channels' groups these are (see `gates`).
     """
 
@@ -94,7 +94,7 @@ class TracedNetwork:
     outputs: tuple[str, ...]
     statics: Mapping[str, fx.Node | str] = field(repr=False)
     constants: Mapping[str, Tensor] = field(repr=False)
-    batched: Mapping[str, int] = field(default_factory=dict)
+    batched: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     gates: Mapping[str, str] = field(default_factory=dict)
 
     def __deepcopy__(self, memo: dict[int, object]) -> TracedNetwork:
@@ -124,13 +124,7 @@ class TracedNetwork:
 
     def static_targets(self, key: str) -> set[str]:
         """Return the state-dict keys that a static value depends on."""
-        source = self.statics[key]
-        if isinstance(source, str):
-            return {source}
-        found: set[str] = set()
-        for node in (n for n in source.all_input_nodes if n.name in self.statics):
-            found |= self.static_targets(node.name)
-        return found
+        return static_targets(self.statics, key)
 
     def static_value(self, key: str, state: Mapping[str, Tensor]) -> Tensor:
         """Return a static value under the given parameters and buffers.
@@ -140,7 +134,26 @@ class TracedNetwork:
             state: Tensors by state-dict key of the `BackboneWithHeads`.
         """
         value = static_value(self.statics, self.constants, key, state)
-        return value.narrow(self.batched[key], 0, 1) if key in self.batched else value
+        if key not in self.batched:
+            return value
+        dim, count = self.batched[key]
+        return value.narrow(dim, 0, count)
+
+
+def static_targets(statics: Mapping[str, fx.Node | str], key: str) -> set[str]:
+    """Return the state-dict keys that a static value depends on.
+
+    Args:
+        statics: Graph nodes or state-dict keys by key.
+        key: The value that is asked for.
+    """
+    source = statics[key]
+    if isinstance(source, str):
+        return {source}
+    found: set[str] = set()
+    for node in (n for n in source.all_input_nodes if n.name in statics):
+        found |= static_targets(statics, node.name)
+    return found
 
 
 def static_value(

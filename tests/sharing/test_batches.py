@@ -121,3 +121,26 @@ def test_frames_that_are_shifted_in_time() -> None:
     fixed = build_network(architecture, weights=supernet).eval()
     x = torch.randn(3, 3, 4, 8, 8)
     same_outputs(fixed(x), supernet.harden(allocation)(x), "fixed", tolerance=NEAR)
+
+
+def test_learned_queries_of_an_attention_are_those_of_all_examples() -> None:
+    """Also where all of its heads have the same, zeros, while it is converted."""
+
+    def run(net: Net, x: Tensor) -> Tensor:
+        tokens = net.first(x).flatten(2).transpose(1, 2)
+        found, _ = net.attention(net.queries.expand(len(x), -1, -1), tokens, tokens)
+        return net.last(found.transpose(1, 2).unsqueeze(-1))
+
+    for draw in (torch.zeros, torch.randn):
+        torch.manual_seed(0)
+        attention = nn.MultiheadAttention(8, 2, batch_first=True)
+        backbone = Net(run, first=conv(3, 8), attention=attention, last=nn.Conv2d(8, 4, 1))
+        backbone.queries = nn.Parameter(draw(1, 3, 8))
+        supernet = convert(backbone, heads(), torch.zeros(2, 3, 4, 4)).eval()
+        with torch.no_grad():
+            for parameter in supernet.network.parameters():
+                parameter.add_(torch.randn_like(parameter))
+        allocation = random_allocation(supernet, seed=0)
+        network = build_network(distill(supernet, allocation), weights=supernet).eval()
+        x = torch.randn(5, 3, 4, 4)
+        same_outputs(network(x), supernet.harden(allocation)(x), "fixed network")
