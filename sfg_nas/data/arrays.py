@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import NoReturn, cast
+from typing import Any, NoReturn, cast
 
 import numpy as np
 import torch
@@ -37,7 +37,7 @@ def bundle_from_arrays(
     Args:
         images: `[N, C, *spatial]`, or `[N, H, W]` for grey, of uint8 or floating numbers.
         targets: For each task its labels `[N]`: classes (-1 or NaN = missing) or numbers in the
-            task's unit (NaN = missing).
+            task's unit (NaN = missing); what an array of NumPy masks is missing, too.
         tasks: The tasks. A regression's center and scale are measured on the training part unless
             the task already holds others than 0 and 1.
         splits: The rows of each part; without it, a seeded 80 : 10 : 10.
@@ -49,6 +49,9 @@ def bundle_from_arrays(
         DataError: If shapes, types or labels do not fit.
     """
     pixels = _check_images(images, name)
+    names = [task.name for task in tasks]
+    if len(set(names)) < len(names):
+        _refuse(f"{name}: tasks", "each task needs a name of its own", ", ".join(names))
     bundle = assemble(
         name,
         pixels,
@@ -64,6 +67,20 @@ def bundle_from_arrays(
         if task.unmeasured and not any(bool(known.any()) for known in rows):
             _refuse(f"{name}: targets: {task.name}", "at least one label is needed", "none")
     return bundle
+
+
+def numbers_of(values: object) -> NDArray[Any]:
+    """Return an array of tensors, arrays and lists; what is masked as NaN, and bfloat16, which NumPy lacks, in single precision.
+
+    Args:
+        values: Any.
+    """
+    if isinstance(values, Tensor):
+        own = values.detach().cpu()
+        return (own.float() if own.dtype == torch.bfloat16 else own).numpy()
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        return np.where(np.ma.getmaskarray(values), np.nan, np.ma.getdata(values))
+    return np.asarray(values)
 
 
 def digest(pixels: Pixels) -> str:
@@ -178,7 +195,7 @@ def _measured(task: Task, targets: Tensor) -> Task:
 
 
 def _check_images(images: NDArray[np.generic] | Tensor, name: str) -> Pixels:
-    array = images.detach().cpu().numpy() if isinstance(images, Tensor) else np.asarray(images)
+    array = numbers_of(images)
     if array.ndim == 3:
         array = array[:, None]
     if array.ndim < 4 or 0 in array.shape:
@@ -203,9 +220,9 @@ def _check_target(
     if task.name not in targets:
         _refuse(where, "each task needs labels", f"labels of {', '.join(targets) or 'nothing'}")
     found = targets[task.name]
-    numbers = np.asarray(found.detach().cpu() if isinstance(found, Tensor) else found)
+    numbers = numbers_of(found)
     wanted = (images[0], *task.target_shape(images[1:]))
-    if numbers.shape != wanted or not np.issubdtype(numbers.dtype, np.number):
+    if numbers.shape != wanted or numbers.dtype.kind not in "uif":
         each = "one per image" if len(wanted) == 1 else f"of shape {wanted}"
         rule = f"{images[0]} numbers, {each}, are needed"
         _refuse(where, rule, f"{numbers.shape} {numbers.dtype}")

@@ -6,12 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NoReturn, Protocol, TypeVar, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
-from sfg_nas.data.arrays import bundle_from_arrays
+from sfg_nas.data.arrays import bundle_from_arrays, numbers_of
 from sfg_nas.data.bundle import DataBundle
 from sfg_nas.data.splits import Splits, random_splits
 from sfg_nas.errors import DataError, explain
@@ -130,11 +128,8 @@ def _image(image: object, place: int, name: str) -> Array:
 
 def _array(value: object, where: str) -> Array:
     """Return numbers as an array."""
-    if isinstance(value, Tensor):
-        tensor = value.detach().cpu()
-        return tensor.float().numpy() if tensor.dtype == torch.bfloat16 else tensor.numpy()
     try:
-        array = np.asarray(value)
+        array = numbers_of(value)
         if array.dtype == object and array.ndim == 0:  # such as decimal.Decimal
             array = np.asarray(float(value))  # type: ignore[arg-type]
     except (TypeError, ValueError):  # such as lists of different lengths

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sfg_nas.data import Splits, bundle_from_arrays
+from sfg_nas.data import Splits, bundle_from_arrays, bundle_from_dataset
 from sfg_nas.data.arrays import measure
 from sfg_nas.data.images import ImageSet
 from sfg_nas.errors import DataError
@@ -108,6 +108,26 @@ def test_missing_labels_become_minus_one_and_nan() -> None:
     assert torch.isnan(labels["size"]).tolist()[:3] == [False, True, False]
 
 
+def test_masked_labels_are_missing_and_bfloat16_is_taken() -> None:
+    images, targets = made()
+    given = {
+        "kind": np.ma.masked_equal(targets["kind"], 1),
+        "size": torch.arange(COUNT, dtype=torch.bfloat16),
+    }
+    pixels = torch.from_numpy(images).to(torch.bfloat16)
+    bundle = bundle_from_arrays(pixels, given, TASKS, splits=SPLITS)
+    labels = bundle.train.targets
+    wanted = np.where(targets["kind"] == 1, -1, targets["kind"])[SPLITS.train]
+    assert labels["kind"].tolist() == wanted.tolist()
+    assert labels["size"].tolist() == SPLITS.train.tolist()
+    examples = [(images[i], {"kind": given["kind"][i]}) for i in range(COUNT)]
+    found = bundle_from_dataset(examples, TASKS[:1]).train
+    assert (
+        found.targets["kind"].tolist()
+        == np.where(targets["kind"] == 1, -1, targets["kind"])[found.indices].tolist()
+    )
+
+
 def test_the_fingerprint_covers_pixels_labels_and_split() -> None:
     images, targets = made()
     first = bundle_from_arrays(images, targets, TASKS, splits=SPLITS).fingerprint
@@ -136,6 +156,9 @@ def test_the_fingerprint_covers_pixels_labels_and_split() -> None:
         ({"size": np.array(["a"] * COUNT)}, "numbers, one per image"),
         ({"size": np.full(COUNT, np.inf)}, "infinity"),
         ({"size": np.full(COUNT, np.nan)}, "at least one label"),
+        ({"size": np.full(COUNT, 1j)}, "numbers, one per image"),
+        ({"size": np.arange(COUNT).astype("timedelta64[s]")}, "numbers, one per image"),
+        ({"images": np.ma.masked_less(made()[0], 9)}, "finite pixels"),
     ],
 )
 def test_wrong_arrays_are_refused(change: dict[str, np.ndarray], message: str) -> None:
@@ -147,6 +170,10 @@ def test_wrong_arrays_are_refused(change: dict[str, np.ndarray], message: str) -
 
 def test_missing_targets_and_rows_are_refused() -> None:
     images, targets = made()
+    with pytest.raises(
+        DataError, match="each task needs a name of its own; found kind, size, kind"
+    ):
+        bundle_from_arrays(images, targets, [*TASKS, TASKS[0]])
     with pytest.raises(DataError, match="size: each task needs labels"):
         bundle_from_arrays(images, {"kind": targets["kind"]}, TASKS)
     for row in (40, -1):
