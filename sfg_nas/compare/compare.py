@@ -226,7 +226,7 @@ def _conclude(team: Team, jobs: Sequence[Job], notes: Sequence[str], command: st
         notes,
         said,
         () if extra is None else (extra(study, setting.files, frame),),
-        remember(setting.files, command, names, earlier.methods),
+        remember(setting.files, command, names, earlier.methods, setting.section),
     )
     write_text(folder / "compare.csv", long(frame).to_csv(index=False))
     write_text(folder / "compare_paired.csv", paired.to_csv(index=False))

@@ -23,10 +23,11 @@ def _are_calls(value: object) -> bool:
 
 
 def _is_call(value: object) -> bool:
-    if not isinstance(value, dict) or set(value) != {"command", "methods"}:
+    if not isinstance(value, dict) or set(value) - {"settings"} != {"command", "methods"}:
         return False
     methods = value["methods"]
-    return is_text(value["command"]) and isinstance(methods, list) and all(map(is_text, methods))
+    sound = is_text(value["command"]) and isinstance(value.get("settings", {}), dict)
+    return sound and isinstance(methods, list) and all(map(is_text, methods))
 
 
 _IDENTITY: dict[str, Check] = {"identity": lambda value: isinstance(value, dict)}

@@ -201,15 +201,16 @@ def _commands(run: Run) -> list[str]:
     if retrained or not compared:
         commands.append(retrain_call(run, data))
     if compared:
-        again = [_again(call) for call in compare_calls(run) if call.startswith("sfg-nas")]
+        calls = [call for call in compare_calls(run) if call.startswith("sfg-nas")]
+        again = [_again(call, last=call is calls[-1]) for call in calls]
         commands += [
             f"sfg-nas compare study.yaml{given} --runs NEW{data}" for given in again or [""]
         ]
     return [*commands, f"sfg-nas report NEW/{run.name}"]
 
 
-def _again(call: str) -> str:
-    """Return the options of a call of `compare` that the resolved study does not hold already."""
+def _again(call: str, *, last: bool) -> str:
+    """Return the options of a call of `compare` that the resolved study, which is that of the last one, does not hold."""
     try:
         words = shlex.split(call)[3:]
     except ValueError:  # a page that someone else wrote
@@ -218,7 +219,10 @@ def _again(call: str) -> str:
     if "/" not in values.get("--from", "/"):  # the name of a run beside this one
         values["--from"] = f"{values.get('--runs', 'runs')}/{values['--from']}"
     names = ("--methods", "--seeds", "--from", "--device")
-    return "".join(f" {name} {shlex.quote(values[name])}" for name in names if name in values)
+    given = [word for name in names if name in values for word in (name, values[name])]
+    pairs = [] if last else itertools.pairwise(words)
+    own = [pair for pair in pairs if pair[0] == "--set" and pair[1].startswith("compare.")]
+    return "".join(f" {shlex.quote(word)}" for word in (*given, *itertools.chain(*own)))
 
 
 def _provenance(run: Run) -> dict[str, str]:

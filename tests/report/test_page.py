@@ -16,7 +16,7 @@ import pytest
 from sfg_nas.errors import TrainingError
 from sfg_nas.report import page
 from sfg_nas.report.comparison import DELTA, plot_compared
-from sfg_nas.report.page import SECTIONS, report_page
+from sfg_nas.report.page import SECTIONS, _commands, report_page
 from sfg_nas.study import Run
 from tests.report.conftest import Small
 
@@ -255,6 +255,10 @@ def test_a_comparison_is_shown_with_all_its_points(
     short = "sfg-nas compare study.yaml --seeds 3 --from RUNS/one --device cpu --runs NEW"
     assert short in text
     assert "sfg-nas search study.yaml" in text
+    earlier = "sfg-nas compare x.yaml --set 'compare.methods=[\"nddr\"]' --set a=b\n"
+    page.write_text(page.read_text().replace(good, earlier + good))
+    first = """sfg-nas compare study.yaml --set 'compare.methods=["nddr"]' --runs NEW"""
+    assert [call for call in _commands(run) if " compare " in call] == [first, short]
     unsearched = replace(run, path=tmp_path / "unsearched")
     shutil.copytree(folder, unsearched.path, ignore=shutil.ignore_patterns("trials"))
     assert short in report_page(unsearched)
