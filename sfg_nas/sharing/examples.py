@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 
 from sfg_nas.errors import ConversionError
@@ -58,9 +60,10 @@ def check_examples_are_apart(
     first = example[:1].detach()
     other, third = (torch.randn(first.shape, generator=generator).to(first) for _ in range(2))
     twin = copied(network, parameters=False).eval()
+    started = _started(twin)
 
     def outputs(*examples: Tensor) -> list[Tensor]:
-        values = twin(torch.cat(examples)).values()
+        values = torch.func.functional_call(twin, started, (torch.cat(examples),)).values()
         if not all(isinstance(v, Tensor) for v in values):
             raise bad_heads(len(traced.tasks))
         return [v for v in values if v.dim() and len(v) % BATCH == 0]
@@ -76,7 +79,16 @@ def check_examples_are_apart(
         for kept, changed in enumerate([(first, third), (third, other)]):
             alike = _alike(found, outputs(*changed), kept)
             if not alike and _alike(found, outputs(first, other), kept):
-                raise _mixed(program, [torch.cat([first, other]), torch.cat(changed)], kept)
+                raise _mixed(
+                    program, started, [torch.cat([first, other]), torch.cat(changed)], kept
+                )
+
+
+def _started(network: nn.Module) -> dict[str, Tensor]:
+    """Return other numbers for the parameters that are zero, by name: what begins with a factor of zero shows nothing yet."""
+    generator = torch.Generator().manual_seed(0)
+    zeros = ((n, p) for n, p in network.named_parameters() if p.is_floating_point() and not p.any())
+    return {name: torch.rand(p.shape, generator=generator).to(p) / 4 for name, p in zeros}
 
 
 def _alike(some: list[Tensor], others: list[Tensor], example: int) -> bool:
@@ -90,7 +102,9 @@ def _alike(some: list[Tensor], others: list[Tensor], example: int) -> bool:
     return True
 
 
-def _mixed(program: ExportedProgram, batches: list[Tensor], kept: int) -> ConversionError:
+def _mixed(
+    program: ExportedProgram, started: Mapping[str, Tensor], batches: list[Tensor], kept: int
+) -> ConversionError:
     """Return the error for the operation to blame.
 
     It is the first of whose values more than half change with one of two examples, or else the first that changes in
@@ -98,6 +112,9 @@ def _mixed(program: ExportedProgram, batches: list[Tensor], kept: int) -> Conver
     """
     module = program.module()
     assert isinstance(module, fx.GraphModule)
+    for name in started.keys() & dict(module.named_parameters()).keys():
+        path, _, attribute = name.rpartition(".")
+        module.get_submodule(path)._parameters[attribute] = nn.Parameter(started[name])
     one, other = (_Watched(module) for _ in batches)
     for run, batch in zip((one, other), batches, strict=True):
         run.run(batch)

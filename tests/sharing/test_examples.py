@@ -65,6 +65,24 @@ def test_what_mixes_examples_is_refused(name: str) -> None:
     assert "`backbone." in str(error.value)
 
 
+@pytest.mark.parametrize("zeros", ["factor", "mix.in_proj_weight"])
+def test_what_begins_with_zeros_is_tried_as_if_it_had_learned(zeros: str) -> None:
+    def run(net: Net, x: Tensor) -> Tensor:
+        tokens = net.first(x).flatten(2).transpose(1, 2)  # examples first: their axis is mistaken
+        mixed, _ = net.mix(tokens, tokens, tokens, need_weights=False)
+        tokens = tokens + net.factor * mixed
+        return net.last(tokens.transpose(1, 2).unflatten(2, x.shape[2:]))
+
+    backbone = Net(run, first=conv(3, 8), mix=nn.MultiheadAttention(8, 2), last=conv(8, 4))
+    backbone.factor = nn.Parameter(torch.ones(1))
+    with torch.no_grad():
+        backbone.get_parameter(zeros).zero_()
+    with pytest.raises(ConversionError, match="mixes the examples of a batch") as error:
+        convert(backbone, heads(), torch.randn(2, 3, 4, 4))
+    assert "module `backbone.mix`" in str(error.value)
+    assert not backbone.get_parameter(zeros).any()
+
+
 APART: dict[str, Change] = {
     "channels": lambda x: x - x.mean(1, keepdim=True),
     "two views": lambda x: torch.cat([x, x.flip(3)]).chunk(2)[1],
