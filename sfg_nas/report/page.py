@@ -197,7 +197,7 @@ def _commands(run: Run) -> list[str]:
     compared = (run.path / TABLE).is_file()
     retrained = any(run.files.retrained.glob("*/*/metrics.json"))
     searched = bool(run.all) or not compared  # else `found` came from another run
-    commands = [f"sfg-nas search study.yaml --runs NEW{data}"] if searched else []
+    commands = [f"{call} --runs NEW{data}" for call in _searches(run)] if searched else []
     if retrained or not compared:
         commands.append(retrain_call(run, data))
     if compared:
@@ -207,6 +207,16 @@ def _commands(run: Run) -> list[str]:
             f"sfg-nas compare study.yaml{given} --runs NEW{data}" for given in again or [""]
         ]
     return [*commands, f"sfg-nas report NEW/{run.name}"]
+
+
+def _searches(run: Run) -> list[str]:
+    """Return the calls of `search` that gave a run its trials: one, or one for each run that others were taken from."""
+    ended = sum(trial.state != "running" for trial in run.all)
+    more = f" --trials {ended}" if ended > run.config.search.trials else ""
+    taken = sorted(run.files.transferred("").parent.glob("*.json"))
+    names = dict.fromkeys(path.stem.rpartition("-")[0] for path in taken)
+    sources = [f" --from {shlex.quote(f'RUNS/{name}')}" for name in names] or [""]
+    return [f"sfg-nas search study.yaml{more}{source}" for source in sources]
 
 
 def _again(call: str, *, last: bool) -> str:

@@ -84,12 +84,21 @@ def test_the_page_needs_nothing_else(text: str) -> None:
     assert not re.search(r"@import|url\((?!#)", text)
 
 
-def test_how_to_reproduce(text: str, small_runs: Mapping[str, Small]) -> None:
+def test_how_to_reproduce(text: str, small_runs: Mapping[str, Small], tmp_path: Path) -> None:
     run = small_runs["two"].run
     for key in ("data_fingerprint", "torch", "version"):
         assert str(run.provenance[key]) in text
-    assert "sfg-nas search study.yaml" in text
+    assert "sfg-nas search study.yaml --runs NEW" in text
     assert str(run.path.parent) not in text
+    search = run.config.search.model_copy(update={"trials": 3})
+    longer = replace(run, config=run.config.model_copy(update={"search": search}))
+    assert _commands(longer)[0] == "sfg-nas search study.yaml --trials 8 --runs NEW"
+    unsearched = replace(run, path=tmp_path)
+    (tmp_path / "transferred").mkdir()
+    for name in ("a-run-0", "a-run-12", "b-3"):
+        (tmp_path / "transferred" / f"{name}.json").touch()
+    calls = [f"sfg-nas search study.yaml --from RUNS/{name} --runs NEW" for name in ("a-run", "b")]
+    assert _commands(unsearched)[:2] == calls
 
 
 def test_folders_of_the_machine_are_not_told(
