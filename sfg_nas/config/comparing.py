@@ -70,7 +70,7 @@ class CompareConfig(Section):
     tuning_trials: PositiveInt = 1
     """Learning rates that each method may try, scored on validation; 1: all use the same."""
     tuning_factor: AboveOne = 3.0
-    """The greatest rate tried over the middle one, and the middle one over the least."""
+    """The greatest rate tried over the middle one, and the middle one over the least; of two rates, one over the other."""
     equal_macs: bool = True
     """Whether each method is also trained at the width at which it costs as much as hard sharing."""
     widths: Annotated[tuple[PositiveFloat, ...], Field(strict=False)] = (0.5, 0.75)
