@@ -86,6 +86,10 @@ def test_decimal_commas_are_read_where_commas_do_not_separate(tmp_path: Path) ->
     assert table.column("b") == ["x,y", "2,5", "1"]
     assert table.column("c") == ["1", "-2.25", "3.5"]
     assert read_table(written(tmp_path, 'a,b\n"1,5",2\n')).column("a") == ["1,5"]
+    tiny = read_table(
+        written(tmp_path, "a;b\n1,50E-05;x\n2,5;y\n")
+    )  # as spreadsheets write small numbers
+    assert tiny.column("a") == ["1.50E-05", "2.5"]
 
 
 def test_what_spreadsheets_write(tmp_path: Path) -> None:
