@@ -1,4 +1,4 @@
-"""Which network a run's last retraining was of, where it is not the best trial's, and how to call it again."""
+"""Which network a run's last retraining or comparison was of, where it is not the best trial's; how to call retrain again."""
 
 from __future__ import annotations
 
@@ -41,9 +41,12 @@ def last_retrained(run: Run) -> Retrained | None:
     keys: dict[str, Check] = {"architecture": is_text, "method": is_text, "seeds": is_count}
     stored = read_object(path, what="what was retrained last", keys=keys)
     digest, seeds = str(stored["architecture"]), int(str(stored["seeds"]))
+    return Retrained(digest, str(stored["method"]), seeds, _trial_of(run, digest))
+
+
+def _trial_of(run: Run, digest: str) -> Trial | None:
     trials = [run.best, *run.choices] if run.complete else []
-    found = next((trial for trial in trials if trial.architecture.hash == digest), None)
-    return Retrained(digest, str(stored["method"]), seeds, found)
+    return next((trial for trial in trials if trial.architecture.hash == digest), None)
 
 
 def another_network(run: Run) -> list[str]:
@@ -56,16 +59,37 @@ def another_network(run: Run) -> list[str]:
         ArchitectureError: If the file that says so is damaged.
     """
     last = last_retrained(run)
-    if last is None or not run.complete or last.digest == run.best.architecture.hash:
+    return [] if last is None else _unlike_the_best(run, "retrained", last.digest, last.trial)
+
+
+def another_compared(run: Run) -> list[str]:
+    """Return a sentence if what was compared as `found` is not the network of the best trial, which a report shows.
+
+    Args:
+        run: A run with a comparison.
+
+    Raises:
+        ArchitectureError: If the file that says so is damaged.
+    """
+    path = run.path / "compared" / "found" / "own" / "0" / "metrics.json"
+    if not path.is_file():
         return []
-    if last.trial is None:
-        whose = f"one that no trial here found, {last.digest}"
+    keys: dict[str, Check] = {"architecture": is_text}
+    stored = read_object(path, what="a compared network", keys=keys, others=True)
+    digest = str(stored["architecture"])
+    return _unlike_the_best(run, "compared as found", digest, _trial_of(run, digest))
+
+
+def _unlike_the_best(run: Run, what: str, digest: str, trial: Trial | None) -> list[str]:
+    if not run.complete or digest == run.best.architecture.hash:
+        return []
+    if trial is None:
+        whose = f"one that no trial here found, {digest}"
     else:
-        chosen = f", chosen by {last.trial.choice}" if _is_distilled(last.trial) else ""
-        whose = f"that of trial {last.trial.number}{chosen}"
-    return [
-        f"What was retrained is not the network of the best trial, {run.best.number}, but {whose}."
-    ]
+        chosen = f", chosen by {trial.choice}" if _is_distilled(trial) else ""
+        whose = f"that of trial {trial.number}{chosen}"
+    best = run.best.number
+    return [f"What was {what} is not the network of the best trial, {best}, but {whose}."]
 
 
 def retrain_call(run: Run, data: str) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 from sfg_nas.errors import several
 from sfg_nas.files import read_text
 from sfg_nas.report.front import retrained_table
-from sfg_nas.report.retrained import another_network
+from sfg_nas.report.retrained import another_compared, another_network
 from sfg_nas.report.table import ResultsTable, results_table
 from sfg_nas.report.words import NOT_KNOWN, signed
 from sfg_nas.study import Run
@@ -58,7 +58,7 @@ def verdict_of(run: Run) -> Verdict:
         run: A run.
     """
     page = run.path / "compare.md"
-    return _compared(page) if page.is_file() else retrained_verdict(run)
+    return _compared(run, page) if page.is_file() else retrained_verdict(run)
 
 
 def retrained_verdict(run: Run) -> Verdict:
@@ -207,7 +207,7 @@ def _percent(value: float) -> str:
     return text if text == NOT_KNOWN else f"{text}\N{NO-BREAK SPACE}%"
 
 
-def _compared(page: Path) -> Verdict:
+def _compared(run: Run, page: Path) -> Verdict:
     """Return what `compare` wrote: facts, tables and notes of its page, and the verdict at its end."""
     sections = _sections(page)
     paragraphs = [p for p in "\n".join(sections.pop("Verdict", [])).split("\n\n") if p.strip()]
@@ -216,6 +216,8 @@ def _compared(page: Path) -> Verdict:
     tables = [(name, _markdown_table(lines)) for name, lines in sections.items()]
     first, *rest = paragraphs or ["The comparison gives no verdict."]
     shown = tuple((n, t) for n, t in tables if t is not None)
+    if any(row[0] == "found" for _, table in shown for row in table.rows):
+        rest = [*another_compared(run), *rest]
     return Verdict(first, tuple(rest), shown, facts, notes)
 
 

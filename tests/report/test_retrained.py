@@ -68,3 +68,26 @@ def test_another_trial_another_choice_and_a_strangers_network_are_named(
     assert another_network(run) == [f"{start} one that no trial here found, 0123456789abcdef."]
     wanted = "sfg-nas retrain 0123456789abcdef.json --study NEW/two/study.yaml --runs NEW"
     assert retrain_call(run, "") == wanted
+
+
+def test_another_compared_network_is_named_where_its_row_is_shown(
+    small_runs: Mapping[str, Small], tmp_path: Path
+) -> None:
+    shutil.copytree(small_runs["two"].run.path, tmp_path / "two")
+    run = Run.load(tmp_path / "two")
+    best, table = run.best, "| method | MAE |\n| :- | -: |\n| {} | 1 |\n"
+    page = "# two\n\n- a fact\n\n## Own cost\n\n" + table + "\n## Verdict\n\nNone.\n"
+    (run.path / "compare.md").write_text(page.format("found"))
+    assert verdict_of(run).sentences == ()
+    stored = run.path / "compared/found/own/0/metrics.json"
+    stored.parent.mkdir(parents=True)
+    stored.write_text(json.dumps({"architecture": best.architecture.hash}))
+    assert verdict_of(run).sentences == ()
+    other = small_runs["three"].run.best.architecture.hash
+    stored.write_text(json.dumps({"architecture": other}))
+    said = (
+        f"What was compared as found is not the network of the best trial, {best.number}, but one"
+    )
+    assert verdict_of(run).sentences == (f"{said} that no trial here found, {other}.",)
+    (run.path / "compare.md").write_text(page.format("nddr"))
+    assert verdict_of(run).sentences == ()
