@@ -104,13 +104,12 @@ def _said(
 def _conclude(
     study: Study, files: RunFiles, jobs: Sequence[TrainingJob], trial: Trial | None
 ) -> pd.DataFrame:
-    """Write the tables of these trainings and of the found network's other variants of the same length."""
+    """Write the tables of these trainings and of the found network's other variants with the same settings."""
     rows = retrained_rows(files)
     seeds, last = {job.seed for job in jobs}, jobs[-1]
     found = last.entry
     kin = rows["name"].isin(variant_folders(found.folder))
-    kin &= rows["epochs"] == last.settings.epochs
-    kin &= rows["learning_rate"] == last.settings.learning_rate
+    kin &= _trained_as(rows, last)
     asked = rows["name"].isin({job.entry.folder for job in jobs})
     chosen = rows[(asked | kin) & rows["seed"].isin(seeds)]
     table = summarise(chosen, study.tasks)
@@ -124,6 +123,15 @@ def _conclude(
         write_json(files.retrained / LAST, {**content, "seeds": len(seeds)})
     _note_in_ledgers(study, files, chosen, found, trial)
     return table
+
+
+def _trained_as(rows: pd.DataFrame, job: TrainingJob) -> pd.Series:
+    """Return which trainings had the settings of a job that all variants may share."""
+    wanted, alike = job.identity(), pd.Series(data=True, index=rows.index)
+    for key in ("epochs", "learning_rate", "patience", "precision"):
+        had = rows[key] if key in rows else pd.Series(None, index=rows.index, dtype=object)
+        alike &= had == wanted[key] if key in wanted else had.isna()
+    return alike
 
 
 def _same(study: Study, found: Entry, table: pd.DataFrame) -> list[str]:

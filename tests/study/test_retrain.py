@@ -187,6 +187,12 @@ def test_variants_are_kept_apart(searched: tuple[Study, Run], tmp_path: Path) ->
     warm = section(study, init="warm")
     table = retrain(study, run.best, 1, runs=tmp_path, controls=(), how=warm)
     assert set(table.index) == {"found", "found, warm"}
+    # One that may have stopped earlier is none of these.
+    shorter = retrain(
+        study, run.best, 1, runs=tmp_path, controls=(), how=section(study, patience=1)
+    )
+    assert set(shorter.index) == {"found"}
+    retrain(study, run.best, 1, runs=tmp_path, controls=())
     both = section(study, init="warm", teacher=True)
     table = retrain(study, run.best, 1, runs=tmp_path, controls=(), how=both)
     assert set(table.index) == {"found", "found, warm", "found, warm, with teacher"}
