@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sfg_nas.cli.find import STUDY_FILE, device_of, ready_study
-from sfg_nas.cli.networks import folder_of, note_unreadable, open_network, preparation_of
+from sfg_nas.cli.networks import folder_of, note_lost, note_unreadable, open_network, preparation_of
 from sfg_nas.cli.options import Common, with_common
 from sfg_nas.cli.output import json_result, note, table
 from sfg_nas.cli.targets import check_target
@@ -219,6 +219,7 @@ def _scored(
             progress(sum(len(b.paths) + len(b.failed) for b in batches), len(photos.paths))
     failed = [pair for batch in batches for pair in batch.failed]
     note_unreadable(failed, len(photos.paths), common)
+    note_lost([reach for batch in batches for reach in batch.wide], preparation, common)
     images = np.concatenate([batch.images for batch in batches])
     if len(images) == 0:
         rule, do = "at least one image that can be read is needed", "check --data"

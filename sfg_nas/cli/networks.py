@@ -12,7 +12,7 @@ from sfg_nas.cli.output import note, quoted
 from sfg_nas.errors import ConfigError, TrainingError, explain, several
 
 if TYPE_CHECKING:
-    from sfg_nas.data import Preparation
+    from sfg_nas.data import Preparation, Reach
     from sfg_nas.fixed import FixedNetwork
 
 ARCHITECTURE = "architecture.json"
@@ -150,6 +150,20 @@ def note_unreadable(failed: Sequence[tuple[Path, str]], total: int, common: Comm
         note(f"warning: {shown(path)}: left out, {reason}", common)
     if failed:
         note(f"warning: {len(failed)} of {several(total, 'file')} could not be read", common)
+
+
+def note_lost(wide: Sequence[Reach], preparation: Preparation, common: Common) -> None:
+    """Warn of values of more than eight bits that are lost, as training does.
+
+    Args:
+        wide: How far those of the images go.
+        preparation: With the window that the network was trained with.
+        common: The shared options.
+    """
+    from sfg_nas.data import all_together, lost_values
+
+    for text in lost_values(all_together(wide), preparation.window):
+        note(f"warning: {text} (in `data` of the study, before training)", common)
 
 
 def nothing_read(failed: Sequence[tuple[Path, str]]) -> TrainingError:

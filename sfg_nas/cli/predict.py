@@ -14,6 +14,7 @@ import typer
 from sfg_nas.cli.find import device_of
 from sfg_nas.cli.networks import (
     folder_of,
+    note_lost,
     note_unreadable,
     nothing_read,
     open_network,
@@ -29,7 +30,7 @@ from sfg_nas.errors import ConfigError, explain, several
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sfg_nas.data import Preparation
+    from sfg_nas.data import Preparation, Reach
     from sfg_nas.fixed import FixedNetwork
     from sfg_nas.tasks import Task
 
@@ -152,9 +153,11 @@ def _rows(
     stems = stems_of(paths)
     rows: list[Row] = []
     failed: list[tuple[Path, str]] = []
+    wide: list[Reach] = []
     with decoding(common) as progress:
         for photos in decode_batches(paths, preparation.shape, preparation.window):
             failed += photos.failed
+            wide += photos.wide
             if photos.paths:
                 images = preparation.image_set(photos.images)
                 outputs, _ = run(network, images, tasks)
@@ -164,6 +167,7 @@ def _rows(
                     _write_images(described, photos.paths, starts, preparation, outputs)
                 rows += described
             progress(len(rows) + len(failed), len(paths))
+    note_lost(wide, preparation, common)
     return rows, failed
 
 

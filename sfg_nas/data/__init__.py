@@ -22,7 +22,7 @@ from sfg_nas.data.augment import AUGMENTATIONS
 from sfg_nas.data.bundle import DataBundle
 from sfg_nas.data.checks import check_name, check_text
 from sfg_nas.data.decode import fit_box, upright_size, usual_size
-from sfg_nas.data.grey import shown_window, usual_window
+from sfg_nas.data.grey import Reach, all_together, lost_values, shown_window, usual_window
 from sfg_nas.data.guess import TableGuess, guess_table
 from sfg_nas.data.images import Examples, ImageSet
 from sfg_nas.data.label_images import LabelFile, base_of, below, read_targets
@@ -148,11 +148,13 @@ __all__ = [
     "Patches",
     "Preparation",
     "Progress",
+    "Reach",
     "Scan",
     "Splits",
     "TableGuess",
     "Trouble",
     "VolumeSettings",
+    "all_together",
     "base_of",
     "below",
     "bundle_from_arrays",
@@ -166,6 +168,7 @@ __all__ = [
     "is_volume",
     "label_image",
     "load_data",
+    "lost_values",
     "photos_of_folder",
     "photos_of_table",
     "random_splits",

@@ -154,8 +154,18 @@ def advice(wide: Sequence[Reach], window: Window | None) -> list[str]:
     said = []
     if window is not None and not grey:
         said = ["`window` changes nothing: no grey image has more than eight bits"]
+    return said + lost_values(wide, window)
+
+
+def lost_values(wide: Sequence[Reach], window: Window | None) -> list[str]:
+    """Return warnings about values that are lost where images become bytes.
+
+    Args:
+        wide: From `all_together`.
+        window: See `to_bytes`; it is for grey images.
+    """
     unseen = [own for own in wide if window is None or own.colour]
-    return said + [f"{own.lost()}; {own.advice()}" for own in unseen if own.lost()]
+    return [f"{own.lost()}; {own.advice()}" for own in unseen if own.lost()]
 
 
 def usual_window(paths: Iterable[Path]) -> Reach | None:

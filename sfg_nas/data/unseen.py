@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from sfg_nas.data.content import workers
 from sfg_nas.data.decode import MODES, decode_photo, reason_of
-from sfg_nas.data.grey import Window
+from sfg_nas.data.grey import Reach, Window, all_together, reach_of
 from sfg_nas.data.label_images import below
 from sfg_nas.data.tables import Table, listed, read_table
 from sfg_nas.errors import ConfigError, DataError, explain
@@ -33,12 +34,14 @@ class Decoded:
         images: Of these, [n, C, H, W].
         places: Of these among all that were asked for, over all batches, [n].
         failed: The others, each with the reason why it could not be read.
+        wide: How far values of more than eight bits go (see `all_together`).
     """
 
     paths: tuple[Path, ...]
     images: NDArray[np.uint8]
     places: NDArray[np.int64]
     failed: tuple[tuple[Path, str], ...]
+    wide: tuple[Reach, ...] = ()
 
 
 def find_photos(sources: Sequence[Path], columns: Sequence[str] = ()) -> list[Path]:
@@ -138,25 +141,31 @@ def decode_batches(
 def _decode_some(
     paths: Sequence[Path], shape: tuple[int, ...], window: Window | None, start: int
 ) -> Decoded:
-    def attempt(path: Path) -> NDArray[np.uint8] | str:
+    def attempt(path: Path) -> tuple[NDArray[np.uint8], Reach | None] | str:
         try:
-            return decode_photo(path, shape, window)
+            return decode_photo(path, shape, window), _reach(path)
         except Exception as error:  # noqa: BLE001  (Pillow's decoders raise many kinds)
             return reason_of(error)
 
     with ThreadPoolExecutor(workers()) as pool:
         results = list(pool.map(attempt, paths))
-    places = [place for place, result in enumerate(results) if not isinstance(result, str)]
-    images = np.zeros((len(places), *shape), dtype=np.uint8)
-    for row, place in enumerate(places):
-        images[row] = results[place]
+    read = {place: result for place, result in enumerate(results) if not isinstance(result, str)}
+    images = np.zeros((len(read), *shape), dtype=np.uint8)
+    for row, (image, _) in enumerate(read.values()):
+        images[row] = image
     failed = tuple(
         (path, result)
         for path, result in zip(paths, results, strict=True)
         if isinstance(result, str)
     )
-    kept = tuple(paths[place] for place in places)
-    return Decoded(kept, images, np.asarray(places, dtype=np.int64) + start, failed)
+    kept = tuple(paths[place] for place in read)
+    wide = all_together(reach for _, reach in read.values())
+    return Decoded(kept, images, np.array([*read], dtype=np.int64) + start, failed, wide)
+
+
+def _reach(path: Path) -> Reach | None:
+    with Image.open(path) as file:
+        return reach_of(file)
 
 
 def shown(path: Path) -> str:

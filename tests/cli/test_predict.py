@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -132,9 +133,18 @@ def test_the_window_of_training_is_that_of_new_scans(
             "cpu",
         )
         assert answer.code == 0, answer.err
+        assert "whole numbers" not in answer.err
         said.append({**json.loads(answer.out), "part": ""})
     assert said[0] == said[2]
     assert said[1] == said[3]
+    path.write_text(json.dumps(kept))
+    lost = r"warning: 3 images hold whole numbers from 1\d\d to \d+, of which 256 grey levels keep \d; `window: "
+    for words in (
+        ["predict", network, scans],
+        ["evaluate", network, "--split", tmp_path / "scans.csv", "--data", scans],
+    ):
+        assert re.search(lost, call(*words, "--device", "cpu").err)
+    assert "whole numbers" not in call("predict", network, photos, "--device", "cpu").err
 
 
 def test_exit_codes(call: Callable, network: Path, photos: Path, tmp_path: Path) -> None:
