@@ -153,6 +153,17 @@ def hard(study: Study, inner: Callable[[nn.Module], Supernet], seed: int) -> Rea
     return Reading(HARD, read)
 
 
+def pass_macs(supernet: Supernet) -> int:
+    """Return the MACs of a supernet's pass for one example: all connections, and gates once for each group.
+
+    Args:
+        supernet: In the connection form; its masks are made once for a batch and are not counted.
+    """
+    wiring = supernet.wiring
+    again = (macs * (len(wiring.owners(name)) - 1) for name, macs in wiring.copies.items())
+    return supernet.shared_macs + sum(again)
+
+
 def expected(study: Study, inner: Callable[[nn.Module], Supernet], seed: int) -> Reading:
     """Return the reading by the expectation: connections weighted by their probabilities, norms recalibrated so.
 
@@ -170,7 +181,7 @@ def expected(study: Study, inner: Callable[[nn.Module], Supernet], seed: int) ->
         finally:
             restore_norm_state(module, kept)
 
-    return Reading(EXPECTED, read, lambda module: inner(module).shared_macs)
+    return Reading(EXPECTED, read, lambda module: pass_macs(inner(module)))
 
 
 def monte_carlo(study: Study, inner: Callable[[nn.Module], Supernet], seed: int) -> Reading:
@@ -196,6 +207,6 @@ def monte_carlo(study: Study, inner: Callable[[nn.Module], Supernet], seed: int)
         supernet = inner(module)
         # The masks are made once for a batch; the stream form has more than one convolution in a layer.
         streams = supernet.relaxation == "streams"
-        return draws * (macs_of(supernet, study) if streams else supernet.shared_macs)
+        return draws * (macs_of(supernet, study) if streams else pass_macs(supernet))
 
     return Reading(MONTE_CARLO, read, macs)

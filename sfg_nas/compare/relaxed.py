@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sfg_nas.baselines import ConstantProbabilities, resized
 from sfg_nas.compare.entrant import Entrant, Prepared, Setting
-from sfg_nas.compare.readings import expected, hard, monte_carlo
+from sfg_nas.compare.readings import expected, hard, monte_carlo, pass_macs
 from sfg_nas.config import SharingConfig
 from sfg_nas.fixed import distill
 from sfg_nas.sharing import Supernet
@@ -150,7 +150,7 @@ def constant_p(setting: Setting, argument: str = "") -> Entrant:
     return Entrant(
         "constant-p",
         prepare,
-        lambda factor, seed: made(factor, seed).supernet.shared_macs,
+        lambda factor, seed: pass_macs(made(factor, seed).supernet),
         options=section.model_dump(mode="json") | {"draws": setting.section.draws},
         note="all connections are computed, since any may be drawn: it saves no MACs",
     )

@@ -6,11 +6,15 @@ from collections.abc import Callable
 
 import torch
 
-from sfg_nas.compare.readings import Draws, MonteCarlo, monte_carlo
+from sfg_nas.compare.readings import Draws, MonteCarlo, monte_carlo, pass_macs
 from sfg_nas.config import SharingConfig
-from sfg_nas.sharing import Supernet
+from sfg_nas.cost import count_macs
+from sfg_nas.sharing import Supernet, convert
 from sfg_nas.study import Study
 from sfg_nas.training import derive_seed, norm_state, recalibrate_norms
+from tests import gates
+from tests.conversions import everything_shared
+from tests.networks import pooled
 
 Make = Callable[..., Study]
 
@@ -63,3 +67,12 @@ def test_the_published_preset_takes_the_statistics_of_the_batch(make_study: Make
     images, _ = next(study.data.validation.batches(batch_size=5))
     few, many = (network.eval()(images[:n].float())["level"] for n in (3, 5))
     assert not torch.allclose(few, many[:3])
+
+
+def test_a_pass_before_hardening_pays_for_gates_once_for_each_group() -> None:
+    x = torch.zeros(2, 3, 8, 8)
+    heads = {task: pooled(6)(1) for task in ("age", "sex")}
+    supernet = convert(gates.efficient(), heads, x)
+    relaxed = count_macs(supernet, x)  # with what masks cost, which is the same in both
+    hard = count_macs(supernet.harden(everything_shared(supernet)), x)
+    assert pass_macs(supernet) - supernet.shared_macs == relaxed - hard == 2 * 3 * (8 + 6)
