@@ -16,6 +16,7 @@ from sfg_nas.report.retrained import another_compared, another_network
 from sfg_nas.report.table import ResultsTable, results_table
 from sfg_nas.report.words import NOT_KNOWN, signed
 from sfg_nas.study import Run
+from sfg_nas.study.retrain_entries import FOUND
 from sfg_nas.study.stored import read_table
 
 LEVEL = 0.95
@@ -88,7 +89,10 @@ def retrained_verdict(run: Run) -> Verdict:
     rows = {str(row["against"]): row for _, row in paired[paired["metric"] == "delta"].iterrows()}
     others = [name for name in _OTHERS if name in rows]
     others += [name for name in rows if name not in _OTHERS]
-    sentences = [*another_network(run), *(_sentence(name, rows[name]) for name in others)]
+    method = str(rows[others[0]]["method"])
+    variant = [] if method == FOUND else [f"The found network stands here as its variant {method}."]
+    differences = [_sentence(name, rows[name]) for name in others]
+    sentences = [*another_network(run), *variant, *differences]
     return Verdict(_headline(others[0], rows[others[0]]), tuple(sentences), tables)
 
 

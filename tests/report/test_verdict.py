@@ -96,6 +96,14 @@ def test_without_delta_it_is_said(small_runs: Mapping[str, Small], tmp_path: Pat
     assert "nan" not in " ".join(verdict_of(missing).sentences)
 
 
+def test_a_variant_is_named(small_runs: Mapping[str, Small], tmp_path: Path) -> None:
+    run = with_paired(small_runs["two"].run, tmp_path, ("hard-sharing", 0.1, 0.1, 3))
+    path = run.files.retrained / "paired.csv"
+    path.write_text(path.read_text().replace(",found,", ',"found, warm",'))
+    said = "The found network stands here as its variant found, warm."
+    assert verdict_of(run).sentences[0] == said
+
+
 def mkdir(folder: Path) -> Path:
     folder.mkdir()
     return folder
