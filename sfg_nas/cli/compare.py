@@ -77,11 +77,16 @@ def compare(
         warn_if_slow(ready, common, device)
         from sfg_nas.compare import Workers
         from sfg_nas.compare import compare as run_compare
-        from sfg_nas.study import RunFiles, load_study
+        from sfg_nas.study import load_again
 
-        # The study's own file may be changed before a worker reads it.
-        begun = RunFiles(common.runs / ready.config.name).study
-        reload = partial(load_study, begun, data_root=common.data_root, cache=common.cache)
+        reload = partial(
+            load_again,
+            ready.config,
+            ready.space,
+            ready.folder,
+            data_root=common.data_root,
+            cache=common.cache,
+        )
         with watching(common) as progress:
             found = run_compare(
                 ready,

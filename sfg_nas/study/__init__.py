@@ -14,7 +14,7 @@ from sfg_nas.study.run import Run
 from sfg_nas.study.search import is_searched, search
 from sfg_nas.study.shared import all_shared, shares_everything, trunk
 from sfg_nas.study.slices import SliceView, slice_views
-from sfg_nas.study.study import Study, as_study, load_study
+from sfg_nas.study.study import Study, as_study, load_again, load_study
 from sfg_nas.study.table import paired_differences, summarise
 from sfg_nas.study.training_only import training_only
 from sfg_nas.study.trial import Ledger
@@ -43,6 +43,7 @@ __all__ = [
     "draft_study",
     "is_searched",
     "known_names",
+    "load_again",
     "load_study",
     "locked",
     "paired_differences",

@@ -230,6 +230,30 @@ def load_study(
     return study.using(backbone=backbone)
 
 
+def load_again(
+    config: StudyConfig,
+    space: SearchSpace,
+    folder: Path | None,
+    *,
+    data_root: str | Path | None = None,
+    cache: str | Path | None = None,
+) -> Study:
+    """Return a study that was loaded before, in another process, though its file may be another one by now.
+
+    Args:
+        config: Of the study, resolved.
+        space: Its search space.
+        folder: What paths in it are relative to.
+        data_root: The folder that holds the data sets.
+        cache: The folder for decoded images.
+
+    Raises:
+        DataError: If the data is missing, empty or damaged.
+    """
+    bundle = load_bundle(config, Location.at(data_root, cache, None, folder))
+    return Study(config=config, data=as_configured(bundle, config), space=space, folder=folder)
+
+
 def as_study(
     study: Study | str | Path | Mapping[str, Value],
     backbone: OwnBackbone | None = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +11,7 @@ import pytest
 
 from sfg_nas.compare import Workers
 from sfg_nas.errors import ConfigError
-from sfg_nas.study import RunFiles, Study
-from sfg_nas.study.provenance import begin_run
+from sfg_nas.study import Study
 
 Call = Callable[..., object]
 
@@ -77,12 +77,15 @@ def test_the_methods_are_listed(call: Call) -> None:
 def test_workers_read_what_was_begun_though_the_study_is_changed_meanwhile(
     call: Call, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def asked(ready: Study, *_: object, runs: Path, workers: Workers, **__: object) -> None:
-        begin_run(ready, RunFiles(runs / ready.config.name))
+    def asked(ready: Study, *_: object, workers: Workers, **__: object) -> None:
         study.write_text(study.read_text() + "training: {batch_size: 3}\n")
         assert workers.reload is not None
-        again = workers.reload()
-        assert (again.config, again.folder) == (ready.config, ready.folder)
+        again = pickle.loads(pickle.dumps(workers.reload))()  # noqa: S301 (our own)
+        assert (again.config, again.space, again.folder) == (
+            ready.config,
+            ready.space,
+            ready.folder,
+        )
         assert again.data.fingerprint == ready.data.fingerprint
         raise ConfigError("seen")
 
