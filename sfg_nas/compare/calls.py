@@ -95,7 +95,10 @@ def _as_it_was(call: _Call, now: Mapping[str, object]) -> str:
     command = call["command"]
     if not command.startswith("sfg-nas "):
         return command
-    words = shlex.split(command)
+    try:
+        words = shlex.split(command)
+    except ValueError:  # a file that someone else wrote
+        return command
     given = {text.partition("=")[0] for flag, text in pairwise(words) if flag == "--set"}
     given |= {f"compare.{name}" for name in ("methods", "seeds") if f"--{name}" in words}
     changed = {

@@ -53,8 +53,9 @@ def test_what_an_earlier_call_had_otherwise_stands_behind_it(tmp_path: Path) -> 
     trial = """--set 'compare.trial="best"'"""
     assert found == [f"{same} {was} {trial} {alpha}", f"{given} {alpha}", same]
     path = tmp_path / "compared" / FILE
-    path.write_text(json.dumps({"calls": [{"command": "sfg-nas compare y", "methods": ["nddr"]}]}))
-    assert calls.remember(files, same, {"found"}, {"nddr"}, now) == ["sfg-nas compare y", same]
+    for other in ("sfg-nas compare y", "sfg-nas compare 'y"):
+        path.write_text(json.dumps({"calls": [{"command": other, "methods": ["nddr"]}]}))
+        assert calls.remember(files, same, {"found"}, {"nddr"}, now) == [other, same]
 
 
 def test_the_page_tells_every_call(make_study: Make, tmp_path: Path) -> None:
