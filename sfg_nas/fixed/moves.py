@@ -31,6 +31,8 @@ def write_movement(part: Part) -> str:
         return _pad(part)
     if op.operation in ("cat", "concat", "hstack"):
         return _concat(part)
+    if op.operation == "stack" and part.axis == _dim(op) % len(op.shape):  # of single channels
+        return _concat(part)
     names = list(op.sources)
     direct = divider.layouts.get(names[0])
     axis = part.axis
@@ -68,12 +70,18 @@ def _select(part: Part, sources: tuple[str, ...], channels: Tensor, axis: int) -
 
 
 def _concat(part: Part) -> str:
-    """Write a concatenation of this owner's channels."""
+    """Write a concatenation of this owner's channels, along a new dimension if it is one."""
     op = part.op
     nodes = [part.own(s) for s in op.sources if part.owner in part.divider.parts[s]]
+    operation = "stack" if op.operation == "stack" else "cat"
+    return part.node(operation, {"tensors": nodes}, {"dim": _dim(op) % len(op.shape)})
+
+
+def _dim(op: TracedOp) -> int:
+    """Return the dimension of a concatenation, as it was given."""
     dim = op.settings.get("dim", 1 if op.operation == "hstack" else 0)
     assert isinstance(dim, int)
-    return part.node("cat", {"tensors": nodes}, {"dim": dim % len(op.shape)})
+    return dim
 
 
 def _pad(part: Part) -> str:

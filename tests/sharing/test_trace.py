@@ -281,12 +281,17 @@ def test_a_weight_that_is_computed_anew_in_each_call_is_one(again: nn.Module) ->
         assert count_params(fixed) <= count_params(both.original)
 
 
-def test_single_channels_are_taken_out() -> None:
-    def turned(net: Net, x: Tensor) -> Tensor:
+def test_single_channels_are_taken_out_and_put_together() -> None:
+    def concatenated(net: Net, x: Tensor) -> Tensor:
         channels = [channel.unsqueeze(1) for channel in net.first(x).unbind(1)]
         return net.second(torch.cat(channels[::-1], 1))
 
-    both = prepared(Net(turned, first=conv(3, 6), second=conv(6, 6)))
-    assert both.connections.wiring.variables == 12
-    for seed in range(3):
-        three_ways_equal(both, random_allocation(both.connections, seed=seed))
+    def stacked(net: Net, x: Tensor) -> Tensor:
+        x = net.first(x)
+        return net.second(torch.stack([x[:, 3], *x.unbind(1)[1:], x[:, 3].relu()][::-1], -3))
+
+    for turned, channels in ((concatenated, 6), (stacked, 7)):
+        both = prepared(Net(turned, first=conv(3, 6), second=conv(channels, 6)))
+        assert both.connections.wiring.variables == 12
+        for seed in range(3):
+            three_ways_equal(both, random_allocation(both.connections, seed=seed))
