@@ -14,7 +14,7 @@ from torch import nn
 from sfg_nas.config import RetrainConfig
 from sfg_nas.cost import count_params
 from sfg_nas.data import PREPARATION_FILE, Preparation
-from sfg_nas.errors import enough_memory, within
+from sfg_nas.errors import ConfigError, enough_memory, explain, within
 from sfg_nas.study.networks import macs_of
 from sfg_nas.study.retrain_entries import Entry
 from sfg_nas.study.settings import training_settings
@@ -24,6 +24,7 @@ from sfg_nas.study.table import SINGLE_TASK
 from sfg_nas.tasks import mean_quality
 from sfg_nas.training import (
     SCORE,
+    TORCHJD,
     DistilledMethod,
     History,
     Method,
@@ -60,6 +61,9 @@ class TrainingJob:
         folder: Where its files lie.
         stage: What it is for. `retrain` opens the test part and keeps the network; `finals` does neither, and has
             weights and orders of images of its own.
+
+    Raises:
+        ConfigError: If gradients are to be aggregated under a precision that scales them.
     """
 
     study: Study
@@ -68,6 +72,13 @@ class TrainingJob:
     seed: int
     folder: Path
     stage: Literal["retrain", "finals"] = "retrain"
+
+    def __post_init__(self) -> None:
+        weighting = self.study.config.training.weighting
+        if weighting.startswith(TORCHJD) and self.precision == "16-mixed":
+            rule = "gradients are aggregated as they are, without the scaling of 16-mixed"
+            found, do = f"training.weighting {weighting}", "take 32 or bf16-mixed"
+            raise ConfigError(explain(where="retrain.precision", rule=rule, found=found, do=do))
 
     @property
     def settings(self) -> Settings:

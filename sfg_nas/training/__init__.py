@@ -27,10 +27,11 @@ from sfg_nas.training.settings import Settings, learning_rate_factor
 from sfg_nas.training.state import make_fabric
 from sfg_nas.training.supernet import SearchSettings, SupernetMethod
 from sfg_nas.training.volumes import predict_volume
-from sfg_nas.training.weighting import aggregators, weighted
+from sfg_nas.training.weighting import TORCHJD, aggregators, weighted
 
 __all__ = [
     "SCORE",
+    "TORCHJD",
     "Distillation",
     "DistilledMethod",
     "History",

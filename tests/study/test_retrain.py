@@ -9,6 +9,7 @@ import shutil
 import signal
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,12 @@ from torch import Tensor, nn
 
 from sfg_nas.config import RetrainConfig
 from sfg_nas.data import PREPARATION_FILE, DataBundle, Preparation, Splits, bundle_from_arrays
-from sfg_nas.errors import TrainingError
+from sfg_nas.errors import ConfigError, TrainingError
 from sfg_nas.fixed import build_network
 from sfg_nas.study import Progress, Run, Study, load_study, retrain, search
 from sfg_nas.study.controls import EQUAL_MACS
 from sfg_nas.study.jobs import VARIANT_KEYS, TrainingJob
+from sfg_nas.study.retrain_entries import make_entries
 from sfg_nas.tasks import Task
 from sfg_nas.training import SCORE, evaluate, load_module, load_tensors
 from tests.study.conftest import CONTENT, make_data, two_layers
@@ -403,6 +405,19 @@ def test_half_precision_is_this_training_s_own(searched: tuple[Study, Run], tmp_
     assert any(not torch.equal(value, full[name]) for name, value in half.items())
     assert run.retrained()["precision"].tolist() == ["bf16-mixed"]
     assert run.files.study.read_text() == before
+
+
+def test_gradients_are_not_aggregated_under_a_precision_that_scales_them(
+    searched: tuple[Study, Run], tmp_path: Path
+) -> None:
+    study, run = searched
+    training = study.config.training.model_copy(update={"weighting": "torchjd:Sum"})
+    other = replace(study, config=study.config.model_copy(update={"training": training}))
+    how = section(study, precision="16-mixed")
+    entry = make_entries(study, run.best, (), how)[0]
+    TrainingJob(study, how, entry, 0, tmp_path)
+    with pytest.raises(ConfigError, match=r"retrain\.precision: .*torchjd:Sum; take 32 or bf16"):
+        TrainingJob(other, how, entry, 0, tmp_path)
 
 
 def test_the_study_is_left_as_it_was_by_a_variant(
