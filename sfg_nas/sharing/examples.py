@@ -60,7 +60,7 @@ def check_examples_are_apart(
     first = example[:1].detach()
     other, third = (torch.randn(first.shape, generator=generator).to(first) for _ in range(2))
     twin = copied(network, parameters=False).eval()
-    started = _started(twin)
+    started = started_parameters(twin)
 
     def outputs(*examples: Tensor) -> list[Tensor]:
         values = torch.func.functional_call(twin, started, (torch.cat(examples),)).values()
@@ -84,8 +84,12 @@ def check_examples_are_apart(
                 )
 
 
-def _started(network: nn.Module) -> dict[str, Tensor]:
-    """Return other numbers for the parameters that are zero, by name: what begins with a factor of zero shows nothing yet."""
+def started_parameters(network: nn.Module) -> dict[str, Tensor]:
+    """Return other numbers for the parameters that are zero, by name: what begins with a factor of zero shows nothing yet.
+
+    Args:
+        network: Any module; left as it is.
+    """
     generator = torch.Generator().manual_seed(0)
     zeros = ((n, p) for n, p in network.named_parameters() if p.is_floating_point() and not p.any())
     return {name: torch.rand(p.shape, generator=generator).to(p) / 4 for name, p in zeros}

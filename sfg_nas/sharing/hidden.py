@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sfg_nas.errors import ConversionError, explain
 from sfg_nas.operations import BANKS, Kind
 from sfg_nas.sharing.copies import copied
+from sfg_nas.sharing.examples import started_parameters
 from sfg_nas.sharing.intercept import Intercepted, Replacement, intercept
 from sfg_nas.sharing.listening import Listening, bank_weight
 from sfg_nas.sharing.traced import (
@@ -116,6 +117,7 @@ def check_training(network: BackboneWithHeads, traced: TracedNetwork, example: T
     if not others or not example.is_floating_point():
         return
     twin = copied(network, parameters=False).train()
+    started = {n: v for n, v in started_parameters(twin).items() if n not in others.values()}
     reached = {twin.get_submodule(op.path) for op in banks}  # one may have several paths
     listener = _Banks(twin, others)
     x = torch.randn(BATCH, *example.shape[1:], generator=torch.Generator().manual_seed(0)).to(
@@ -125,7 +127,7 @@ def check_training(network: BackboneWithHeads, traced: TracedNetwork, example: T
     def outputs(changed: Mapping[str, Tensor]) -> list[Tensor]:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            values = torch.func.functional_call(twin, dict(changed), (x,)).values()
+            values = torch.func.functional_call(twin, {**started, **changed}, (x,)).values()
         return [value for value in values if isinstance(value, Tensor)]
 
     try:

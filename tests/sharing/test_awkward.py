@@ -570,6 +570,15 @@ def test_filters_that_are_run_in_training_alone_are_refused_where_they_make_outp
     said = r"module `one`: in training .* must run the filters .* found conv2d"
     with pytest.raises(ConversionError, match=said):
         convert(Reparameterised(), {task: pooled(6)(2) for task in "ab"}, x)
+
+    def run(net: Net, x: Tensor) -> Tensor:
+        x = net.first(x)
+        return x + net.factor * net.one(x) if net.training else x
+
+    later = Net(run, first=conv(3, 6), one=nn.Conv2d(6, 6, 1))
+    later.factor = nn.Parameter(torch.zeros(1))  # as long as it is zero, nothing is seen
+    with pytest.raises(ConversionError, match=said):
+        convert(later, {task: pooled(6)(2) for task in "ab"}, x)
     convert(WithAuxiliary(), {task: TakesOne() for task in "ab"}, x)
 
 
