@@ -14,7 +14,9 @@ class Parameter(TypedDict):
     trained: bool
     fill: float  # where training from scratch starts
     frozen: NotRequired[bool]  # a parameter or a running statistic that training leaves as it is
-    spread: NotRequired[float]  # of a filter bank's start, as a multiple of PyTorch's own; else 1
+    spread: NotRequired[
+        float
+    ]  # of the start: a filter bank's as a multiple of PyTorch's own, else the deviation
     values: list[float] | list[bool] | None  # all values of a constant, which is not trained
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from sfg_nas.architecture import Parameter, parameter
 from sfg_nas.errors import ConversionError, explain
 from sfg_nas.groups import Groups
-from sfg_nas.operations import BANKS, Kind
+from sfg_nas.operations import Kind
 from sfg_nas.sharing.cost import affine_axis
 from sfg_nas.sharing.initial import Initial
 from sfg_nas.sharing.traced import BATCH, TracedOp, is_kind
@@ -184,10 +184,9 @@ class Part:
             record["frozen"] = True
         if trained or is_kind(self.op, Kind.CHANNEL_NORM):
             record["fill"] = self.divider.initial.fill(self.op, argument)
-            if is_kind(self.op, *BANKS):  # it starts as PyTorch starts it, or as the user did
-                spread = self.divider.initial.spread(self.op, argument, self.divider.statics)
-                if spread is not None:
-                    record["spread"] = spread
+            spread = self.divider.initial.spread(self.op, argument, self.divider.statics)
+            if spread is not None:
+                record["spread"] = spread
             return record
         kept = value
         if axis is not None and self.axis is not None:

@@ -72,6 +72,8 @@ class Values(nn.Module):
         super().__init__()
         for label, parameter in node["params"].items():
             value = torch.full(parameter["shape"], float(parameter["fill"]))
+            if spread := parameter.get("spread"):
+                value += torch.randn(parameter["shape"]) * spread
             if parameter["values"] is not None:
                 value = constant(parameter)
             if parameter["trained"]:

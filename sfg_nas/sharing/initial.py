@@ -22,11 +22,13 @@ class Initial:
     Attributes:
         means: By static key.
         spreads: Likewise.
+        sizes: How many numbers each has.
         trained: Whether the network has been trained already, so that its values are no start.
     """
 
     means: Mapping[str, float]
     spreads: Mapping[str, float]
+    sizes: Mapping[str, int]
     trained: bool
 
     @classmethod
@@ -46,7 +48,8 @@ class Initial:
                 means[key] = float(numbers.mean())
                 spreads[key] = float(numbers.std(correction=0))
         tracked = {op.statics["running_mean"] for op in network.ops if "running_mean" in op.statics}
-        return cls(means, spreads, any(bool(values[key].any()) for key in tracked))
+        sizes = {key: value.numel() for key, value in values.items()}
+        return cls(means, spreads, sizes, any(bool(values[key].any()) for key in tracked))
 
     def fill(self, op: TracedOp, argument: str) -> float:
         """Return the number that a tensor of an operation starts around.
@@ -61,25 +64,31 @@ class Initial:
             return mean if argument == "bias" and same and not self.trained else 0.0
         if is_kind(op, *NORMS) and argument in ("weight", "bias"):
             return mean if same and not self.trained else float(argument == "weight")
-        return mean
+        chance = 3 * self.spreads.get(key, 0.0) / math.sqrt(max(self.sizes.get(key, 1), 1))
+        return mean if self.trained or abs(mean) > chance else 0.0
 
     def spread(self, op: TracedOp, argument: str, values: Mapping[str, Tensor]) -> float | None:
-        """Return how widely a filter bank's tensor is drawn, as a multiple of what PyTorch does.
+        """Return how widely a tensor is drawn: of a filter bank as a multiple of what PyTorch does, else the deviation.
 
         PyTorch draws weights and biases evenly between -b and b, b = 1 / sqrt(fan-in) (He et al. 2015
         with a = sqrt(5); `torch.nn.modules.conv`), a deviation of b / sqrt(3).
 
         Args:
-            op: A convolution or linear layer.
-            argument: `weight` or `bias`.
+            op: The operation.
+            argument: As what it uses the tensor.
             values: What operations use, by static key, for the sizes.
 
         Returns:
-            The multiple, or None where it is 1 or nothing can be told.
+            The multiple, or None where it is 1 or nothing can be told; the deviation (of learned places, queries or
+            products), or None for a constant.
         """
-        key, weight = op.statics[argument], values[op.statics["weight"]]
+        key = op.statics[argument]
         if self.trained or key not in self.spreads or not values[key].is_floating_point():
             return None
+        if not is_kind(op, *BANKS):
+            drawn = self.spreads[key] if not is_kind(op, *NORMS) else 0.0
+            return float(f"{drawn:.2g}") if drawn else None
+        weight = values[op.statics["weight"]]
         own = 1 / math.sqrt(3 * max(math.prod(weight.shape[1:]), 1))
         multiple = self.spreads[key] / own
         chance = max(_LEAST, 3 / math.sqrt(values[key].numel()))
