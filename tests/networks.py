@@ -358,6 +358,27 @@ def gated_units() -> nn.Module:
 # --- heads -------------------------------------------------------------------------------------
 
 
+def mixer() -> nn.Module:
+    """Linear layers over places, as an MLP-Mixer has them, and a pooling that is learned: no channel meets another there."""
+
+    def run(net: Net, x: Tensor) -> Tensor:
+        x = net.stem(x).flatten(2)
+        x = x + net.back(functional.gelu(net.over(net.norm(x))))
+        x = x + net.mix(x)
+        return net.pool(x) * net.scale
+
+    return Net(
+        run,
+        stem=nn.Conv2d(3, 6, 2, stride=2),
+        norm=nn.BatchNorm1d(6),
+        over=nn.Linear(16, 5),
+        back=nn.Linear(5, 16),
+        mix=nn.Sequential(nn.Conv1d(6, 8, 1), nn.GELU(), nn.Conv1d(8, 6, 1)),
+        pool=nn.Linear(16, 3, bias=False),
+        scale=nn.Parameter(torch.randn(6, 1)),
+    )
+
+
 def blurred() -> nn.Module:
     """A kernel that is not trained (a blur over the channels of each place) before a stride."""
 
@@ -531,6 +552,7 @@ CASES: Mapping[str, Case] = {
     "vector-gate": Case(gates.vector, (linear(6),), tasks=3, groups="pairs"),
     "attention-unet": Case(gates.AttentionUNet, (dense(6),), tasks=3),
     "glu": Case(gated_units, POOLED, tasks=3),
+    "mixer": Case(mixer, (pooled(6, 1),), tasks=3, groups="lattice"),
     "blur": Case(blurred, (pooled(8),), tasks=3, groups="lattice"),
     "chosen-places": Case(chosen_places, (pooled(8),), tasks=3),
     "residual-head": Case(_backbone("vgg11", depth=2), (residual_head(8), pooled(8)), tasks=3),

@@ -101,7 +101,8 @@ def counted(op: TracedOp, channels: int) -> bool:
 def is_along_channels(op: TracedOp, counts: Counts) -> bool:
     """Return whether a filter bank has the channels of a map for its places."""
     source = counts.layouts[op.operands["input"][0]]
-    return not is_kind(op, Kind.LINEAR) and any(axis > 1 for axis in source.axes)
+    read = len(source.shape) - 1 if is_kind(op, Kind.LINEAR) else 1
+    return any(axis not in (0, read) for axis in source.axes)
 
 
 def channels_read(op: TracedOp, counts: Counts) -> Tensor:
@@ -121,6 +122,8 @@ def _other_axes(
     """Yield the axes of a bias, of what a norm scales with, of a slope for each channel."""
     layout = counts.layouts[op.name]
     if len(layout.axes) != 1 or not is_kind(op, *BANKS, *_ALIGNED):
+        return
+    if is_kind(op, *BANKS) and is_along_channels(op, counts):
         return
     key = op.statics[argument]
     value = traced.static_value(key, state)

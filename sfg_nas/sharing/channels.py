@@ -20,6 +20,7 @@ from sfg_nas.groups import Groups
 from sfg_nas.sharing.exported import shared_heads
 from sfg_nas.sharing.labelling import Labeller
 from sfg_nas.sharing.limits import NO_LIMITS, Limits
+from sfg_nas.sharing.over_places import OverPlacesError, without_bank
 from sfg_nas.sharing.traced import TracedNetwork, TracedOp
 from sfg_nas.sharing.units import HeadNeedsGateError, Layout, OwnerConflictError
 
@@ -70,6 +71,8 @@ def follow_channels(
         seen = _insert_reads(network, gated)
         try:
             return replace(_settle(seen, groups, limits), gated=frozenset(gated))
+        except OverPlacesError as found:
+            network = without_bank(network, found.name)
         except HeadNeedsGateError as need:
             if need.head in gated:
                 raise shared_heads([network.tasks[need.head]]) from need

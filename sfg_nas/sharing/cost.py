@@ -11,6 +11,7 @@ from torch import Tensor
 from sfg_nas.groups import Groups
 from sfg_nas.operations import BANKS, Kind
 from sfg_nas.sharing.norms import norm_axes
+from sfg_nas.sharing.over_places import is_over_places
 from sfg_nas.sharing.traced import TracedOp, is_kind
 from sfg_nas.sharing.wiring import Wiring
 
@@ -173,7 +174,7 @@ def affine_axis(op: TracedOp, argument: str, axis: int | None, value: Tensor) ->
         return 0 if argument == "bias" else None
     if is_kind(op, Kind.CHANNEL_NORM):
         return 0
-    if axis is None or value.dim() == 0:
+    if axis is None or value.dim() == 0 or is_over_places(op):
         return None
     if is_kind(op, Kind.MIXING_NORM) and norm_axes(op, axis) is not None:
         shape = op.settings.get("normalized_shape")

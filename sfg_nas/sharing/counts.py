@@ -161,6 +161,19 @@ class _CountLabeller(Labeller):
         )
         return Layout(layout.labels, op.shape)
 
+    def _linear(self, op: TracedOp) -> Layout:
+        layout = self._operand(op)
+        last, apart = len(layout.shape) - 1, self.units.may_differ(layout.labels)
+        if not layout.axes or last in layout.axes or not apart:
+            return super()._linear(op)
+        # over places, which stay as many as they are
+        everyone = self.groups.owner_of_image()
+        self._layer(op, op.shape[-1])
+        count = layout.shape[-1]
+        self.inputs[op.statics["weight"]] = self._bank(f"along {op.name}", count, everyone)
+        self.held.update(self.banks[f"filters of {op.statics['weight']}"].tolist())
+        return Layout(layout.labels, op.shape)
+
     def _window(self, op: TracedOp) -> Layout:
         layout, kernel = self._operand(op), op.settings.get("kernel_size")
         sizes = kernel if isinstance(kernel, list) else []

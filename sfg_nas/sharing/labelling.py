@@ -13,6 +13,7 @@ from sfg_nas.sharing.common import tie_users
 from sfg_nas.sharing.exported import refusal
 from sfg_nas.sharing.limits import NO_LIMITS, Limits
 from sfg_nas.sharing.movement import gathered, move, padding_of, reduced_dims
+from sfg_nas.sharing.over_places import OverPlacesError
 from sfg_nas.sharing.side_by_side import is_repeated, mixed_dims
 from sfg_nas.sharing.traced import TracedNetwork, TracedOp, conv_groups, public_path
 from sfg_nas.sharing.units import (
@@ -69,8 +70,7 @@ class Labeller:
 
         Raises:
             ConversionError: Channels cannot be followed through the operation.
-            OwnerConflictError: Channels of a head meet others.
-            HeadNeedsGateError: A head needs a gated copy of the features.
+            OwnerConflictError, HeadNeedsGateError, OverPlacesError: See `channels`.
         """
         if op.operation == "input":
             axis = min(1, len(op.shape) - 1)
@@ -164,6 +164,8 @@ class Labeller:
         layout = self._operand(op)
         last = len(layout.shape) - 1
         if layout.axes and last not in layout.axes:  # mixes positions, channel by channel
+            if self.units.may_differ(layout.labels):
+                raise OverPlacesError(op.name)
             layout = self._keep(layout, None)
         layout = self._keep(layout, last)
         filters = self._layer(op, op.shape[-1])
@@ -196,9 +198,7 @@ class Labeller:
 
     def owned_by_head(self, layout: Layout, task: int) -> bool:
         """Return whether all units of a layout belong to the head of a task."""
-        owner = self.groups.owner_of_head(task)
-        labels = layout.labels.reshape(-1).tolist()
-        return all(self.units.owners[self.units.find(u)] == owner for u in labels)
+        return self.units.owners_of(layout.labels) == {self.groups.owner_of_head(task)}
 
     def _pointwise(self, op: TracedOp) -> Layout:
         labels = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sfg_nas.sharing.over_places import is_over_places
 from sfg_nas.sharing.traced import BATCH, TracedOp
 from sfg_nas.sharing.units import Layout
 
@@ -19,6 +20,8 @@ def mixed_dims(op: TracedOp, operand: Layout) -> set[int]:
         operand: What it reads.
     """
     dims = len(operand.shape)
+    if is_over_places(op):
+        return {dims - 1}
     matrices = op.operation in _OF_MATRICES and not op.statics and 2 <= dims <= len(op.shape)
     if not matrices or op.settings.get("enable_gqa"):  # in which several heads read one
         return set(range(dims))

@@ -76,6 +76,15 @@ class Units:
             unit = parent[unit]
         return unit
 
+    def owners_of(self, labels: Tensor) -> set[int]:
+        """Return the fixed owners of units, with `SEARCHABLE` if any has none."""
+        return {self.owners[self.find(unit)] for unit in labels.reshape(-1).tolist()}
+
+    def may_differ(self, labels: Tensor) -> bool:
+        """Return whether units may belong to different groups."""
+        owners = self.owners_of(labels)
+        return SEARCHABLE in owners or len(owners) > 1
+
     def roots(self) -> Tensor:
         """Return the root of every unit, `[U]`."""
         return torch.tensor([self.find(u) for u in range(len(self.parent))], dtype=torch.long)

@@ -132,6 +132,47 @@ def test_computed_weights_start_as_they_are_computed() -> None:
             assert float(weight.std()) == pytest.approx(expected, rel=0.4)
 
 
+class Places(nn.Module):
+    """A learned place, a layer over places, a scale that starts small, and a slope for each channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.slopes = conv(3, 48), nn.PReLU(48)
+        self.place = nn.Parameter(0.02 * torch.randn(1, 1, 8, 8))
+        self.over = nn.Linear(64, 64)
+        self.scale = nn.Parameter(torch.full((48, 1), 1e-3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.slopes(self.first(x)) + self.place
+        return (self.over(x.flatten(2)) * self.scale).view(x.shape)
+
+
+def test_what_is_drawn_in_no_filter_bank_is_drawn_again() -> None:
+    torch.manual_seed(0)
+    architecture = found(Places())
+    made = sfg_nas.build_network(architecture, seed=3)
+    other = sfg_nas.build_network(architecture, seed=4)
+    seen = []
+    for node, key in made.module_of.items():
+        value, again = (getattr(one.layers[key], "other", None) for one in (made, other))
+        if not isinstance(value, nn.Parameter) or value.numel() < 48:
+            continue
+        seen.append(value.shape)
+        deviation = {64 * 64: 1 / math.sqrt(3 * 64), 64: 0.02}[value.numel()]
+        if value.dim() == 1:  # the bias of the layer over places
+            deviation = 1 / math.sqrt(3 * 64)
+        assert float(value.detach().std()) == pytest.approx(deviation, rel=0.3), node
+        assert abs(float(value.detach().mean())) < deviation, node
+        assert not torch.equal(value, again)
+    assert {len(shape) for shape in seen} == {1, 2, 4}
+    scales = [v for k, v in made.state_dict().items() if "mul" in k]
+    assert scales
+    assert all(bool((value == 1e-3).all()) for value in scales)
+    slopes = [v for k, v in made.state_dict().items() if "slopes" in k]
+    assert slopes
+    assert all(bool((value == 0.25).all()) for value in slopes)
+
+
 @pytest.mark.parametrize("spread", [-1.0, math.nan, math.inf, "wide", True, None])
 def test_spreads_that_are_none(spread: object) -> None:
     graph = found(network(kaiming=True)).graph.copy()
