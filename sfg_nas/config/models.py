@@ -108,7 +108,7 @@ class RetrainConfig(Section):
     init: Literal["scratch", "warm"] = "scratch"
     """scratch: new weights; warm: the supernet's."""
     teacher: bool = False
-    """Whether the found network also follows the outputs of its trial's hardened supernet."""
+    """Whether the found network also follows the outputs of its trial's hardened supernet; its losses are weighed by the tasks' `weight` alone, not by `training.weighting`."""
     teacher_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Weight of the teacher's term; that of the labels is one less it."""
     teacher_temperature: PositiveFloat = 4.0
