@@ -135,7 +135,7 @@ def _check(
     problems: list[Problem] = []
     raw = _copy(document.value)
     for key, value in overrides.items():
-        problems += _put(raw, key, value)
+        problems += _put(raw, key, _copy(value))  # what is given stays as it is
     where = _Where(document, tuple(overrides))
     study: StudyConfig | None = None
     try:

@@ -280,3 +280,11 @@ backbone: {kind: vgg11}
     study = load_study_config(path, {}, Names())
     assert study.tasks is not None
     assert study.tasks["age"].likelihood == "rmse"
+
+
+def test_what_is_given_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(GOOD, encoding="utf-8")
+    given = {"search.finals": {"trials": 3, "seeds": 2}, "search.finals.seeds": 5}
+    study = load_study_config(tmp_path / "study.yaml", given)
+    assert study.search.finals.seeds == 5
+    assert given == {"search.finals": {"trials": 3, "seeds": 2}, "search.finals.seeds": 5}
