@@ -18,6 +18,7 @@ from sfg_nas.groups import Groups
 from sfg_nas.sharing.channels import settle
 from sfg_nas.sharing.labelling import Labeller
 from sfg_nas.sharing.movement import reduced_dims
+from sfg_nas.sharing.over_places import reads_places
 from sfg_nas.sharing.traced import TracedNetwork, TracedOp, conv_groups
 from sfg_nas.sharing.units import SEARCHABLE, Layout
 
@@ -163,10 +164,9 @@ class _CountLabeller(Labeller):
 
     def _linear(self, op: TracedOp) -> Layout:
         layout = self._operand(op)
-        last, apart = len(layout.shape) - 1, self.units.may_differ(layout.labels)
-        if not layout.axes or last in layout.axes or not apart:
+        if not reads_places(self.units, layout):
             return super()._linear(op)
-        # over places, which stay as many as they are
+        # they stay as many as they are
         everyone = self.groups.owner_of_image()
         self._layer(op, op.shape[-1])
         count = layout.shape[-1]

@@ -13,7 +13,7 @@ from sfg_nas.sharing.common import tie_users
 from sfg_nas.sharing.exported import refusal
 from sfg_nas.sharing.limits import NO_LIMITS, Limits
 from sfg_nas.sharing.movement import gathered, move, padding_of, reduced_dims
-from sfg_nas.sharing.over_places import OverPlacesError
+from sfg_nas.sharing.over_places import OverPlacesError, reads_places
 from sfg_nas.sharing.side_by_side import is_repeated, mixed_dims
 from sfg_nas.sharing.traced import TracedNetwork, TracedOp, conv_groups, public_path
 from sfg_nas.sharing.units import (
@@ -162,11 +162,9 @@ class Labeller:
 
     def _linear(self, op: TracedOp) -> Layout:
         layout = self._operand(op)
+        if reads_places(self.units, layout):
+            raise OverPlacesError(op.name)
         last = len(layout.shape) - 1
-        if layout.axes and last not in layout.axes:  # mixes positions, channel by channel
-            if self.units.may_differ(layout.labels):
-                raise OverPlacesError(op.name)
-            layout = self._keep(layout, None)
         layout = self._keep(layout, last)
         filters = self._layer(op, op.shape[-1])
         self._tie_calls(op, layout.units_along(last))

@@ -12,6 +12,7 @@ import torch
 from torch import fx
 
 from sfg_nas.sharing.traced import TracedNetwork, TracedOp
+from sfg_nas.sharing.units import Layout, Units
 
 _TURNED = ":over places"
 
@@ -23,6 +24,17 @@ class OverPlacesError(Exception):
         """Remember the operation's name."""
         super().__init__(name)
         self.name = name
+
+
+def reads_places(units: Units, read: Layout) -> bool:
+    """Return whether a linear layer would read the places of channels that may belong to different groups.
+
+    Args:
+        units: All units.
+        read: What it reads; of the image's places alone it is a filter bank.
+    """
+    last = len(read.shape) - 1
+    return bool(read.axes) and last not in read.axes and units.may_differ(read.labels)
 
 
 def is_over_places(op: TracedOp) -> bool:
