@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from sfg_nas.data.content import content_key, workers
-from sfg_nas.data.decode import fit_photo, reason_of, upright
+from sfg_nas.data.decode import fit_photo, open_photo, reason_of
 from sfg_nas.data.duplicates import SIMILARITY, THUMBNAIL, near_duplicates
-from sfg_nas.data.grey import Reach, Window, all_together, reach_of
+from sfg_nas.data.grey import Reach, Window, all_together
 from sfg_nas.data.location import Progress
 from sfg_nas.errors import DataError, explain
 
@@ -217,9 +217,7 @@ def _decode(
     path: Path, shape: tuple[int, ...], window: Window | None
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], Reach | None]:
     """Return one photo, `[C, H, W]`, its grey thumbnail, and how far its values go."""
-    with Image.open(path) as file:
-        reach = reach_of(file)
-        image = upright(file, shape[0], window)
+    image, reach = open_photo(path, shape[0], window)
     # From the full photo, so that groups do not depend on the size chosen.
     grey = ImageOps.fit(image.convert("L"), (THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
     return fit_photo(image, shape[1:]), np.asarray(grey), reach

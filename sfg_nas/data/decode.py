@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from sfg_nas.data.grey import WIDE, Window, to_bytes
+from sfg_nas.data.grey import WIDE, Reach, Window, reach_of, to_bytes
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Pillow's name of an image by its number of channels."""
@@ -28,8 +28,8 @@ class SeveralPicturesError(ValueError):
 
 def decode_photo(
     path: Path, shape: tuple[int, ...], window: Window | None = None
-) -> NDArray[np.uint8]:
-    """Return one photo [C, H, W] in the way that training photos are made.
+) -> tuple[NDArray[np.uint8], Reach | None]:
+    """Return one photo [C, H, W] in the way that training photos are made, and how far its values go.
 
     Sixteen bits per pixel are brought to eight; an alpha channel is dropped.
 
@@ -38,8 +38,23 @@ def decode_photo(
         shape: C, H, W.
         window: See `to_bytes`, for grey values of more than eight bits.
     """
+    image, reach = open_photo(path, shape[0], window)
+    return fit_photo(image, shape[1:]), reach
+
+
+def open_photo(
+    path: Path, channels: int, window: Window | None = None
+) -> tuple[Image.Image, Reach | None]:
+    """Return a photo in full size, see `upright`, and how far its values go, see `reach_of`.
+
+    Args:
+        path: Any file that Pillow reads.
+        channels: 1 (grey), 3 or 4.
+        window: See `to_bytes`, for grey values of more than eight bits.
+    """
     with Image.open(path) as file:
-        return fit_photo(upright(file, shape[0], window), shape[1:])
+        reach = reach_of(file)  # of a file that is not read yet
+        return upright(file, channels, window), reach
 
 
 def upright(file: Image.Image, channels: int, window: Window | None = None) -> Image.Image:

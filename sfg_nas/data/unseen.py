@@ -10,11 +10,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from sfg_nas.data.content import workers
 from sfg_nas.data.decode import MODES, decode_photo, reason_of
-from sfg_nas.data.grey import Reach, Window, all_together, reach_of
+from sfg_nas.data.grey import Reach, Window, all_together
 from sfg_nas.data.label_images import below
 from sfg_nas.data.tables import Table, listed, read_table
 from sfg_nas.errors import ConfigError, DataError, explain
@@ -143,7 +142,7 @@ def _decode_some(
 ) -> Decoded:
     def attempt(path: Path) -> tuple[NDArray[np.uint8], Reach | None] | str:
         try:
-            return decode_photo(path, shape, window), _reach(path)
+            return decode_photo(path, shape, window)
         except Exception as error:  # noqa: BLE001  (Pillow's decoders raise many kinds)
             return reason_of(error)
 
@@ -161,11 +160,6 @@ def _decode_some(
     kept = tuple(paths[place] for place in read)
     wide = all_together(reach for _, reach in read.values())
     return Decoded(kept, images, np.array([*read], dtype=np.int64) + start, failed, wide)
-
-
-def _reach(path: Path) -> Reach | None:
-    with Image.open(path) as file:
-        return reach_of(file)
 
 
 def shown(path: Path) -> str:

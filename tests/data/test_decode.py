@@ -34,5 +34,5 @@ def test_smaller_copies_and_views_of_one_are_no_pictures_of_their_own(tmp_path: 
         PICTURES[0].save(path, save_all=True, append_images=[small])
         with Image.open(path) as file:
             assert file.n_frames == 2
-        assert abs(int(decode_photo(path, (1, 8, 8)).mean()) - 40) < 3
+        assert abs(int(decode_photo(path, (1, 8, 8))[0].mean()) - 40) < 3
         assert open_label(path).shape == (8, 8, 1)
