@@ -14,9 +14,8 @@ class Parameter(TypedDict):
     trained: bool
     fill: float  # where training from scratch starts
     frozen: NotRequired[bool]  # a parameter or a running statistic that training leaves as it is
-    spread: NotRequired[
-        float
-    ]  # of the start: a filter bank's as a multiple of PyTorch's own, else the deviation
+    # of the start: a filter bank's as a multiple of PyTorch's own, else the deviation
+    spread: NotRequired[float]
     values: list[float] | list[bool] | None  # all values of a constant, which is not trained
 
 

@@ -183,8 +183,9 @@ class Part:
         if self.divider.is_frozen(key):
             record["frozen"] = True
         if trained or is_kind(self.op, Kind.CHANNEL_NORM):
-            record["fill"] = self.divider.initial.fill(self.op, argument)
-            spread = self.divider.initial.spread(self.op, argument, self.divider.statics)
+            initial, values = self.divider.initial, self.divider.statics
+            record["fill"] = initial.fill(self.op, argument, values)
+            spread = initial.spread(self.op, argument, values)
             if spread is not None:
                 record["spread"] = spread
             return record

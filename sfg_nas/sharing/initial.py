@@ -22,13 +22,11 @@ class Initial:
     Attributes:
         means: By static key.
         spreads: Likewise.
-        sizes: How many numbers each has.
         trained: Whether the network has been trained already, so that its values are no start.
     """
 
     means: Mapping[str, float]
     spreads: Mapping[str, float]
-    sizes: Mapping[str, int]
     trained: bool
 
     @classmethod
@@ -48,15 +46,15 @@ class Initial:
                 means[key] = float(numbers.mean())
                 spreads[key] = float(numbers.std(correction=0))
         tracked = {op.statics["running_mean"] for op in network.ops if "running_mean" in op.statics}
-        sizes = {key: value.numel() for key, value in values.items()}
-        return cls(means, spreads, sizes, any(bool(values[key].any()) for key in tracked))
+        return cls(means, spreads, any(bool(values[key].any()) for key in tracked))
 
-    def fill(self, op: TracedOp, argument: str) -> float:
+    def fill(self, op: TracedOp, argument: str, values: Mapping[str, Tensor]) -> float:
         """Return the number that a tensor of an operation starts around.
 
         Args:
             op: The operation.
             argument: As what it uses the tensor.
+            values: What operations use, by static key, for the sizes.
         """
         key = op.statics[argument]
         mean, same = self.means.get(key, 0.0), self.spreads.get(key) == 0
@@ -64,7 +62,7 @@ class Initial:
             return mean if argument == "bias" and same and not self.trained else 0.0
         if is_kind(op, *NORMS) and argument in ("weight", "bias"):
             return mean if same and not self.trained else float(argument == "weight")
-        chance = 3 * self.spreads.get(key, 0.0) / math.sqrt(max(self.sizes.get(key, 1), 1))
+        chance = 3 * self.spreads.get(key, 0.0) / math.sqrt(max(values[key].numel(), 1))
         return mean if self.trained or abs(mean) > chance else 0.0
 
     def spread(self, op: TracedOp, argument: str, values: Mapping[str, Tensor]) -> float | None:
