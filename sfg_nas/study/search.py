@@ -129,8 +129,10 @@ def is_searched(study: Study, files: RunFiles) -> bool:
 def _had_finals(study: Study, run: Run) -> bool:
     """Return whether a run had the finals that its study asks for; also if it asks for none."""
     section, finals = study.config.search.finals, run.finals
-    if finals is None or not section.trials:
-        return not section.trials
+    if not section.trials:
+        return True
+    if finals is None:
+        return False
     everyone = entered(study, run)
     told = {str(one.trial) for one in finals.finalists} | set(finals.failed)
     if told != {str(one.trial.number) for one in everyone}:
