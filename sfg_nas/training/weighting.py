@@ -64,7 +64,8 @@ class UncertaintyWeighted(_Wrapped):
 
     Source: Kendall, Gal and Cipolla 2018, "Multi-task learning using uncertainty to weigh losses for scene geometry
     and semantics", equations 5 and 10, with our losses, which are negative log-likelihoods already. A task's own
-    weight multiplies its loss as ever.
+    weight multiplies its loss as ever. A batch without a label of a task says nothing of its variance, nor does a
+    task of weight 0: there the term is left out, as it would make the weight of rare labels grow.
     """
 
     def __init__(self, method: Method, tasks: Sequence[Task]) -> None:
@@ -88,7 +89,8 @@ class UncertaintyWeighted(_Wrapped):
         loss, own, rest = self._parts(network, images, targets)
         log_variances = self.log_variances.to(rest.device)
         weighed = (-log_variances).exp() * torch.stack(own) + log_variances / 2
-        return Loss(weighed.sum() + rest, loss.parts)
+        heard = [t.labelled(targets[t.name]).any() & (t.weight > 0) for t in self._tasks]
+        return Loss(torch.where(torch.stack(heard), weighed, 0.0).sum() + rest, loss.parts)
 
     def epoch_values(self) -> Mapping[str, float]:
         """Return the wrapped method's numbers and the weight of each task."""

@@ -82,6 +82,29 @@ def test_uncertainty_is_the_formula_of_the_paper() -> None:
     assert method.epoch_values()["weight/b"] == pytest.approx(1.4918, rel=1e-4)
 
 
+def test_a_variance_learns_only_from_batches_with_a_label_and_a_weight_above_0() -> None:
+    tasks = (Task("a", "regression"), Task("b", "regression"), Task("c", "regression", weight=0.0))
+    alone = UncertaintyWeighted(SupervisedMethod(Two(), tasks[:1]), tasks[:1])
+
+    class Three(Two):
+        def forward(self, images: Tensor) -> dict[str, Tensor]:
+            outputs = super().forward(images)
+            return outputs | {"c": outputs["b"]}
+
+    method = UncertaintyWeighted(SupervisedMethod(Three(), tasks), tasks)
+    with torch.no_grad():
+        method.log_variances.copy_(torch.tensor([0.5, -2.0, -3.0]))
+        alone.log_variances.fill_(0.5)
+    unknown = torch.full((2,), torch.nan)
+    targets = {"a": TARGETS["a"], "b": unknown, "c": TARGETS["b"]}
+    loss = method.loss(method.module, IMAGES, targets)
+    torch.testing.assert_close(loss.total, alone.loss(alone.module, IMAGES, targets).total)
+    loss.total.backward()
+    assert method.log_variances.grad is not None
+    assert method.log_variances.grad[0] != 0
+    assert method.log_variances.grad[1:].tolist() == [0.0, 0.0]
+
+
 @pytest.mark.parametrize("name", ["Sum", "Mean", "UPGrad", "MGDA"])
 def test_gradients_are_aggregated_where_tasks_meet_and_only_there(name: str) -> None:
     network = Two()
