@@ -32,7 +32,7 @@ def training_settings(
         learning_rate=learning_rate or training.learning_rate,
         weight_decay=training.weight_decay,
         schedule=training.schedule,
-        warmup_epochs=min(training.warmup_epochs, epochs - 1),
+        warmup_epochs=warmup_within(training, epochs),
         clip=training.clip,
         augment=tuple(augment),
     )
@@ -58,13 +58,13 @@ def search_settings(config: StudyConfig, examples: int) -> SearchSettings:
     )
 
 
-def warmup_within(sharing: SharingConfig, epochs: int) -> float:
+def warmup_within(section: SharingConfig | TrainingConfig, epochs: int) -> float:
     """Return how many of some epochs are warm-up: the section's, but never all of them.
 
     A comparison may be shorter than the search that the warm-up was meant for.
 
     Args:
-        sharing: The section.
+        section: Whose warm-up it is: that of the assignments, or of the learning rates.
         epochs: Of the training.
     """
-    return sharing.warmup_epochs if sharing.warmup_epochs < epochs else epochs - 1
+    return section.warmup_epochs if section.warmup_epochs < epochs else epochs - 1
