@@ -16,6 +16,8 @@ LEVEL = 0.95
 _ALL_RESAMPLES = 6
 """Up to so many differences every resample is counted (6^6 = 46,656), above it some are drawn."""
 _DRAWN = 10_000
+_COVERAGE = {3: 0.75, 4: 0.80, 5: 0.84, 6: 0.86, 7: 0.87, 8: 0.89, 9: 0.89, 10: 0.90}
+"""Of the bootstrap interval at `LEVEL`, by the number of differences: 12,000 or more sets of normal differences each."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,12 @@ def _means(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> list[fl
 
 
 def bootstrap_coverage(count: int) -> float:
-    """Return how often the widest bootstrap interval, from least to greatest, holds the true median.
+    """Return how often the bootstrap interval of so few differences holds the true mean of a normal distribution.
+
+    Up to 10 differences, as simulated; NaN for fewer than 3 or more than 10. Where it reaches from the least to the
+    greatest, as with 3, the same holds for the median of any continuous distribution.
 
     Args:
-        count: Differences, drawn independently from one continuous distribution.
+        count: Differences.
     """
-    return 1.0 - 2.0 ** (1 - count)
+    return _COVERAGE.get(count, math.nan)

@@ -54,6 +54,17 @@ def test_the_t_interval_covers_what_it_says() -> None:
     assert by_range == pytest.approx(bootstrap_coverage(3), abs=0.03)
 
 
+def test_the_bootstrap_covers_what_is_said_of_it() -> None:
+    rng = np.random.default_rng(2)
+    draws = [interval(rng.normal(0, 1, 4).tolist()) for _ in range(500)]
+    covered = sum(f.bootstrap_low < 0 < f.bootstrap_high for f in draws) / len(draws)
+    assert covered == pytest.approx(bootstrap_coverage(4), abs=0.04)
+    told = [bootstrap_coverage(count) for count in range(3, 11)]
+    assert told == sorted(told)
+    assert told[-1] < 0.95  # with any of these it is shorter than it says
+    assert math.isnan(bootstrap_coverage(11))
+
+
 def test_one_difference_has_no_interval() -> None:
     found = interval([2.0])
     assert found.mean == 2.0
