@@ -15,6 +15,7 @@ from sfg_nas.groups import Groups
 
 StartKind = Literal["thirds", "dirichlet", "vertices", "near-shared", "branched"]
 STARTS: tuple[StartKind, ...] = ("thirds", "dirichlet", "vertices", "near-shared", "branched")
+_TINY = 1e-6
 
 
 @dataclass(frozen=True)
@@ -80,14 +81,28 @@ class Start:
         if self.kind == "thirds":
             return torch.full((count, len(groups)), 1 / len(groups))
         if self.kind == "dirichlet":
-            alpha = torch.full((count, len(groups)), self.concentration)
-            gamma = torch._standard_gamma(alpha, generator=generator).clamp_min(1e-6)
-            return gamma / gamma.sum(1, keepdim=True)
+            return self._dirichlet((count, len(groups)), generator)
         if self.kind == "near-shared":
             return self._near(torch.full((count,), _largest(groups)), len(groups))
         if self.kind == "vertices":
             return self._near(self._vertices(groups, count, generator), len(groups))
         return self._near(self._branched(groups, layers, count), len(groups))
+
+    def _dirichlet(self, shape: tuple[int, int], generator: torch.Generator) -> Tensor:
+        """Return draws `[V, G]` as gamma variables over their sum (Marsaglia & Tsang 2000).
+
+        Below a concentration of 1 they are drawn in logarithms, as gamma(a) = gamma(a + 1) u^(1 / a): of a small one nearly
+        all are too small for a float, and a row in which all of them are would become thirds.
+        """
+        small = self.concentration < 1
+        alpha = torch.full(shape, float(self.concentration) + small)
+        gamma = torch._standard_gamma(alpha, generator=generator)
+        if small:
+            uniform = torch.rand(shape, generator=generator, dtype=torch.double)
+            logs = gamma.log() + uniform.log() / self.concentration
+            gamma = logs.softmax(1).to(gamma)
+        gamma = gamma.clamp_min(_TINY)
+        return gamma / gamma.sum(1, keepdim=True)
 
     def _transfer(
         self, table: Tensor, groups: Groups, layers: Mapping[str, Sequence[int]]

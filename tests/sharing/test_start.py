@@ -37,6 +37,17 @@ def test_dirichlet_draws_differ_and_concentrate() -> None:
     assert float((narrow - 1 / 3).abs().max()) < 0.02
 
 
+@pytest.mark.parametrize("concentration", [1, 0.3, 0.01])
+def test_dirichlet_draws_are_dirichlet_draws_however_small_the_concentration(
+    concentration: float,
+) -> None:
+    drawn = Start("dirichlet", concentration=concentration)
+    table = drawn.probabilities(GROUPS, LAYERS, 2000, 0).double()
+    assert torch.allclose(table.mean(0), torch.full((3,), 1 / 3, dtype=torch.double), atol=0.04)
+    variance = 2 / 9 / (3 * concentration + 1)
+    assert table.var(0).tolist() == pytest.approx([variance] * 3, rel=0.12)
+
+
 def test_near_shared() -> None:
     expected = torch.tensor([0.1, 0.1, 0.8]).repeat(12, 1)
     assert torch.allclose(start(kind="near-shared", confidence=0.8), expected)
