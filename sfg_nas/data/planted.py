@@ -194,6 +194,8 @@ def _patterns(
     mix = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     for i in range(own):
         rivals = i + own * np.arange(tasks)
+        if conflict > 0 and len(roles) >= size:  # of so many not all are orthogonal, but these few
+            fresh[rivals] = np.linalg.qr(fresh[rivals].T)[0].T
         fresh[rivals] = mix @ fresh[rivals]
     shaped: Floats = fresh.reshape(len(roles), CHANNELS, SIDE, SIDE).astype(np.float32)
     return shaped

@@ -76,6 +76,16 @@ def test_conflict_is_the_cosine_of_own_patterns(tasks: int, conflict: float) -> 
     np.testing.assert_allclose(cosines, expected, atol=1e-5)
 
 
+def test_own_patterns_keep_norm_and_cosine_where_not_all_can_be_orthogonal() -> None:
+    truth = plant(tasks=5, factors=8, relatedness=0.0, conflict=0.6)
+    own = truth.patterns.reshape(5, 8, -1)
+    expected = np.full((5, 5), -0.15)
+    np.fill_diagonal(expected, 1.0)
+    for rivals in own.transpose(1, 0, 2):
+        np.testing.assert_allclose(rivals @ rivals.T, expected, atol=1e-6)
+    np.testing.assert_allclose(own.mean(2), 0.0, atol=1e-6)
+
+
 def test_targets_are_effects_of_what_can_be_seen() -> None:
     bundle = load_data("planted", **SMALL, noise=0.0)
     truth = plant()
