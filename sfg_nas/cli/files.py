@@ -108,7 +108,7 @@ def validate(
         bool,
         typer.Option(
             "--data",
-            help="Load its data too, and say what it holds; make the networks that `compare` names.",
+            help="Load its data too, and say what it holds; make its network, and those that `compare` names.",
         ),
     ] = False,
     *,
@@ -178,7 +178,7 @@ def _show_data(found: dict[str, Any]) -> None:
 def _checked(study: str, common: Common, *, data: bool) -> tuple[StudyConfig, Study | None]:
     """Return the resolved study, the space's entries inside it, and with its data if that is asked for."""
     from sfg_nas.search_space import check_whole_study, resolve_space
-    from sfg_nas.study import known_names, read_study
+    from sfg_nas.study import check_networks, known_names, read_study
 
     path, changes = study_file(study), changes_of(common)
     document, folder = read_study(path)
@@ -188,6 +188,8 @@ def _checked(study: str, common: Common, *, data: bool) -> tuple[StudyConfig, St
     if not data:
         return config, None
     ready = ready_study(path, common, changes)
+    if config.compare.methods is None or document.part("search").value is not None:
+        check_networks(ready)  # what is only compared need not be searchable
     if config.compare.methods is not None:
         from sfg_nas.compare import Setting, check_methods
         from sfg_nas.study import RunFiles

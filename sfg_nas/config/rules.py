@@ -180,6 +180,7 @@ def _groups(raw: Mapping[str, Value], names: Names) -> Iterator[Finding]:
     chosen = tuple(_section(raw, "tasks")) or _offered_tasks(raw, names)
     if chosen is None or not isinstance(groups, list):
         return
+    yield from _repeated(groups, chosen)
     named = set(chosen) if "all" in groups else set()
     for i, row in enumerate(groups):
         for j, task in enumerate(row if isinstance(row, list) else []):
@@ -197,6 +198,17 @@ def _groups(raw: Mapping[str, Value], names: Names) -> Iterator[Finding]:
         rule = "each task must be in some group"
         found = f"no group with {', '.join(left)}"
         yield ("sharing", "groups"), rule, found, "add a group that contains it, or `all`"
+
+
+def _repeated(groups: Sequence[Value], chosen: Sequence[str]) -> Iterator[Finding]:
+    """Yield groups of the same tasks as one before them, in whatever order."""
+    seen: list[set[str]] = []
+    for i, row in enumerate(groups):
+        tasks = set(chosen) if row == "all" else set(map(str, row if isinstance(row, list) else ()))
+        if tasks and tasks in seen:
+            do = "remove one of them"
+            yield ("sharing", "groups", i), "groups must differ", describe(row), do
+        seen.append(tasks)
 
 
 def _warmup(raw: Mapping[str, Value]) -> Iterator[Finding]:

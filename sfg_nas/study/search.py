@@ -10,6 +10,7 @@ from pathlib import Path
 from sfg_nas.data import DataBundle, OwnData
 from sfg_nas.data.checks import check_integer
 from sfg_nas.errors import ArchitectureError, TrainingError, explain
+from sfg_nas.sharing import Choices
 from sfg_nas.study.finals import conclude, entered, is_over, trainings
 from sfg_nas.study.hard_curve import check_curve
 from sfg_nas.study.layout import RunFiles
@@ -76,9 +77,7 @@ def search(  # noqa: PLR0913 (the public face: each is a choice of its own)
     total = trials or study.config.search.trials
     network = ""
     if not RunFiles(runs / study.config.name).study.exists():
-        # What the study's own values cannot build, no trial can: said before anything is written or trained.
-        choices = study.make_supernet(study.config, seed=0).wiring.choices
-        check_curve(study)
+        choices = check_networks(study)  # said before anything is written or trained
         network = f"network: {choices}"
         if choices.few:
             _LOG.warning("%s: little is left to search for: %s", study.config.name, choices)
@@ -112,6 +111,21 @@ def search(  # noqa: PLR0913 (the public face: each is a choice of its own)
             )
         ) from error
     return Run.load(place.files.root)
+
+
+def check_networks(study: Study) -> Choices:
+    """Return what the network of a study's own values leaves to search for; what these cannot build, no trial can.
+
+    Args:
+        study: The study.
+
+    Raises:
+        ConfigError: If its values do not make a network, or hard sharing costs the same at all widths that it names.
+        ConversionError: If the backbone cannot be made searchable.
+    """
+    choices = study.make_supernet(study.config, seed=0).wiring.choices
+    check_curve(study)
+    return choices
 
 
 def is_searched(study: Study, files: RunFiles) -> bool:

@@ -86,6 +86,20 @@ def test_validate_looks_at_what_is_compared(call: Callable, study: Path) -> None
     assert call("validate", study, "--set", "compare.methods=[tree-split-2]", "--data").code == 0
 
 
+def test_validate_makes_the_network_where_it_loads_the_data(call: Callable, study: Path) -> None:
+    deep = ("validate", study, "--set", "backbone.depth=99")
+    assert call(*deep).code == 0
+    answer = call(*deep, "--data")
+    assert answer.code == 2
+    assert "backbone.depth: 1 <= depth <= 8" in answer.err
+    late = call("validate", study, "--set", "sharing.branch_from=9", "--data")
+    assert (late.code, "sharing.branch_from: `0 <= branch_from <= 3`" in late.err) == (2, True)
+    # a comparison without a search asks for the networks that it names alone
+    text = study.read_text()
+    study.write_text(text[: text.index("search:")] + "compare: {methods: [single-task]}\n")
+    assert call("validate", study, "--set", "sharing.branch_from=9", "--data").code == 0
+
+
 @pytest.mark.parametrize("study", ["digits", "utkface"])
 def test_every_shipped_study_is_valid(call: Callable, study: str) -> None:
     assert call("validate", study).code == 0

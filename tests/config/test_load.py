@@ -117,6 +117,11 @@ def test_a_good_study_has_its_values_and_the_defaults(tmp_path: Path) -> None:
         ("training:", "sharing: {groups: [[left]]}\ntraining:", ["each task", "right, sum"]),
         (
             "training:",
+            "sharing: {groups: [all, [left, right], [sum, right, left]]}\ntraining:",
+            ["s.yaml:6: sharing.groups.2: groups must differ"],
+        ),
+        (
+            "training:",
             "sharing: {groups: pairs}\ntraining:",
             ["s.yaml:6: sharing.groups", "lattice"],
         ),
