@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sfg_nas.errors import ConfigError, explain
-from sfg_nas.search_space import known_good
+from sfg_nas.errors import ArchitectureError, ConfigError, explain
+from sfg_nas.files import read_text
+from sfg_nas.search_space import Candidate, known_good
 from sfg_nas.study.courier import Courier, SharedFolder
 from sfg_nas.study.layout import RunFiles
 from sfg_nas.study.locks import FileLocks, Locks
@@ -17,9 +18,9 @@ from sfg_nas.study.postgres import PostgresCourier, PostgresLocks, is_postgres
 from sfg_nas.study.provenance import begin_run
 from sfg_nas.study.samplers import rung_pruner
 from sfg_nas.study.scalars import scalars
-from sfg_nas.study.storage import TrialStore
+from sfg_nas.study.storage import TrialStore, Value
 from sfg_nas.study.study import Study
-from sfg_nas.training import read_rows, remove_leftovers
+from sfg_nas.training import read_rows, remove_leftovers, write_text
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,13 @@ class Place:
     courier: Courier
 
     def fetch_ended(self) -> None:
-        """Bring home the files of trials that ended elsewhere."""
-        for number in self.store.ended():
+        """Bring home the files of trials that ended elsewhere.
+
+        Raises:
+            ArchitectureError: If a folder holds another trial than the storage.
+        """
+        for number, values in self.store.ended().items():
+            self.check_folder(number, values)
             files = self.files.trial(number)
             if not files.is_ended():
                 self.courier.fetch(files.root)
@@ -49,6 +55,32 @@ class Place:
                 if files.metrics.exists():
                     with scalars(self.files.scalars(number)) as board:
                         board.write(read_rows(files.metrics))
+
+    def check_folder(self, number: int, values: Mapping[str, Value]) -> None:
+        """Refuse what another storage's trial of the same number left: its results would be told as this one's.
+
+        Args:
+            number: The trial's.
+            values: Of its candidate, as the storage has them.
+
+        Raises:
+            ArchitectureError: If the trial's folder holds another candidate.
+        """
+        path = self.files.trial(number).candidate
+        if not path.exists():
+            return
+        here = Candidate.from_json(read_text(path), str(path))
+        other = [key for key in {**values, **here} if here.get(key) != values.get(key)]
+        if other:
+            key = other[0]
+            raise ArchitectureError(
+                explain(
+                    where=str(path.parent),
+                    rule="a trial's folder must hold the candidate that the storage has",
+                    found=f"{key} {here.get(key)} where the storage has {values.get(key)}",
+                    do="search with the --storage of before, or give the study another name",
+                )
+            )
 
 
 @contextmanager
@@ -80,10 +112,7 @@ def open_place(study: Study, runs: Path, storage: str | None) -> Iterator[Place]
 
 def _begin(study: Study, files: RunFiles, courier: Courier, storage: str | None) -> TrialStore:
     search = study.config.search
-    courier.fetch(files.study)
-    remove_leftovers(files.root, files.study.name)
-    begin_run(study, files)
-    courier.send(files.study)
+    _begin_or_join(study, files, courier)
     optuna_study = open_optuna(
         search,
         open_storage(storage, files.database),
@@ -94,6 +123,24 @@ def _begin(study: Study, files: RunFiles, courier: Courier, storage: str | None)
     first = known_good(study.space.dimensions)
     store.enqueue([*search.enqueue, *([first] if first else [])])
     return store
+
+
+def _begin_or_join(study: Study, files: RunFiles, courier: Courier) -> None:
+    """Begin the run, or join it if the run here and the one elsewhere are of this study; if not, both stay as they are."""
+    remove_leftovers(files.root, files.study.name)
+    kept = files.study.read_text(encoding="utf-8") if files.study.exists() else None
+    if kept is not None:
+        begin_run(study, files)
+    courier.fetch(files.study)
+    try:
+        begin_run(study, files)
+    except ConfigError:
+        if kept is None:
+            files.study.unlink(missing_ok=True)
+        else:
+            write_text(files.study, kept)
+        raise
+    courier.send(files.study)
 
 
 def _locks(storage: str | None, files: RunFiles, name: str) -> Locks:

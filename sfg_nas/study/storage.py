@@ -116,10 +116,10 @@ class TrialStore:
         trials = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         return [trial.number for trial in trials]
 
-    def ended(self) -> list[int]:
-        """Return the numbers of the trials that ended, however they did."""
+    def ended(self) -> dict[int, dict[str, Value]]:
+        """Return the number and the candidate's values of each trial that ended, however it did."""
         trials = self._study.get_trials(deepcopy=False)
-        return [trial.number for trial in trials if trial.state.is_finished()]
+        return {trial.number: trial.params for trial in trials if trial.state.is_finished()}
 
     def standing(self, *, seconds: float = 0.0) -> Standing:
         """Return how far the search is, from one look at the storage.

@@ -10,9 +10,7 @@ from typing import Protocol
 
 from sfg_nas.allocation import Allocation
 from sfg_nas.config import StudyConfig
-from sfg_nas.errors import ArchitectureError, SfgNasError, enough_memory, explain
-from sfg_nas.files import read_text
-from sfg_nas.search_space import Candidate
+from sfg_nas.errors import SfgNasError, enough_memory
 from sfg_nas.study.layout import TrialFiles
 from sfg_nas.study.place import Place
 from sfg_nas.study.progress import Clock, Progress, ProgressCallback
@@ -87,7 +85,8 @@ class Worker:
             with self._next_trial() as trial:
                 if trial is None:
                     return
-                self._check_folder(trial)
+                candidate = trial.suggest(self.study.space)
+                self.place.check_folder(trial.number, dict(candidate))
                 ended = self._run(trial)
                 self.place.locks.check()  # a trial that may be another worker's by now is not told
                 self._finish(trial, ended)
@@ -111,27 +110,6 @@ class Worker:
                     trial = store.ask()
                     stack.enter_context(locks.hold(f"trial-{trial.number}"))
             yield trial
-
-    def _check_folder(self, trial: RunningTrial) -> None:
-        """Refuse what another storage's trial of the same number left: its results would be told as this one's."""
-        path = self.place.files.trial(trial.number).candidate
-        if not path.exists():
-            return
-        here, there = (
-            Candidate.from_json(read_text(path), str(path)),
-            trial.suggest(self.study.space),
-        )
-        other = [key for key in {**there, **here} if here.get(key) != there.get(key)]
-        if other:
-            key = other[0]
-            raise ArchitectureError(
-                explain(
-                    where=str(path.parent),
-                    rule="a trial's folder must hold the candidate that the storage has",
-                    found=f"{key} {here.get(key)} where the storage has {there.get(key)}",
-                    do="search with the --storage of before, or give the study another name",
-                )
-            )
 
     def _run(self, trial: RunningTrial) -> Ended:
         """Return how a trial ended; an interruption goes through and leaves it running."""

@@ -143,6 +143,7 @@ def test_a_worker_elsewhere_goes_on_where_a_killed_one_stopped(
     # A shorter study of the same name is another study, wherever it is asked for.
     with pytest.raises(ConfigError, match=r"training\.epochs: 25 -> 2"):
         search(make_study({"name": name}), runs=tmp_path / "third", storage=url)
+    assert not (tmp_path / "third" / name / "study.yaml").exists()
     run = search(study, runs=here, storage=url)
     assert [trial.state for trial in run.all] == ["complete"] * 3
     assert run.epochs().groupby("trial").size().tolist() == [25] * 3

@@ -264,11 +264,15 @@ def test_folders_of_another_storage_s_trials_are_said(make_study: Make, tmp_path
     """What one candidate reached would be told as what another one did."""
     run = search(make_study(), runs=tmp_path, trials=2)
     candidate = run.files.trial(1).candidate
-    other = json.loads(candidate.read_text()) | {"sharing.lambda3": 0.125}
+    kept = candidate.read_text()
+    other = json.loads(kept) | {"sharing.lambda3": 0.125}
     candidate.write_text(json.dumps(other))  # as several workers may have proposed
     elsewhere = f"sqlite:///{tmp_path}/elsewhere.db"
     with pytest.raises(ArchitectureError, match=r"trials/1: .*sharing\.lambda3 0\.125 .*--storage"):
         search(make_study(), runs=tmp_path, trials=3, storage=elsewhere)
+    with pytest.raises(ArchitectureError, match=r"trials/1: .*sharing\.lambda3 0\.125 .*--storage"):
+        search(make_study(), runs=tmp_path, trials=2)  # also where nothing is left to train
+    candidate.write_text(kept)
     assert len(search(make_study(), runs=tmp_path, trials=2).all) == 2
 
 
