@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from sfg_nas.data.grey import WIDE, Reach, Window, reach_of, to_bytes
+from sfg_nas.data.grey import WIDE, Reach, Window, opened, reach_of, to_bytes
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Pillow's name of an image by its number of channels."""
@@ -52,7 +52,7 @@ def open_photo(
         channels: 1 (grey), 3 or 4.
         window: See `to_bytes`, for grey values of more than eight bits.
     """
-    with Image.open(path) as file:
+    with opened(path) as file:
         reach = reach_of(file)  # of a file that is not read yet
         return upright(file, channels, window), reach
 
@@ -69,7 +69,9 @@ def upright(file: Image.Image, channels: int, window: Window | None = None) -> I
         SeveralPicturesError: If it holds several pages or frames.
     """
     check_single(file)
-    narrow = to_bytes(file, window) if file.mode in WIDE else file
+    narrow = file
+    if file.mode in WIDE:
+        narrow = to_bytes(ImageOps.exif_transpose(file), window)  # bytes know no camera
     if narrow.mode == "P" and "transparency" in narrow.info:
         narrow = narrow.convert("RGBA")  # what Pillow asks for, with a warning
     return ImageOps.exif_transpose(narrow.convert(MODES[channels]))
@@ -130,9 +132,10 @@ def upright_size(path: Path) -> tuple[int, int]:
     Args:
         path: Any file that Pillow reads.
     """
-    with Image.open(path) as file:
-        width, height = file.size
+    with opened(path) as file:
+        width, height = file.size  # that of a TIFF is upright already
         turned = file.getexif().get(_ORIENTATION, 1) in _ON_THEIR_SIDE
+        turned = turned and not hasattr(file, "tag_v2")
     return (height, width) if turned else (width, height)
 
 
@@ -161,7 +164,7 @@ def usual_size(paths: Sequence[Path]) -> tuple[int | tuple[int, int], bool]:
     for path in paths:
         try:
             sizes.append(upright_size(path))
-            with Image.open(path) as file:
+            with opened(path) as file:
                 grey.append(file.mode in ("1", "L", *WIDE))
         except (OSError, ValueError, Image.DecompressionBombError):
             continue

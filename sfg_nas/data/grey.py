@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -75,6 +76,21 @@ class Reach:
         if self.floating:
             return self.least, self.most
         return min(self.least, 0), float((1 << int(self.most).bit_length()) - 1)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """Yield an image that Pillow opened, and close it.
+
+    Args:
+        path: Any file that Pillow reads.
+    """
+    with Image.open(path) as file:
+        if hasattr(file, "tag_v2"):
+            # Pillow 13 maps the pixels of a TIFF by the sides of the turned image, which mixes them up; without a
+            # name it reads them.
+            file.filename = ""
+        yield file
 
 
 def to_bytes(image: Image.Image, window: Window | None = None) -> Image.Image:
@@ -177,7 +193,7 @@ def usual_window(paths: Iterable[Path]) -> Reach | None:
     found: list[Reach | None] = []
     for path in paths:
         try:
-            with Image.open(path) as file:
+            with opened(path) as file:
                 found.append(reach_of(file))
         except (OSError, ValueError, Image.DecompressionBombError):
             continue

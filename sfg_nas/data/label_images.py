@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ImageOps
 from torch import Tensor
 
 from sfg_nas.data.cache import kept
 from sfg_nas.data.content import content_key, workers
 from sfg_nas.data.decode import check_single, fit_box, reason_of, upright_size
+from sfg_nas.data.grey import opened
 from sfg_nas.data.location import Progress
 from sfg_nas.data.tables import Table
 from sfg_nas.data.troubles import Trouble
@@ -96,7 +97,7 @@ def open_label(path: Path) -> Labelled:
         if path.suffix.lower() == ".npy":
             array: NDArray[Any] = np.load(path, allow_pickle=False)
         else:
-            with Image.open(path) as file:
+            with opened(path) as file:
                 check_single(file)
                 array = np.asarray(ImageOps.exif_transpose(file))
     except FileNotFoundError as error:
