@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sfg_nas.allocation import Allocation
 from sfg_nas.errors import ConfigError, explain
-from sfg_nas.fixed.budget import Connections, Index
+from sfg_nas.fixed.budget import Connections, Index, relaxed
 from sfg_nas.fixed.connections import connections_of
 from sfg_nas.fixed.distill import distill
 from sfg_nas.fixed.places import Places
@@ -160,10 +160,13 @@ def choose_within(
     if cost == "microseconds":
         return _in_time(supernet, connections, scores, budget, granularity, clock or Stopwatch())
     limit = budget * connections.everything if budget <= 1 else budget
-    if granularity == "filters":
-        found = reaching(supernet, connections, scores, limit)
-    else:
-        found = _tree(supernet, connections, scores, granularity, 0.0).solve(limit)
+    of_filters = granularity == "filters"
+    found = reaching(supernet, connections, scores, limit) if of_filters else None
+    if found is None:  # of filters, too: layers are few, so that what fits is found
+        whole = "layers" if of_filters else granularity
+        found = _tree(supernet, connections, scores, whole, 0.0).solve(limit)
+        if found is not None and of_filters:
+            found = found[0], min(relaxed(connections, scores, limit)[0], scores.max(1).sum())
     if not budget > 0 or found is None:
         raise _nothing_fits(limit, cost)
     return _choice(supernet, connections, scores, *found)
@@ -254,7 +257,7 @@ def _check_threshold(supernet: Supernet, threshold: float) -> None:
 
 def _nothing_fits(limit: float, cost: Cost) -> ConfigError:
     rule = f"an allocation that costs at most {limit:.0f} {cost} and leaves every task a path is needed"
-    return _wrong("budget", rule, "none, however the filters are divided")
+    return _wrong("budget", rule, "none of those that were tried")
 
 
 def _no_tree(supernet: Supernet) -> ConfigError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from sfg_nas.fixed.budget import Array, Connections, Index, solve
+from sfg_nas.fixed.budget import Array, Connections, Index, solve, split
 from sfg_nas.sharing.paths import open_paths
 from sfg_nas.sharing.supernet import Supernet
 
@@ -24,7 +24,8 @@ def reaching(
 ) -> tuple[Index, float] | None:
     """Return what `solve` finds, made to let the image reach every task; None if nothing tried fits.
 
-    What opens a path, there or in the most probable allocation, is held, and the rest is chosen anew.
+    What opens a path, there, in the most probable allocation or in that of the narrowest groups, is held, and the rest is
+    chosen anew.
 
     Args:
         supernet: Its probabilities say what opens a path.
@@ -40,13 +41,13 @@ def reaching(
         return None
     found: list[Index] = []
     tried: set[bytes] = set()
-    for begin in (answer[0], scores.argmax(1)):
+    for begin in (answer[0], scores.argmax(1), split(connections, scores)):
         held, chosen = scores.copy(), begin
         for _ in range(_ROUNDS):
             opened = opened_paths(supernet, chosen)
+            found += [opened] if connections.cost(opened) <= limit else []
             moved = np.flatnonzero(opened != chosen)
             if not len(moved):  # all are reached, or nothing mends it
-                found += [chosen] if connections.cost(chosen) <= limit else []
                 break
             held[moved] = _NEVER
             held[moved, opened[moved]] = scores[moved, opened[moved]]

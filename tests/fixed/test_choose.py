@@ -96,6 +96,40 @@ def best_of_all(supernet: Supernet, limit: float, cost: Cost) -> float:
     raise AssertionError("none fits")
 
 
+class Residual(nn.Module):
+    """Two filters that are tied over two layers, and two of a last one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = (nn.Conv2d(n, 2, 3, padding=1) for n in (3, 2))
+        self.last = nn.Conv2d(2, 2, 1, bias=False)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        features = self.first(images).relu()
+        out: torch.Tensor = self.last((features + self.second(features)).relu())
+        return out
+
+
+def test_a_budget_that_only_parted_layers_keep_is_kept() -> None:
+    """What opens a path in the most probable allocation within it costs too much."""
+    heads = {t: nn.Sequential(nn.Flatten(), nn.Linear(2 * 16, 1)) for t in ("a", "b")}
+    supernet = convert(Residual(), heads, torch.rand(2, 3, 4, 4))
+    rows = [[0.4, 0.3, 0.3], [0.3, 0.4, 0.3], [0.1, 0.1, 0.8], [0.1, 0.6, 0.3]]
+    with torch.no_grad():
+        supernet.assignments.filter_logits.copy_(torch.tensor(rows).log())
+    found = choose_within(supernet, 0.85)
+    assert found.score == pytest.approx(best_of_all(supernet, 0.85 * supernet.shared_macs, "macs"))
+    assert found.score <= found.bound
+
+
+def test_what_opens_paths_is_taken_where_it_fits() -> None:
+    backbone = nn.Sequential(nn.Conv2d(3, 3, 3), nn.ReLU(), nn.Conv2d(3, 3, 3, padding=1))
+    heads = {t: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 1)) for t in "ab"}
+    supernet = convert(backbone, heads, torch.rand(2, 3, 10, 10), start="dirichlet", seed=1)
+    found = choose_within(supernet, 0.7)
+    assert found.score == pytest.approx(best_of_all(supernet, 0.7 * supernet.shared_macs, "macs"))
+
+
 def test_a_loose_budget_gives_the_most_probable_allocation(learned: Supernet) -> None:
     found = choose_within(learned, 1.0)
     assert found.allocation == learned.allocation()
