@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+_PASSWORD = re.compile(r"(://[^:/@]*:).*@", re.DOTALL)
+_PASSWORD_KEY = re.compile(r"(password\s*=\s*)[^&\s]+", re.IGNORECASE)
 _NO_MEMORY = (
     "out of memory",
     "can't allocate memory",
@@ -62,6 +65,20 @@ def explain(*, where: str, rule: str, found: str, do: str) -> str:
         'study.yaml: depth: depth > 0 must hold; found 0; set 1'
     """
     return f"{where}: {rule}; found {found}; {do}"
+
+
+def without_password(address: str) -> str:
+    """Return a storage's address, or any other argument, with the word PASSWORD where it may hold one.
+
+    Args:
+        address: One argument.
+
+    Example:
+        >>> without_password("postgresql://me:s3cr@t@host/faces?sslmode=require")
+        'postgresql://me:PASSWORD@host/faces?sslmode=require'
+    """
+    masked = _PASSWORD.sub(r"\1PASSWORD@", address)
+    return _PASSWORD_KEY.sub(r"\1PASSWORD", masked)
 
 
 def several(count: int, noun: str) -> str:

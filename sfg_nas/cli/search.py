@@ -30,7 +30,7 @@ from sfg_nas.cli.options import Common, Found, number, whole, with_common
 from sfg_nas.cli.output import cell, json_result, note, quoted, result, table
 from sfg_nas.cli.status import show_run
 from sfg_nas.cli.watch import watching
-from sfg_nas.errors import ConfigError, explain
+from sfg_nas.errors import ConfigError, explain, without_password
 
 if TYPE_CHECKING:
     from sfg_nas.architecture import Architecture
@@ -261,7 +261,7 @@ def resumable() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        command = " ".join(map(quoted, ["sfg-nas", *sys.argv[1:]]))
+        command = " ".join(quoted(without_password(part)) for part in ["sfg-nas", *sys.argv[1:]])
         note(f"\ninterrupted; nothing that was finished is lost. To go on: {command}")
         raise typer.Exit(INTERRUPTED) from None
 

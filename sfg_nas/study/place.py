@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sfg_nas.errors import ArchitectureError, ConfigError, explain
+from sfg_nas.errors import ArchitectureError, ConfigError, explain, without_password
 from sfg_nas.files import read_text
 from sfg_nas.search_space import Candidate, known_good
 from sfg_nas.study.courier import Courier, SharedFolder
@@ -155,7 +155,7 @@ def _locks(storage: str | None, files: RunFiles, name: str) -> Locks:
         explain(
             where="--storage",
             rule="`postgresql://...`, or `sqlite:///FILE` for one machine, is needed",
-            found=storage.split("@")[-1] or repr(storage),  # without a password
+            found=without_password(storage) or repr(storage),
             do="give one of these, or leave --storage out to use the run's own file",
         )
     )

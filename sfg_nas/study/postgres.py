@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -26,6 +27,8 @@ create table if not exists sfg_nas_files (
 """
 # A worker whose machine or network is gone is given up after about half a minute.
 _KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 4}
+# What ends a password early, unless it is written as its number.
+_MISREAD = re.compile(r"[@/?#]|%(?![0-9A-Fa-f]{2})")
 
 
 def is_postgres(url: str) -> bool:
@@ -67,12 +70,17 @@ def connect(url: str) -> psycopg.Connection[tuple[object, ...]]:
         )
         connection = psycopg.connect(info, autocommit=True)
     except psycopg.Error as error:
+        found = str(error).splitlines()[0] if str(error) else type(error).__name__
+        do = "check the address and that the server runs"
+        if _MISREAD.search(plain.partition("://")[2].rpartition("@")[0]):
+            found = "an address that ends within its password"  # what was said may quote it
+            do = "write @ / ? # % of a password as %40 %2F %3F %23 %25"
         raise ConfigError(
             explain(
                 where=where,
                 rule="the PostgreSQL must be reachable",
-                found=str(error).splitlines()[0] if str(error) else type(error).__name__,
-                do="check the address and that the server runs",
+                found=found,
+                do=do,
             )
         ) from error
     return connection

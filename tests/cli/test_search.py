@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
-from sfg_nas.cli.search import _no_control, _no_delta
+from sfg_nas.cli.search import INTERRUPTED, _no_control, _no_delta, resumable
 from sfg_nas.report import retrained_verdict
 from sfg_nas.study import Cluster, Run, Study, shares_everything
 
@@ -199,6 +200,18 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_call_does(study: Path) -> None:
     done = subprocess.run(again, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     assert "1 complete" in done.stdout
+
+
+def test_ctrl_c_shows_no_password(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    address = "postgresql://me:s3cr/e@t@host/x"
+    monkeypatch.setattr("sys.argv", ["sfg-nas", "search", "a b.yaml", "--storage", address])
+    with pytest.raises(typer.Exit) as stop, resumable():
+        raise KeyboardInterrupt
+    assert stop.value.exit_code == INTERRUPTED
+    said = capsys.readouterr().err
+    assert said.endswith("sfg-nas search 'a b.yaml' --storage postgresql://me:PASSWORD@host/x\n")
 
 
 @pytest.mark.parametrize(

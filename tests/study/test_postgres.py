@@ -47,6 +47,18 @@ def test_one_that_does_not_answer_is_said(make_study: Make, tmp_path: Path) -> N
         search(make_study(), runs=tmp_path, storage="")
 
 
+def test_no_password_is_said(make_study: Make, tmp_path: Path) -> None:
+    addresses = [
+        f"postgresql://me:{password}@127.0.0.1:1/none"
+        for password in ("secret", "sec%secret", "a@secret", "a/secret")
+    ]
+    addresses += ["mysql://me:a@secret@host/x", "mysql://host/x?password=secret"]
+    for address in [*addresses, "host=127.0.0.1 password=secret"]:
+        with pytest.raises(ConfigError, match="--storage: ") as caught:
+            search(make_study(), runs=tmp_path, storage=address)
+        assert "secret" not in str(caught.value)
+
+
 @pytest.mark.ci
 def test_locks_exclude_each_other_and_are_lost_with_the_connection() -> None:
     name = new_name()
