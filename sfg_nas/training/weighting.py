@@ -113,7 +113,7 @@ class UncertaintyWeighted(_Wrapped):
 
 
 class GradientAggregated(_Wrapped):
-    """Replaces the sum of the tasks' gradients by an aggregation of them, on all parameters that several tasks reach.
+    """Replaces the sum of the tasks' gradients by an aggregation of them, where several tasks reach a parameter's entries.
 
     What one task alone reaches (its head, its own filters) gets that task's gradient, and penalties theirs.
 
@@ -169,7 +169,12 @@ class GradientAggregated(_Wrapped):
             where, do = "training.weighting", "lower the learning rate or set training.clip"
             rule, found = "every gradient must be finite", f"one that is not, of {', '.join(bad)}"
             raise TrainingError(explain(where=where, rule=rule, found=found, do=do))
-        merged = self._aggregate(jacobian)
+        # In a supernet, filters of all groups are one weight: single entries tell whose they are.
+        alone = (jacobian != 0).sum(0) == 1
+        common = jacobian.masked_fill(alone, 0.0)
+        merged = torch.where(alone, jacobian.sum(0), 0.0)
+        if bool(common.any()):
+            merged = merged + self._aggregate(common)
         pieces: Sequence[Tensor] = torch.split_with_sizes(merged, [p.numel() for p in several])
         for parameter, piece in zip(several, pieces, strict=True):
             parameter.grad = _sum([piece.view_as(parameter), plain[place[id(parameter)]]])

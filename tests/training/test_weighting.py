@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sfg_nas.errors import ConfigError, TrainingError
+from sfg_nas.sharing import convert
 from sfg_nas.tasks import Task
 from sfg_nas.training import Loss, Settings, SupervisedMethod, make_fabric
 from sfg_nas.training.state import TrainingState
@@ -115,6 +116,26 @@ def test_gradients_are_aggregated_where_tasks_meet_and_only_there(name: str) -> 
     torch.testing.assert_close(found["shared"], aggregator(name, 2)(jacobian))
     torch.testing.assert_close(found["a"], alone["a"]["a"])
     torch.testing.assert_close(found["b"], alone["b"]["b"])
+
+
+def test_a_task_has_its_whole_gradient_on_its_own_filters_of_a_supernet() -> None:
+    """All filters of a layer are one weight there, whoever owns them."""
+    torch.manual_seed(0)
+    backbone = nn.Sequential(nn.Conv2d(1, 6, 3), nn.Sigmoid(), nn.Conv2d(6, 6, 3), nn.Sigmoid())
+    tasks = (Task("a", "regression"), Task("b", "regression"))
+    heads = {task.name: task.make_head(torch.Size([6, 2, 2])) for task in tasks}
+    supernet = convert(backbone, heads, torch.zeros(2, 1, 6, 6)).train()
+    allocation = supernet.wiring.allocation(torch.tensor([0, 0, 1, 1, 2, 2] * 2))
+    supernet.harden(allocation)
+    plain = SupervisedMethod(supernet, tasks)
+    images, targets = torch.rand(4, 1, 6, 6), {name: torch.randn(4) for name in "ab"}
+    summed = gradients(supernet, plain.loss(supernet, images, targets))
+    method = weighted(plain, tasks, "torchjd:Mean")
+    mean = gradients(supernet, method.loss(supernet, images, targets))
+    for name, value in summed.items():
+        if name.endswith("original") and "backbone" in name:
+            share = torch.tensor([1.0, 1.0, 1.0, 1.0, 0.5, 0.5]).view(6, 1, 1, 1)
+            torch.testing.assert_close(mean[name], share * value)
 
 
 def test_the_sum_of_gradients_is_the_gradient_of_the_sum() -> None:
