@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 import optuna
 from optuna.storages import BaseStorage, RDBStorage
@@ -40,13 +43,18 @@ def open_storage(url: str | None, database: Path) -> BaseStorage:
     Raises:
         ConfigError: If the storage cannot be opened.
     """
-    address = url or f"sqlite:///{database.resolve()}"
+    address = url or f"{SQLITE}{database.resolve()}"
     database.parent.mkdir(parents=True, exist_ok=True)
     options: dict[str, object] = {"pool_pre_ping": True}
     if address.startswith(SQLITE):
-        options = {"connect_args": connection_options(Path(address.removeprefix(SQLITE)))}
+        file = address.removeprefix(SQLITE)
+        # The path is opened as it is: in an address, SQLAlchemy would cut it at `?` and read `%41` as a letter.
+        connection = {"check_same_thread": False, **connection_options(Path(file))}
+        options = {"creator": partial(sqlite3.connect, file, **connection)}
+        address = SQLITE + quote(file)
     elif "://" in address:
         address = "postgresql+psycopg://" + address.split("://", 1)[1]
+        address = address.replace("{", "{{").replace("}", "}}")  # Optuna formats it
     try:
         return RDBStorage(address, engine_kwargs=options)
     except Exception as error:
@@ -67,7 +75,7 @@ def close_storage(storage: BaseStorage) -> None:
         backend.remove_session()
         backend.engine.dispose()
         if backend.url.startswith(SQLITE):
-            fold(Path(backend.url.removeprefix(SQLITE)))
+            fold(Path(unquote(backend.url.removeprefix(SQLITE))))
 
 
 def open_optuna(

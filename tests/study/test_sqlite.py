@@ -10,6 +10,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import optuna
 import pytest
 
 from sfg_nas.study import sqlite
@@ -53,6 +54,19 @@ def test_the_log_is_used_on_a_disk_of_this_machine_and_folded_at_the_end(
     close_storage(other)
     assert mode(database) == "delete"
     assert {path.name for path in database.parent.glob("study.db*")} == {"study.db"}
+
+
+def test_the_file_lies_where_its_path_says_whatever_signs_it_has(mounts: Path) -> None:
+    database = mounts / "a?b=c%41#{d}" / "study.db"
+    storage = open_storage(None, database)
+    study = optuna.create_study(storage=storage, study_name="a")
+    study.add_trial(optuna.create_trial(value=1.5))
+    close_storage(storage)
+    assert mode(database) == "delete"
+    assert [path.name for path in mounts.iterdir()] == [database.parent.name]
+    storage = open_storage(f"sqlite:///{database}", database)
+    assert storage.get_study_id_from_name("a") == study._study_id
+    close_storage(storage)
 
 
 def test_a_file_that_is_gone_is_not_made_anew(mounts: Path) -> None:
