@@ -120,7 +120,7 @@ class Groups:
             return cls.specialists(names)
         if spec == "lattice":
             return cls.lattice(names)
-        if isinstance(spec, str):
+        if isinstance(spec, str) or not isinstance(spec, Sequence):
             raise _error(
                 "groups are `specialists`, `lattice` or a list of groups", repr(spec), "choose one"
             )
@@ -171,6 +171,8 @@ class Groups:
 def _check_tasks(tasks: tuple[str, ...]) -> None:
     if not tasks:
         raise _error("at least one task is needed", "none", "name the tasks")
+    if not all(isinstance(name, str) for name in tasks):
+        raise _error("task names are texts", repr(tasks), "write such as 'age'")
     if len(set(tasks)) != len(tasks):
         raise _error("task names must differ", repr(tasks), "rename one")
     for name in tasks:

@@ -12,7 +12,7 @@ from sfg_nas.allocation import Allocation
 from sfg_nas.errors import ConfigError, ConversionError, explain
 from sfg_nas.groups import Groups, GroupSpec
 from sfg_nas.operations import BANKS
-from sfg_nas.sharing.assignments import Assignments, Estimator
+from sfg_nas.sharing.assignments import ESTIMATORS, Assignments, Estimator
 from sfg_nas.sharing.common import common_values
 from sfg_nas.sharing.copies import called_weights, copied, mixed_weights
 from sfg_nas.sharing.frozen import STATISTICS, frozen_tensors
@@ -23,7 +23,7 @@ from sfg_nas.sharing.names import plain_parameters
 from sfg_nas.sharing.presets import PresetName, activation_first, preset_of
 from sfg_nas.sharing.recognise import recognise
 from sfg_nas.sharing.start import Start, StartKind
-from sfg_nas.sharing.supernet import Relaxation, Supernet
+from sfg_nas.sharing.supernet import RELAXATIONS, Relaxation, Supernet
 from sfg_nas.sharing.trace import trace
 from sfg_nas.sharing.traced import BackboneWithHeads, TracedNetwork, is_kind
 from sfg_nas.sharing.unfused import unfuse
@@ -72,14 +72,15 @@ def convert(  # noqa: PLR0913 - the public face: each argument has its own defau
 
     Raises:
         ConversionError: An operation's channels cannot be followed; names module and operation.
-        ConfigError: Groups, start or preset are wrong.
+        ConfigError: Groups, start, preset, or the name or number of another choice are wrong.
     """
     chosen = preset_of(preset, relaxation)
+    _check_choices(relaxation, estimator, soft_share)
     form: Relaxation = relaxation or ("streams" if chosen.streams_only else "connections")
+    _check_given(backbone, heads, example_input)
     parsed = Groups.parse(tuple(heads), groups)
     if not isinstance(start, Start):
         start = Start(kind=start)
-    _check_given(backbone, heads, example_input)
     network = copied(BackboneWithHeads(backbone, heads))
     if chosen.activation_first:
         activation_first(network)
@@ -102,8 +103,25 @@ def convert(  # noqa: PLR0913 - the public face: each argument has its own defau
     return supernet.train(backbone.training).to(example_input.device)
 
 
-def _check_given(backbone: object, heads: Mapping[str, object], example: object) -> None:
+def _check_choices(relaxation: object, estimator: object, soft_share: float) -> None:
+    """Raise a ConfigError for a relaxation or an estimator that does not exist, or a share that is none."""
+    for where, name, known in (
+        ("relaxation", relaxation, (None, *RELAXATIONS)),
+        ("estimator", estimator, ESTIMATORS),
+    ):
+        if name not in known:
+            rule = f"one of {', '.join(filter(None, known))} is needed"
+            raise ConfigError(explain(where=where, rule=rule, found=repr(name), do="choose one"))
+    if not 0 <= soft_share <= 1:
+        rule, found = "a number from 0 to 1 is needed", repr(soft_share)
+        raise ConfigError(explain(where="soft_share", rule=rule, found=found, do="change it"))
+
+
+def _check_given(backbone: object, heads: object, example: object) -> None:
     """Raise a ConversionError if something else than modules and a tensor was given, or modules without weights."""
+    if not isinstance(heads, Mapping):
+        rule, do = "a mapping from task to module is needed", "pass such as {'age': head}"
+        raise _wrong("heads", rule, type(heads).__name__, do)
     named = {"backbone": backbone} | {f"heads.{task}": head for task, head in heads.items()}
     for where, module in named.items():
         if not isinstance(module, nn.Module):

@@ -12,7 +12,7 @@ from torch.nn import functional
 from torch.nn.utils import parametrize
 from torch.utils.checkpoint import checkpoint
 
-from sfg_nas.errors import ConversionError
+from sfg_nas.errors import ConfigError, ConversionError
 from sfg_nas.fixed import build_network, distill
 from sfg_nas.sharing import BackboneWithHeads, convert, random_allocation
 from sfg_nas.sharing.supernet import Relaxation
@@ -456,10 +456,17 @@ def test_heads_may_share_modules_without_weights() -> None:
     ("changes", "message"),
     [
         ({"backbone": small}, "convert: backbone: a torch module is needed; found function"),
+        ({"heads": [pooled(12)(2)]}, "convert: heads: a mapping from task to module .* found list"),
         ({"heads": {"age": None}}, "convert: heads.age: a torch module is needed"),
         ({"example_input": [[1.0]]}, "example_input: a tensor .* is needed; found list"),
         ({"example_input": torch.zeros(0, 3, 8, 8)}, "example_input: an example must have values"),
         ({"backbone": nn.LazyConv2d(8, 3)}, "backbone.weight: lazy modules need to have seen"),
+        ({"heads": {1: pooled(12)(2)}}, "groups: task names are texts"),
+        ({"groups": 5}, "groups: groups are `specialists`, .* found 5"),
+        ({"groups": {"age", "gender"}}, "groups: groups are `specialists`"),
+        ({"estimator": "hard"}, "estimator: one of straight-through, .* found 'hard'"),
+        ({"relaxation": "stream"}, "relaxation: one of connections, streams is needed"),
+        ({"soft_share": 2}, "soft_share: a number from 0 to 1"),
     ],
 )
 def test_something_else_than_asked_for_is_said(changes: dict[str, object], message: str) -> None:
@@ -468,7 +475,7 @@ def test_something_else_than_asked_for_is_said(changes: dict[str, object], messa
         "heads": {task: pooled(12)(2) for task in ("age", "gender")},
         "example_input": torch.zeros(2, 3, 8, 8),
     }
-    with pytest.raises(ConversionError, match=message):
+    with pytest.raises((ConversionError, ConfigError), match=message):
         convert(**(given | changes))  # type: ignore[arg-type]
 
 
