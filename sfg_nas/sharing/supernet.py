@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal
 
 import torch
@@ -113,37 +113,38 @@ class Supernet(nn.Module):
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Return every task's output for a batch `[N, C, H, W]`."""
-        return self._run(x, self.assignments.current(sample=self.training))
+        table = self.assignments.current(sample=self.training)
+        return self._run(x, table, hard=self.hardened)
 
-    def _run(self, x: Tensor, table: Tensor) -> dict[str, Tensor]:
+    def _run(self, x: Tensor, table: Tensor, *, hard: bool) -> dict[str, Tensor]:
         """Return all outputs; if one is not finite, those of a second pass in which no mask leaks."""
-        outputs = self._pass(x, table)
+        outputs = self._pass(x, table, hard=hard)
         if all_finite(outputs):
             return outputs
         form = self._holder if self._streams is None else self._streams
         form.careful = True
         try:
             with Careful():
-                return self._pass(x, table)
+                return self._pass(x, table, hard=hard)
         finally:
             form.careful = False
 
-    def _pass(self, x: Tensor, table: Tensor) -> dict[str, Tensor]:
+    def _pass(self, x: Tensor, table: Tensor, *, hard: bool) -> dict[str, Tensor]:
         """Return all outputs; gradients into filters that the image does not reach are damped."""
-        drawn = self.training and not self.hardened and not self.preset.mask_first
+        drawn = self.training and not hard and not self.preset.mask_first
         if not (drawn and torch.is_grad_enabled() and (found := self._reach.unreached(table))):
-            return self._outputs(x, table)
+            return self._outputs(x, table, hard=hard)
         form = self._holder if self._streams is None else self._streams
         form.unreached = found
         try:
             with DampedGradients(self._reach.unmasked(self.network, found)):
-                return self._outputs(x, table)
+                return self._outputs(x, table, hard=hard)
         finally:
             form.unreached = {}
 
-    def _outputs(self, x: Tensor, table: Tensor) -> dict[str, Tensor]:
+    def _outputs(self, x: Tensor, table: Tensor, *, hard: bool) -> dict[str, Tensor]:
         if self._streams is not None:
-            early, training = self.preset.mask_first and not self.hardened, self.training
+            early, training = self.preset.mask_first and not hard, self.training
             found: dict[str, Tensor] = self._streams(x, table, training=training, mask_first=early)
             return found
         self._holder.hold(table)
@@ -178,9 +179,8 @@ class Supernet(nn.Module):
         """
         count = (self.preset.draws if draws is None else draws) if mode == "sampled" else 1
         tables = (self._table(mode) for _ in range(count))
-        return passes(
-            self, lambda table: self._run(x, table), tables, batch_statistics=batch_statistics
-        )
+        run = partial(self._run, x, hard=mode == "hard")
+        return passes(self, run, tables, batch_statistics=batch_statistics)
 
     def _table(self, mode: PredictMode) -> Tensor:
         assignments, hard = self.assignments, self.assignments.hard

@@ -100,7 +100,7 @@ def test_three_streams_by_hand() -> None:
     x = torch.randn(5, 2, 6, 6)
     choice = torch.tensor([0, 1, 2, 2, 0, 0, 1, 2])
     table = net.assignments.table(nn.functional.one_hot(choice, 3).float())
-    found = net.train()._run(x, table)
+    found = net.train()._run(x, table, hard=False)
 
     def layer(depth: int, streams: dict[int, Tensor]) -> dict[int, Tensor]:
         conv = net.network.backbone[3 * depth]
@@ -181,6 +181,12 @@ def test_hardened_it_is_the_function_that_the_fixed_network_computes() -> None:
         net(x)
     allocation = random_allocation(net, seed=1)
     wanted = net.harden(allocation).eval()(x)
+    drawn = net.predict(x, mode="sampled", draws=1)["a"]
+    net.relax().assignments.draws -= 1
+    assert torch.equal(net.predict(x, mode="sampled", draws=1)["a"], drawn)
+    best = net.predict(x)["a"][0]
+    assert torch.equal(net.harden(net.allocation())(x)["a"], best)
+    net.harden(allocation)
     network = build_network(distill(net, allocation), weights=net).eval()
     for task, output in network(x).items():
         assert torch.allclose(output, wanted[task], atol=1e-5)
