@@ -14,7 +14,7 @@ from sfg_nas.compare.calls import python_call, remember
 from sfg_nas.compare.check import check_methods, check_names, check_trial
 from sfg_nas.compare.entrant import Entrant, Setting, run_of
 from sfg_nas.compare.extras import EXTRA_REPORTS
-from sfg_nas.compare.failures import failures
+from sfg_nas.compare.failures import failures, lost_rates
 from sfg_nas.compare.job import Job, stored
 from sfg_nas.compare.kept import kept
 from sfg_nas.compare.methods import ALWAYS, chosen, expand, needs_search
@@ -127,6 +127,7 @@ def compare(  # noqa: PLR0913 (the public face: each is a choice of its own)
             team.setting = setting = replace(setting, found=_found(setting, source))
         entrants, notes = _entrants(team, names)
         team.train(tuning_jobs(setting, entrants))
+        notes += lost_rates(setting, entrants)
         jobs = seed_jobs(setting, entrants, seeds or section.seeds)
         team.train(jobs)
         begun = set(jobs)
@@ -140,7 +141,8 @@ def compare(  # noqa: PLR0913 (the public face: each is a choice of its own)
     finally:
         team.close()
     progress(Progress("compare", len(jobs), len(jobs), text="done"))
-    return _conclude(team, jobs, notes, command or python_call(methods, seeds))
+    with locked(files.lock("conclude")):  # two calls that end at once would mix their files
+        return _conclude(team, jobs, notes, command or python_call(methods, seeds))
 
 
 def _found(setting: Setting, source: Run | None) -> Trial:

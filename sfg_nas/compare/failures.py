@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from sfg_nas.compare.entrant import Entrant, Setting
 from sfg_nas.compare.job import OWN, Job, stored
 from sfg_nas.compare.methods import ALWAYS
+from sfg_nas.compare.plan import chosen_rate, tuning_jobs
 from sfg_nas.compare.pool import Team
 from sfg_nas.errors import TrainingError, explain
 
@@ -47,6 +49,31 @@ def failures(team: Team, jobs: Sequence[Job]) -> list[str]:
             )
         )
     return [text for _, text in said]
+
+
+def lost_rates(setting: Setting, entrants: Sequence[Entrant]) -> list[str]:
+    """Return a line for each method that failed with some learning rate when it was tuned: it had fewer to choose from.
+
+    Args:
+        setting: The comparison.
+        entrants: The methods; their tuning is done.
+    """
+    said: list[str] = []
+    for entrant in entrants:
+        jobs = tuning_jobs(setting, [entrant])
+        reasons = {
+            job.learning_rate: content["reason"]
+            for job in jobs
+            if (content := stored(job, entrant, setting, "failed"))
+        }
+        if not reasons:
+            continue
+        rates = ", ".join(f"{rate:g}" for rate in reasons)
+        text = f"{entrant.name}: tuning failed at {rates}: {next(iter(reasons.values()))}"
+        if len(reasons) == len(jobs):
+            text += f"; it has {chosen_rate(setting, entrant):g}, which was not chosen"
+        said.append(text)
+    return said
 
 
 def _line(name: str, found: Sequence[tuple[int, str]]) -> str:

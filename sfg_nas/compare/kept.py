@@ -10,6 +10,7 @@ from typing import Any
 
 from sfg_nas.compare.content import read_content
 from sfg_nas.compare.entrant import Entrant, Prepared, Setting
+from sfg_nas.compare.failures import lost_rates
 from sfg_nas.compare.job import EQUAL, OWN, Job, stored
 from sfg_nas.compare.methods import make, needs_search, parse
 from sfg_nas.compare.plain import study_macs
@@ -76,6 +77,8 @@ def kept(setting: Setting, names: Collection[str], seeds: int) -> Kept:
             groups[path.name] = trainings
     found.notes.extend(_other_searches(setting, groups))
     found.methods.extend(groups)
+    tuned = [group[0].entrant for group in groups.values() if group[0].job.scale == OWN]
+    found.notes.extend(lost_rates(setting, tuned))
     reference = study_macs(setting.study)
     for training in (training for group in groups.values() for training in group):
         same = training.job.scale == OWN and setting.section.equal_macs

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from sfg_nas.compare import Setting, Workers, compare
-from sfg_nas.compare.failures import failures
+from sfg_nas.compare.failures import failures, lost_rates
 from sfg_nas.compare.job import EQUAL, OWN, Job, identity
+from sfg_nas.compare.plan import tuning_jobs
 from sfg_nas.compare.pool import Place, Team
 from sfg_nas.errors import TrainingError
 from sfg_nas.study import RunFiles, Study
@@ -59,6 +60,23 @@ def test_reasons_that_differ_in_numbers_are_one(team: Team, fail: Fail) -> None:
         "nddr (own), seeds 0, 1 failed, the first of them: step 4: a loss",
         "nddr (own), seed 2 failed: step 3: an output",
     ]
+
+
+def test_learning_rates_that_failed_are_named(make_study: Make, tmp_path: Path) -> None:
+    study = make_study({"compare.tuning_trials": 3, "training.learning_rate": 0.01})
+    setting = Setting(study, RunFiles(tmp_path / "tiny"))
+    entrant = Team(setting, Place(tmp_path, "cpu"), Workers(), silent).entrant("nddr")
+    assert lost_rates(setting, [entrant]) == []
+    jobs = tuning_jobs(setting, [entrant])
+    for count, words in ((1, ""), (3, "; it has 0.01, which was not chosen")):
+        for job in jobs[-count:]:
+            own = identity(job, entrant, setting)
+            content = {"identity": own, "reason": "it broke"}
+            write_json(job.folder(setting) / "failed.json", content)
+        rates = ", ".join(f"{job.learning_rate:g}" for job in jobs[-count:])
+        assert lost_rates(setting, [entrant]) == [
+            f"nddr: tuning failed at {rates}: it broke{words}"
+        ]
 
 
 def test_references_that_fail_end_it_and_only_they_are_named(team: Team, fail: Fail) -> None:
