@@ -40,7 +40,7 @@ from sfg_nas.study import (
     training_only,
 )
 from sfg_nas.study.progress import silent
-from sfg_nas.study.provenance import begin_run, stored_study
+from sfg_nas.study.provenance import begin_run, software
 from sfg_nas.training import write_atomically, write_text
 
 ALONE = Workers()
@@ -242,7 +242,6 @@ def _conclude(team: Team, jobs: Sequence[Job], notes: Sequence[str], command: st
 def _facts(setting: Setting, jobs: Sequence[Job], frame: pd.DataFrame) -> list[str]:
     """Return what a reader must know of how the numbers came about."""
     study, section = setting.study, setting.section
-    _, provenance = stored_study(setting.files)
     done = len(frame[["method", "scale", "seed"]].drop_duplicates())
     seeds = len({job.seed for job in jobs})
     tried = rates(setting)
@@ -254,7 +253,7 @@ def _facts(setting: Setting, jobs: Sequence[Job], frame: pd.DataFrame) -> list[s
         f"{several(setting.epochs, 'epoch')} for every method, the same order of images for every method of a seed.",
         f"Learning rate: {_rate_words(tried)}",
         f"{'Single seed' if seeds == 1 else f'{seeds} seeds'}; {several(done, 'row')}; "
-        f"sfg_nas {provenance.get('version')}, torch {provenance.get('torch')}, {platform.machine()}.",
+        f"{software(setting.files)}, {platform.machine()}.",
     ]
     if setting.found is not None:
         run = run_of(setting.found)

@@ -148,6 +148,21 @@ def _validated(content: Mapping[str, Value], path: Path) -> StudyConfig:
     raise ConfigError(explain(where=str(path), rule=rule, found=found, do=do))
 
 
+def software(files: RunFiles) -> str:
+    """Return the versions that a run was begun with, and those of this call where they are others.
+
+    Args:
+        files: The run's files.
+
+    Raises:
+        ConfigError: If there is no run here or its study cannot be read.
+    """
+    _, provenance = stored_study(files)
+    begun = f"sfg_nas {provenance.get('version')}, torch {provenance.get('torch')}"
+    now = f"sfg_nas {_version()}, torch {version('torch')}"
+    return begun if begun == now else f"begun with {begun}, this call with {now}"
+
+
 def _version() -> str:
     try:
         return version("sfg_nas")
