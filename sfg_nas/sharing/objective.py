@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from sfg_nas.errors import ConfigError, explain
 from sfg_nas.sharing.supernet import Supernet
 
 
@@ -57,8 +58,12 @@ def objective(
         lambda2: Weight of the entropy, of either sign.
         lambda3: Weight of the expected relative cost.
         weights: Weight of each task's loss, 1 where missing.
+
+    Raises:
+        ConfigError: A loss or a weight is of no task of the supernet, or there is no example.
     """
     weights = weights or {}
+    _check(supernet, {"losses": losses, "weights": weights}, examples)
     likelihood = sum(weights.get(task, 1.0) * loss for task, loss in losses.items())
     assert not isinstance(likelihood, int)
     penalty = supernet.weight_penalty() if lambda1 else likelihood.new_zeros(())
@@ -67,3 +72,17 @@ def objective(
     share = 1 if supernet.preset.mean_terms else examples
     total = likelihood + (lambda1 * penalty - lambda2 * entropy) / share + lambda3 * cost
     return Objective(total, dict(losses), penalty, entropy, cost)
+
+
+def _check(supernet: Supernet, given: Mapping[str, Mapping[str, object]], examples: int) -> None:
+    tasks = supernet.groups.tasks
+    for where, named in given.items():
+        unknown = [name for name in named if name not in tasks]
+        if unknown:
+            rule, do = f"tasks of {', '.join(tasks)} are needed", "correct the name"
+            text = explain(where=f"objective: {where}", rule=rule, found=repr(unknown[0]), do=do)
+            raise ConfigError(text)
+    if not examples >= 1:
+        rule, do = "`examples >= 1` must hold", "pass the number of training examples"
+        found = repr(examples)
+        raise ConfigError(explain(where="objective: examples", rule=rule, found=found, do=do))

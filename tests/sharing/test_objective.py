@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from sfg_nas.errors import ConfigError
 from sfg_nas.sharing import Supernet, convert, objective
 from tests.networks import conv
 
@@ -44,6 +45,19 @@ def test_value_by_hand() -> None:
 
 def test_without_lambdas_it_is_the_sum_of_the_losses() -> None:
     assert float(objective(supernet(), LOSSES, examples=10).total.detach()) == 5.0
+
+
+def test_names_of_no_task_and_no_examples_are_refused() -> None:
+    good = {"losses": LOSSES, "examples": 10}
+    for changes, message in (
+        ({"weights": {"sx": 2.0}}, "objective: weights: tasks of age, sex are needed; found 'sx'"),
+        ({"losses": {**LOSSES, "race": torch.tensor(1.0)}}, "losses: .* found 'race'"),
+        ({"examples": 0}, "examples: `examples >= 1` must hold; found 0"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            objective(supernet(), **{**good, **changes})  # type: ignore[arg-type]
+    part = objective(supernet(), {"age": torch.tensor(2.0)}, examples=10, weights={"sex": 3.0})
+    assert float(part.total.detach()) == 2.0
 
 
 def test_penalty_is_of_the_weights_before_their_masks() -> None:
