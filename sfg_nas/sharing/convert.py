@@ -64,7 +64,7 @@ def convert(  # noqa: PLR0913 - the public face: each argument has its own defau
             streams, p itself as the sampler's logits, and more; see `docs/iccv2019.md`).
         estimator: `straight-through`, `soft`, `soft-first` or `mixed`, see `Assignments`.
         soft_share: When `soft-first` changes over, or how often `mixed` draws soft masks.
-        start: Where the probabilities start.
+        start: Where the probabilities start; of a kind alone the confidence is the preset's.
         branch_from: First searchable layer, counted from 0, that may branch; those before it stay shared.
         hierarchical: Whether a term per layer is added to each filter's logits.
         seed: Seed of the start and of the mask noise.
@@ -80,7 +80,7 @@ def convert(  # noqa: PLR0913 - the public face: each argument has its own defau
     _check_given(backbone, heads, example_input)
     parsed = Groups.parse(tuple(heads), groups)
     if not isinstance(start, Start):
-        start = Start(kind=start)
+        start = Start(kind=start, confidence=chosen.confidence)
     network = copied(BackboneWithHeads(backbone, heads))
     if chosen.activation_first:
         activation_first(network)

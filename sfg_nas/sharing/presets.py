@@ -33,6 +33,7 @@ class Preset:
             of the paper's equation 6, divided by the number of examples.
         batch_statistics: Whether sampled predictions use the batch's own statistics in norms.
         draws: Masks for a sampled prediction.
+        confidence: Of a start that is given by its kind alone.
     """
 
     name: PresetName
@@ -44,6 +45,7 @@ class Preset:
     mean_terms: bool = False
     batch_statistics: bool = False
     draws: int = 5
+    confidence: float = 0.9
 
 
 PRESETS: MappingProxyType[str, Preset] = MappingProxyType(
@@ -59,6 +61,7 @@ PRESETS: MappingProxyType[str, Preset] = MappingProxyType(
             mean_terms=True,
             batch_statistics=True,
             draws=100,
+            confidence=0.99,
         ),
     }
 )

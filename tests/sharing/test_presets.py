@@ -152,6 +152,8 @@ def test_vertices_of_the_code() -> None:
     (p,) = net.probabilities().values()
     assert sorted(p.argmax(1).tolist()) == [0, 1, 2, 2]
     assert torch.allclose(p.sort(1).values, torch.tensor([0.005, 0.005, 0.99]), atol=1e-5)
+    (p,) = supernet(start="vertices").probabilities().values()
+    assert torch.allclose(p.sort(1).values, torch.tensor([0.005, 0.005, 0.99]), atol=1e-5)
 
 
 def test_evaluation_uses_the_statistics_of_the_batch_and_leaves_no_trace() -> None:
