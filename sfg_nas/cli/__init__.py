@@ -6,7 +6,10 @@ Exit codes: 0 done; 1 ran and failed; 2 the user's input is wrong; 130 interrupt
 from __future__ import annotations
 
 import errno
+import io
+import os
 import sys
+from pathlib import Path
 
 from sfg_nas.allocator import keep_freed_memory
 from sfg_nas.cli.app import app
@@ -18,6 +21,7 @@ FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
 def main() -> None:
     """Run the command in `sys.argv` and leave with its exit code."""
     keep_freed_memory()
+    _open_streams()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -45,6 +49,16 @@ def run(arguments: list[str]) -> int:
         _complain(f"{where}the system refused; found {error.strerror or error}; {do}")
         return FAILED
     return 0
+
+
+def _open_streams() -> None:
+    """Make sure that no result is lost to how the shell set up the streams: closed, or in a code without ± and −."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (until the end)
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (until the end)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")
 
 
 def _with_address(arguments: list[str]) -> list[str]:

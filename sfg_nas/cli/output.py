@@ -39,7 +39,9 @@ def json_result(value: object) -> None:
     Args:
         value: Mappings, lists and plain values.
     """
-    result(json.dumps(_finite(value), indent=2, ensure_ascii=False, default=str))
+    everything = (sys.stdout.encoding or "utf-8").lower() in ("utf-8", "utf8")
+    text = json.dumps(_finite(value), indent=2, ensure_ascii=not everything, default=str)
+    result(text)
 
 
 def note(text: str, common: Common | None = None) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+import json
 import os
 import subprocess
 import sys
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sfg_nas import cli
+from sfg_nas.cli.output import json_result, note, result
 from sfg_nas.errors import ConfigError, DataError, TrainingError
 
 
@@ -50,6 +53,27 @@ def test_our_own_mistakes_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(cli, "app", fail)
     with pytest.raises(ZeroDivisionError):
         cli.run([])
+
+
+def test_streams_that_are_closed_or_lack_signs_lose_no_result(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written = io.BytesIO()
+    with io.TextIOWrapper(written, encoding="latin-1") as stream:
+        monkeypatch.setattr("sys.stdout", stream)
+        cli._open_streams()
+        result("Δ −1 ± 2")
+        json_result({"Δ": -1})
+        stream.flush()
+        lines = written.getvalue().decode("latin-1").splitlines()
+    assert lines[0] == "? ?1 ± 2"
+    assert json.loads("".join(lines[1:])) == {"Δ": -1}
+    monkeypatch.setattr("sys.stdout", None)
+    monkeypatch.setattr("sys.stderr", None)
+    cli._open_streams()
+    with sys.stdout, sys.stderr:
+        result("said to nobody")
+        note("nor this")
 
 
 COMMAND = Path(sys.executable).parent / "sfg-nas"
