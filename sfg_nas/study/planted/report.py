@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from sfg_nas.config import StartConfig
+from sfg_nas.errors import several
 from sfg_nas.study.layout import RunFiles
 from sfg_nas.study.planted.bank import score_bank
 from sfg_nas.study.planted.dial import DIAL, again, position, score_dial, spearman
@@ -128,8 +129,10 @@ def _words(bank: pd.DataFrame, dial: pd.DataFrame) -> tuple[str, ...]:
     """Return what the scores say, target by target."""
     by_bank = bank.groupby("bank")["auroc"]
     means, spreads = by_bank.mean(), by_bank.std()
+    count = bank["seed"].nunique()
+    searches = "1 search" if count == 1 else f"{count} searches"
     lines = [
-        f"Frozen bank, {name}: AUROC {means[name]:.3f} ± {spreads[name]:.3f} over {bank['seed'].nunique()} searches "
+        f"Frozen bank, {name}: AUROC {_spread(means[name], spreads[name])} over {searches} "
         f"({_reached(means[name], TARGETS['auroc'])}); {_share(bank, name):.0%} of the detectors went to their role."
         for name in BANKS
         if name in means.index
@@ -143,7 +146,7 @@ def _words(bank: pd.DataFrame, dial: pd.DataFrame) -> tuple[str, ...]:
     rank, place = spearman(dial), position(dial)
     lines += [
         f"Learned filters: the shared fraction follows the relatedness dial with a rank correlation of {rank:.2f} "
-        f"over {dial['relatedness'].nunique()} settings, means of {dial['seed'].nunique()} seeds "
+        f"over {dial['relatedness'].nunique()} settings, means of {several(dial['seed'].nunique(), 'seed')} "
         f"({_reached(rank, TARGETS['spearman'])}).",
         f"Retrained at equal MACs, found networks gain {_with_error(dial, 'found')} over random allocations (mean "
         f"relative gain ± standard error over seeds), the oracle's {_with_error(dial, 'oracle')}: {place:.2f} of the way "
@@ -178,6 +181,11 @@ def _with_error(dial: pd.DataFrame, gain: str) -> str:
     return f"{dial[gain].mean():+.3f}{spread}"
 
 
+def _spread(mean: float, sd: float) -> str:
+    """Return a mean with its standard deviation over seeds; alone where one seed has none."""
+    return f"{mean:.3f}" if isnan(sd) else f"{mean:.3f} ± {sd:.3f}"
+
+
 def _share(bank: pd.DataFrame, name: str) -> float:
     return float(bank[bank["bank"] == name]["accuracy"].mean())
 
@@ -207,6 +215,6 @@ def _table(frame: pd.DataFrame) -> str:
     ]
     for label in frame.index:
         pairs = [frame.loc[label, name] for name in names]
-        cells = [f"{pair['mean']:.3f} ± {pair['std']:.3f}" for pair in pairs]
+        cells = [_spread(pair["mean"], pair["std"]) for pair in pairs]
         lines.append("| " + " | ".join([str(label), *cells]) + " |")
     return "\n".join(lines)

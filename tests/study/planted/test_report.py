@@ -118,6 +118,17 @@ def test_the_error_is_over_seeds_and_not_over_settings() -> None:
     assert "ill-defined" in " ".join(module._words(bank, apart))
 
 
+def test_one_seed_has_no_spread() -> None:
+    bank = pd.DataFrame(
+        {"bank": list(module.BANKS), "seed": 0, "auroc": 0.9, "accuracy": 1.0, "confidence": 0.8}
+    )
+    dial = pd.DataFrame({"relatedness": [0.0, 1.0], "seed": 0, "shared": [0.0, 1.0], "macs": 0.5})
+    dial = dial.assign(found=0.1, oracle=0.2)
+    words = module._words(bank, dial)
+    assert "AUROC 0.900 over 1 search (" in words[0]
+    assert "nan" not in as_markdown(PlantedReport(bank, dial, words))
+
+
 def test_rank_correlation_and_position_by_hand() -> None:
     rows = pd.DataFrame(
         {
