@@ -36,6 +36,7 @@ class Record:
         lists: Graph nodes with several results.
         batched: Statics that are repeated along the batch: the dimension it lies in, and how many places of it are kept.
         constants: Tensors of the program that are in no state dict.
+        lasting: Whether no value was read that depends on parameters.
     """
 
     def __init__(self, network: BackboneWithHeads, constants: Mapping[str, Tensor]) -> None:
@@ -52,7 +53,9 @@ class Record:
         self.lists: dict[str, TracedOp] = {}
         self.batched: dict[str, tuple[int, int]] = {}
         self.constants = constants
+        self.lasting = True
         self._state = network.state_dict()
+        self._parameters = {name for name, _ in network.named_parameters(remove_duplicate=False)}
         self._activations: dict[str, str] = {}  # statics that became operations
         self._first: dict[object, str] = {}  # what a static node computes -> the first that does
         self._same: dict[str, str] = {}
@@ -125,6 +128,8 @@ class Record:
 
     def value(self, key: str) -> Tensor:
         """Return a static value as it is now."""
+        if static_targets(self.statics, key) & self._parameters:
+            self.lasting = False
         return static_value(self.statics, self.constants, key, self._state)
 
     def activation(self, node: fx.Node, key: str) -> str:

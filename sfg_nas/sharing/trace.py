@@ -154,6 +154,7 @@ class _Reader:
             record.statics,
             record.constants,
             record.batched,
+            lasting=record.lasting,
         )
 
     def _placeholder(self, node: fx.Node, targets: Mapping[str, str]) -> None:

@@ -86,6 +86,7 @@ class TracedNetwork:
         constants: Tensors that are neither parameters nor buffers of the module.
         batched: Statics that are repeated along a dimension with the batch, and how many places of it one example has, which are used.
         gates: Operations that are there once for each group, each to the one whose channels' groups these are (see `gates`).
+        lasting: Whether it stays the same when parameters get other values; an index that is computed from them does not.
     """
 
     tasks: tuple[str, ...]
@@ -96,6 +97,7 @@ class TracedNetwork:
     constants: Mapping[str, Tensor] = field(repr=False)
     batched: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     gates: Mapping[str, str] = field(default_factory=dict)
+    lasting: bool = True
 
     def __deepcopy__(self, memo: dict[int, object]) -> TracedNetwork:
         """Return itself: a trace never changes, and graph nodes do not copy."""

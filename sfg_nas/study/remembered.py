@@ -21,15 +21,20 @@ class Remembered(Generic[V]):
         """Return how to begin with none."""
         return type(self), ()
 
-    def once(self, key: Hashable, find: Callable[[], V]) -> V:
+    def once(
+        self, key: Hashable, find: Callable[[], V], *, keep: Callable[[V], bool] = lambda _: True
+    ) -> V:
         """Return the value of a key, found if it is not known; the oldest ones are forgotten.
 
         Args:
             key: All that the value depends on.
             find: Finds it.
+            keep: Whether a value that was found is remembered.
         """
         if key not in self._known:
             found = find()
+            if not keep(found):
+                return found
             while len(self._known) >= MOST:
                 self._known.pop(next(iter(self._known)))
             self._known[key] = found

@@ -23,7 +23,7 @@ from sfg_nas.config import (
 )
 from sfg_nas.data import DataBundle, Location, OwnData
 from sfg_nas.search_space import Candidate, SearchSpace, check_whole_study, resolve_space
-from sfg_nas.sharing import PRESETS, Start, Supernet, Tracer, activation_first, convert, trace
+from sfg_nas.sharing import PRESETS, Start, Supernet, Tracer, activation_first, convert
 from sfg_nas.study.bundles import as_configured, load_bundle, own_data
 from sfg_nas.study.names import known_names, read_study
 from sfg_nas.study.own import (
@@ -160,9 +160,9 @@ class Study:
             )
 
     def _tracer(self, config: StudyConfig) -> Tracer:
-        """Return what traces a trial's network: anew where it is the user's own, which may differ each time."""
+        """Return what traces a trial's network; what made the user's own may make another one each time."""
         if self.backbone is not registered_backbone:
-            return trace
+            return self.traces.of_alike
         return self.traces.tracer((config.backbone, config.sharing.preset))
 
 
