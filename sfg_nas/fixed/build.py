@@ -78,7 +78,10 @@ def inherit(network: FixedNetwork, supernet: Supernet) -> None:
             target = getattr(module, label, None)
             if value is None or not isinstance(target, Tensor):
                 raise _unfit(name, label, "no such tensor in the supernet")
-            cut = _cut(architecture, name, label, _of_group(supernet, node, value))
+            try:
+                cut = _cut(architecture, name, label, _of_group(supernet, node, value))
+            except IndexError as error:  # of a narrower network
+                raise _unfit(name, label, f"too few in shape {tuple(value.shape)}") from error
             if cut.numel() != target.numel():
                 raise _unfit(name, label, f"shape {tuple(cut.shape)} for {tuple(target.shape)}")
             target.copy_(cut.reshape(target.shape))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from sfg_nas.architecture import Architecture
+from sfg_nas.errors import ArchitectureError
 from sfg_nas.fixed import build, build_network, distill
 from sfg_nas.fixed.network import FixedNetwork
-from sfg_nas.sharing import random_allocation
+from sfg_nas.sharing import convert, random_allocation
 from tests.conversions import pair
-from tests.networks import CASES
+from tests.networks import CASES, conv
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
@@ -48,3 +50,20 @@ def test_what_is_taken_over_whole_is_no_view_of_the_supernet() -> None:
     network = build_network(distill(found, found.wiring.allocation(shared)), weights=found)
     own = {value.data_ptr() for value in network.state_dict().values() if value.numel()}
     assert own.isdisjoint({p.data_ptr() for p in found.network.parameters()})
+
+
+def test_weights_of_a_narrower_network_do_not_fit() -> None:
+    wide, narrow = (
+        convert(
+            nn.Sequential(conv(1, filters), nn.ReLU()),
+            {
+                task: nn.Sequential(nn.Flatten(), nn.Linear(4 * filters, 1))
+                for task in ("age", "sex")
+            },
+            torch.zeros(2, 1, 2, 2),
+            start="near-shared",
+        )
+        for filters in (4, 3)
+    )
+    with pytest.raises(ArchitectureError, match="from this supernet; found too few in shape"):
+        build_network(distill(wide), weights=narrow)
