@@ -1,16 +1,19 @@
-"""What a network does in training and its trace, taken in evaluation mode, does not show: random numbers, computed weights."""
+"""What a network does in training and its trace, taken in evaluation mode, does not show: random numbers, computed weights, gradients."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import Function
 from torch.overrides import resolve_name
 
 from sfg_nas.sharing.copies import copied
 from sfg_nas.sharing.listening import Listening, bank_weight
+from sfg_nas.sharing.own_gradients import hearing_functions, own_gradients
 from sfg_nas.sharing.stochastic_depth import show_stochastic_depth
 
 _DRAWS = {
@@ -68,10 +71,13 @@ class InTraining:
             function that draws. A fixed network is built from a trace in evaluation mode, so that it trains without them.
         computed: Paths of modules whose filters are computed from other tensors in each pass: weight norm, masked
             convolutions, say. A fixed network has what was computed as weights of its own, and trains these.
+        gradients: Names of functions with another gradient than that of what they compute (a reversal, one of a
+            rounding). A fixed network computes the same, and has the gradient of that.
     """
 
     draws: tuple[str, ...]
     computed: tuple[str, ...]
+    gradients: tuple[str, ...]
 
 
 def in_training(backbone: nn.Module, example_input: Tensor) -> InTraining:
@@ -84,10 +90,18 @@ def in_training(backbone: nn.Module, example_input: Tensor) -> InTraining:
     network = copied(backbone, parameters=False).train()
     show_stochastic_depth(network)
     listener = _Listener(network)
+    applied: dict[type[Function], Sequence[object]] = {}
     example = torch.zeros(2, *example_input.shape[1:]).to(example_input)
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]), listener:
+        with (
+            warnings.catch_warnings(),
+            torch.no_grad(),
+            torch.random.fork_rng(devices=[]),
+            hearing_functions(applied),
+            listener,
+        ):
+            warnings.simplefilter("ignore")
             network(example)
     except (RuntimeError, ValueError):  # batch norms refuse two examples of one place each, say
         pass
-    return InTraining(tuple(listener.draws), tuple(listener.computed))
+    return InTraining(tuple(listener.draws), tuple(listener.computed), own_gradients(applied))

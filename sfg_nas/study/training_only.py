@@ -34,6 +34,11 @@ def training_only(study: Study) -> list[str]:
             "mask, say): single-task networks and hard sharing are trained through that, networks of an allocation, found "
             "or not, have what was computed as weights and train these"
         )
+    if found.gradients:
+        notes.append(
+            f"the backbone has functions whose gradient is not that of what they compute ({_some(found.gradients)}): single-task "
+            "networks and hard sharing are trained by it, networks of an allocation, found or not, by the gradient of what is computed"
+        )
     return notes
 
 

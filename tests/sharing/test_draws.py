@@ -7,8 +7,11 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import FunctionCtx
 from torch.nn import functional, utils
 from torch.nn.utils import parametrizations
+from torch.utils.checkpoint import checkpoint
 
 from sfg_nas.sharing import in_training
 from tests.networks import Net, StandardisedConv, conv
@@ -106,3 +109,65 @@ def test_filters_in_another_shape_and_buffers_are_not_computed() -> None:
             return functional.conv2d(x.movedim(-1, 1), self.kernel, groups=8)
 
     assert in_training(Flat(), torch.zeros(1, 3, 8, 8)).computed == ()
+
+
+class Reversed(Function):
+    """Passes on what it gets, and the opposite of its gradient (Ganin and Lempitsky 2015)."""
+
+    @staticmethod
+    def forward(_: FunctionCtx, x: Tensor) -> Tensor:
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(_: FunctionCtx, *gradients: Tensor) -> Tensor:
+        return -gradients[0]
+
+
+class Rounded(Function):
+    """Rounds, with the gradient of not rounding; in the newer way to write functions."""
+
+    @staticmethod
+    def forward(x: Tensor, parts: int) -> Tensor:
+        return (x * parts).round() / parts
+
+    @staticmethod
+    def setup_context(ctx: FunctionCtx, inputs: tuple[object, ...], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(_: FunctionCtx, *gradients: Tensor) -> tuple[Tensor, None]:
+        return gradients[0], None
+
+
+class Swish(Function):
+    """Keeps its input alone; its gradient is that of what it computes."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x * x.sigmoid()
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, *gradients: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors  # type: ignore[attr-defined]
+        s = x.sigmoid()
+        return gradients[0] * (s + x * s * (1 - s))
+
+
+@pytest.mark.parametrize(
+    ("step", "names"),
+    [
+        (Reversed.apply, ("Reversed",)),
+        (lambda x: Rounded.apply(x, 8), ("Rounded",)),
+        (Swish.apply, ()),
+        (lambda x: checkpoint(torch.relu, x, use_reentrant=True), ()),
+        (lambda x: Reversed.apply(Swish.apply(Reversed.apply(x))), ("Reversed",)),
+    ],
+)
+def test_functions_with_a_gradient_of_their_own(
+    step: Callable[[Tensor], Tensor], names: tuple[str, ...]
+) -> None:
+    backbone = Net(lambda net, x: step(net.first(x)), first=conv(3, 8))
+    found = in_training(backbone, torch.zeros(1, 3, 8, 8))
+    assert found.gradients == names
+    assert not found.draws

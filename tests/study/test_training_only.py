@@ -10,6 +10,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from sfg_nas.compare import compare
 from sfg_nas.study import Study, load_study, training_only
+from tests.sharing.test_draws import Reversed
 from tests.study.conftest import CONTENT, make_data
 from tests.study.test_widths import Small
 
@@ -23,6 +24,13 @@ class Deep(Small):
         if self.training:
             inner = inner * inner.new_empty(len(inner), 1, 1, 1).bernoulli_(0.9)
         return self.last(x + inner).relu()
+
+
+class Reversal(nn.Module):
+    """Turns gradients around."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return Reversed.apply(x)  # type: ignore[no-any-return]
 
 
 def study(backbone: nn.Module) -> Study:
@@ -62,3 +70,10 @@ def test_one_pass_in_training_finds_both() -> None:
 def test_other_networks_have_no_such_note(make_study: Callable[..., Study], tmp_path: Path) -> None:
     assert training_only(make_study()) == training_only(study(Small())) == []
     assert not any("in training" in note for note in compare(study(Small()), runs=tmp_path).notes)
+
+
+def test_gradients_that_fixed_networks_lack_are_said() -> None:
+    backbone = Small()
+    backbone.last = nn.Sequential(backbone.last, Reversal())
+    (text,) = training_only(study(backbone))
+    assert "whose gradient is not that of what they compute (Reversed)" in text
