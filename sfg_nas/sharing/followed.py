@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from inspect import getattr_static
 from unittest.mock import patch
 
 import torch
@@ -13,6 +12,7 @@ from torch.utils._pytree import tree_map
 
 from sfg_nas.sharing.exported import integer
 from sfg_nas.sharing.intercept import Calls
+from sfg_nas.sharing.own_gradients import Forward, around_forward
 from sfg_nas.sharing.traced import BATCH
 
 _DATA_OF = Tensor.data.__get__  # type: ignore[attr-defined]
@@ -47,19 +47,17 @@ class Followed(Calls):
         Where a program is taken apart PyTorch has such regions of its own. A function with a gradient of its own (a checkpoint) has such regions, and its results have a gradient.
         """
         enter, leave = torch.no_grad.__enter__, torch.no_grad.__exit__
-        # of Python or of C, its own or inherited: as the versions of PyTorch have it
-        apply = getattr_static(torch.autograd.Function, "apply")
 
-        def applied(
-            kind: type[torch.autograd.Function], /, *args: object, **kwargs: object
-        ) -> object:
-            outside = self.regions
-            self.regions = outside if outside > 0 else -_MANY
-            try:
-                found: object = apply.__get__(None, kind)(*args, **kwargs)
-                return found
-            finally:
-                self.regions = outside
+        def counting(_: type[torch.autograd.Function], forward: Forward) -> Forward:
+            def counted(*args: object) -> object:
+                outside = self.regions
+                self.regions = outside if outside > 0 else -_MANY
+                try:
+                    return forward(*args)
+                finally:
+                    self.regions = outside
+
+            return counted
 
         def entered(region: torch.no_grad) -> None:
             self.regions += 1
@@ -72,7 +70,7 @@ class Followed(Calls):
         with (
             patch.object(torch.no_grad, "__enter__", entered),
             patch.object(torch.no_grad, "__exit__", left),
-            patch.object(torch.autograd.Function, "apply", classmethod(applied)),
+            around_forward(counting),
             self,
         ):
             yield
