@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from sfg_nas.data.content import content_key, workers
-from sfg_nas.data.decode import fit_photo, open_photo, reason_of
+from sfg_nas.data.decode import check_machine, fit_photo, open_photo, reason_of
 from sfg_nas.data.duplicates import SIMILARITY, THUMBNAIL, near_duplicates
 from sfg_nas.data.grey import Reach, Window, all_together
 from sfg_nas.data.location import Progress
@@ -74,7 +74,7 @@ def decoded_photos(
         window: See `to_bytes`, for grey values of more than eight bits.
 
     Raises:
-        DataError: If the cache cannot be written.
+        DataError: If the cache cannot be written, or the machine fails to read a file.
     """
     height, width = (size, size) if isinstance(size, int) else size
     shown = height if height == width else f"{height}x{width}"
@@ -197,6 +197,7 @@ def _decode_all(
         try:
             images[row], thumbnails[row], wide[row] = _decode(paths[row], images.shape[1:], window)
         except Exception as error:  # noqa: BLE001  (Pillow's decoders raise many kinds)
+            check_machine(error, paths[row])
             return reason_of(error)
         return None
 

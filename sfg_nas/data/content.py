@@ -18,6 +18,8 @@ Stamp = tuple[int, int, int]
 _UNSETTLED_NS = 2_000_000_000
 """A file changed this shortly before it was read may change again within the clock's step."""
 
+_UNREADABLE = "unreadable: "
+
 
 def workers() -> int:
     """Return the number of threads that read and decode files."""
@@ -67,6 +69,7 @@ def _digests(files: Mapping[str, Path], memory: Path | None) -> dict[str, str]:
             path: (*stamp, digests[name])
             for name, (stamp, path) in known.items()
             if max(stamp[1:]) < taken - _UNSETTLED_NS
+            and not digests[name].startswith(_UNREADABLE)  # it may be read the next time
         }
         _remember(file, settled)
     return digests
@@ -76,7 +79,7 @@ def _digest(path: Path) -> str:
     try:
         content = path.read_bytes()
     except OSError as error:
-        return f"unreadable: {error.strerror}"
+        return f"{_UNREADABLE}{error.strerror}"
     return f"{len(content)} {hashlib.sha256(content).hexdigest()}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from sfg_nas.data.grey import WIDE, Reach, Window, opened, reach_of, to_bytes
+from sfg_nas.errors import DataError, explain
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Pillow's name of an image by its number of channels."""
@@ -19,6 +21,9 @@ _ALIKE, _NEARLY_ALL, _LONGEST = 1.1, 0.9, 4
 """By which factor ratios of width to height may differ, in how many photos, and the greatest ratio that is kept."""
 _ORIENTATION, _ON_THEIR_SIDE = 0x0112, (5, 6, 7, 8)
 _SUBFILE, _SMALLER = 0x00FE, 1  # the tag of a TIFF page, and its bit for a smaller copy of another
+_PASSING = (
+    errno.EAGAIN, errno.EINTR, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT,
+)  # fmt: skip
 _BESIDE = "MPO"  # a camera's photo; what else it holds are views of it
 
 
@@ -149,6 +154,23 @@ def reason_of(error: Exception) -> str:
         return "no such file"
     own = isinstance(error, SeveralPicturesError)
     return str(error) if own else f"{type(error).__name__}: {error}"
+
+
+def check_machine(error: Exception, path: Path) -> None:
+    """Refuse to go on if what failed is the machine, not the file: the next time it may be read.
+
+    Args:
+        error: What the attempt raised.
+        path: The file.
+
+    Raises:
+        DataError: For too little memory, too many open files, or a disk that does not answer.
+    """
+    passing = isinstance(error, OSError) and error.errno in _PASSING
+    if passing or isinstance(error, MemoryError):
+        rule, found = "the machine must be able to read every file", reason_of(error)
+        do = "free memory or mend the disk, and try again"
+        raise DataError(explain(where=str(path), rule=rule, found=found, do=do)) from error
 
 
 def usual_size(paths: Sequence[Path]) -> tuple[int | tuple[int, int], bool]:

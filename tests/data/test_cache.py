@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -161,3 +163,14 @@ def test_a_cache_that_cannot_be_written_is_named(paths: list[Path], tmp_path: Pa
     blocked.write_text("in the way")
     with pytest.raises(DataError, match=r"file.*: decoded photos are kept .*; found .*; free"):
         decoded_photos(paths, size=16, cache=blocked)
+
+
+@pytest.mark.parametrize("failure", [MemoryError(), OSError(errno.EMFILE, "too many open files")])
+def test_what_the_machine_fails_to_read_is_not_kept_as_a_broken_file(
+    paths: list[Path], folder: Path, failure: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as context:
+        context.setattr(module, "open_photo", Mock(side_effect=failure))
+        with pytest.raises(DataError, match=r"[a-f]\.png: the machine must be able to read"):
+            decoded_photos(paths, size=32, cache=folder)
+    assert decoded_photos(paths, size=32, cache=folder).failed == {}

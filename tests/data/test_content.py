@@ -111,3 +111,13 @@ def test_a_file_that_cannot_be_read_has_a_key_of_its_own(paths: list[Path]) -> N
     lost = content_key(paths, "s")
     assert lost != key
     assert content_key(paths, "s") == lost
+
+
+def test_a_file_that_could_not_be_read_is_read_again(
+    paths: list[Path], memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = content_key(paths, "s")
+    with monkeypatch.context() as context:
+        context.setattr(Path, "read_bytes", lambda _: os.open("", os.O_RDONLY))
+        assert content_key(paths, "s", memory=memory) != key
+    assert content_key(paths, "s", memory=memory) == key
