@@ -246,8 +246,10 @@ def run_operation(
     """
     known = operation if isinstance(operation, Ready) else ready(operation)
     operation = known.operation
-    if "dropout" in operation.name and not training:
-        return next(iter(tensors.values()))
+    if "dropout" in operation.name:
+        training = training or settings.get("train") is True  # always on, as its network has it
+        if not training:
+            return next(iter(tensors.values()))
     # a batch norm without statistics of its own uses the batch's
     training = training or (operation.name == "batch_norm" and "running_mean" not in tensors)
     if operation.name == "reshape" and "size" in settings:  # it is a view

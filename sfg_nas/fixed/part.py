@@ -160,7 +160,7 @@ class Part:
         """Write the operation over this owner's parts of its operands and return the node."""
         operands = {k: [self.own(s) for s in names] for k, names in self.op.operands.items()}
         params = {k: self.static(k, self._static_axis(k)) for k in self.op.statics}
-        kept = {k: v for k, v in settings.items() if k not in ("train", "training")}
+        kept = {k: v for k, v in settings.items() if k != "training" and (k, v) != ("train", False)}
         # what stands for it may be an operation with one result: `select` for a piece of `unbind`
         item = self.op.item if operation == self.op.operation else None
         return self.node(operation, operands, kept, params, item)

@@ -96,7 +96,8 @@ def _call(node: Node, given: dict[str, str], settings: dict[str, object]) -> str
         if kind == "dropout2d" and len(node["shape"]) != 3:
             kind = "dropout3d" if len(node["shape"]) == 4 else "feature_alpha_dropout"
         if kind != "feature_alpha_dropout":
-            return f"F.{kind}({inputs[0]}, {literal(settings.get('p', 0.5))}, self.training)"
+            when = "True" if settings.get("train") is True else "self.training"
+            return f"F.{kind}({inputs[0]}, {literal(settings.get('p', 0.5))}, {when})"
     if name in _INFIX and not set(settings) - {"other"} and order[0] in given:
         other = given.get("other") or literal(settings["other"])
         return f"{given[order[0]]} {_INFIX[name]} {other}"
@@ -126,7 +127,7 @@ def _operator(node: Node, given: dict[str, str], settings: dict[str, object]) ->
     for argument in vocabulary()[node["op"]].call._schema.arguments:
         key = argument.name
         value = given.get(key)
-        if value is None and key in ("train", "training"):
+        if value is None and key in ("train", "training") and settings.get(key) is not True:
             value = "self.training"
         elif value is None and key in settings:
             value = literal(settings[key])

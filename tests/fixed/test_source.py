@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from sfg_nas.architecture import Architecture
 from sfg_nas.fixed import FixedNetwork, build_network, distill, network_source
 from sfg_nas.sharing import convert, random_allocation
 from sfg_nas.weights import save_weights
 from tests.conversions import VARIANTS, Variant, allocations, everything_shared, label, pair
+from tests.networks import Net, conv, pooled
 from tests.properties import TOLERANCE, run, same_outputs
 
 
@@ -72,6 +74,24 @@ def test_dropout_in_place_drops_as_in_the_original(
     original = heads["a"](backbone.train()(images)).detach()
     torch.testing.assert_close(given, [original] * 2)
     assert not torch.allclose(given[0], network.eval()(images)["a"])
+
+
+@pytest.mark.parametrize("drop", [functional.dropout, functional.feature_alpha_dropout])
+def test_dropout_that_is_always_on_is_on_in_evaluation_mode(
+    drop: Callable[[Tensor, float, bool], Tensor], tmp_path: Path
+) -> None:
+    backbone = Net(
+        lambda net, x: net.two(drop(net.one(x), 0.5, True)), one=conv(3, 6), two=conv(6, 4)
+    )
+    heads = {t: pooled(4)(2) for t in "ab"}
+    images = torch.rand(2, 3, 8, 8)
+    supernet = convert(backbone, heads, images, "specialists")
+    network = build_network(distill(supernet, everything_shared(supernet)), weights=supernet)
+    torch.manual_seed(5)
+    original = heads["a"](backbone.eval()(images)).detach()
+    for candidate in (network, loaded(network, tmp_path)):
+        torch.manual_seed(5)
+        torch.testing.assert_close(candidate.eval()(images)["a"].detach(), original)
 
 
 def test_it_imports_little_and_names_trunk_and_branches() -> None:
@@ -142,8 +162,8 @@ def test_a_value_of_several_operations_is_one_parameter(tmp_path: Path) -> None:
             self.scale = nn.Parameter(torch.rand(8, 1, 1))
 
         def forward(self, x: Tensor) -> Tensor:
-            for conv in self.convs:
-                x = conv(x).relu() * self.scale + self.scale
+            for one in self.convs:
+                x = one(x).relu() * self.scale + self.scale
             return x.mean((2, 3))
 
     heads = {"a": nn.Linear(8, 1), "b": nn.Linear(8, 1)}
