@@ -18,6 +18,7 @@ IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".n
 """How the names of images end."""
 _CONTENT = "(no text)"
 """What stands in cells that hold files or records."""
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 
 
@@ -74,8 +75,8 @@ def read_table(path: Path) -> Table:
     """Return a table with a header.
 
     Commas, semicolons, tabs and bars may separate the cells of a text file; whichever the header
-    holds most of does. Where it is not the comma, numbers may have a decimal comma. Columns without
-    name and content are left out.
+    holds most of does. Where it is not the comma, numbers may have a decimal comma; a column
+    with commas that part thousands stays text. Columns without name and content are left out.
 
     Args:
         path: A Parquet file if its name ends so, else text in UTF-8, or UTF-16 with its mark.
@@ -129,6 +130,8 @@ def _with_points(cells: Sequence[str]) -> Sequence[str]:
     commas = [cell for cell in known if _DECIMAL_COMMA.fullmatch(cell)]
     if not commas or not all(cell in commas or _is_number(cell) for cell in set(known)):
         return cells
+    if len(commas) < len(known) and all(map(_THOUSANDS.fullmatch, commas)):
+        return cells  # 987 beside 13,423: these commas part thousands
     return [cell.replace(",", ".") for cell in cells]
 
 

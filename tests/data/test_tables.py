@@ -92,6 +92,13 @@ def test_decimal_commas_are_read_where_commas_do_not_separate(tmp_path: Path) ->
     assert tiny.column("a") == ["1.50E-05", "2.5"]
 
 
+def test_commas_between_thousands_are_no_decimal_commas(tmp_path: Path) -> None:
+    table = read_table(written(tmp_path, "a;b;c\n987;0,500;72,350\n13,423;12,500;61,005\n"))
+    assert table.column("a") == ["987", "13,423"]  # 13.423 would be less than 987
+    assert table.column("b") == ["0.500", "12.500"]
+    assert table.column("c") == ["72.350", "61.005"]
+
+
 def test_what_spreadsheets_write(tmp_path: Path) -> None:
     (tmp_path / "wide.csv").write_text("file\tage\na\t1\n", encoding="utf-16")
     assert read_table(tmp_path / "wide.csv").column("age") == ["1"]
