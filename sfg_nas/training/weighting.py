@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sfg_nas.errors import ConfigError, TrainingError, explain
+from sfg_nas.sharing import Supernet
 from sfg_nas.tasks import Task
 from sfg_nas.training.method import Loss, Method, ParameterGroup
 
@@ -135,9 +136,9 @@ class GradientAggregated(_Wrapped):
     def loss(self, network: nn.Module, images: Tensor, targets: Mapping[str, Tensor]) -> Loss:
         """Return the plain loss, with the aggregation as its way back."""
         loss, own, rest = self._parts(network, images, targets)
-        return Loss(loss.total, loss.parts, backward=lambda: self._backward(own, rest))
+        return Loss(loss.total, loss.parts, backward=lambda: self._backward(network, own, rest))
 
-    def _backward(self, own: Sequence[Tensor], rest: Tensor) -> None:
+    def _backward(self, network: nn.Module, own: Sequence[Tensor], rest: Tensor) -> None:
         groups = self._method.parameter_groups()
         parameters = [p for group in groups for p in group.parameters if p.requires_grad]
         rows = [_gradients(loss, parameters) for loss in own]
@@ -150,7 +151,8 @@ class GradientAggregated(_Wrapped):
             else:
                 parameter.grad = _sum([*theirs, plain[place]])
         if several:
-            self._aggregated(several, parameters, rows, plain)
+            masked = any(isinstance(module, Supernet) for module in network.modules())
+            self._aggregated(several, parameters, rows, plain, masked=masked)
 
     def _aggregated(
         self,
@@ -158,6 +160,8 @@ class GradientAggregated(_Wrapped):
         parameters: Sequence[nn.Parameter],
         rows: Sequence[Sequence[Tensor | None]],
         plain: Sequence[Tensor | None],
+        *,
+        masked: bool,
     ) -> None:
         place = {id(parameter): index for index, parameter in enumerate(parameters)}
         jacobian = torch.stack(
@@ -169,15 +173,19 @@ class GradientAggregated(_Wrapped):
             where, do = "training.weighting", "lower the learning rate or set training.clip"
             rule, found = "every gradient must be finite", f"one that is not, of {', '.join(bad)}"
             raise TrainingError(explain(where=where, rule=rule, found=found, do=do))
-        # In a supernet, filters of all groups are one weight: single entries tell whose they are.
-        alone = (jacobian != 0).sum(0) == 1
-        common = jacobian.masked_fill(alone, 0.0)
-        merged = torch.where(alone, jacobian.sum(0), 0.0)
-        if bool(common.any()):
-            merged = merged + self._aggregate(common)
+        merged = self._merged(jacobian, masked=masked)
         pieces: Sequence[Tensor] = torch.split_with_sizes(merged, [p.numel() for p in several])
         for parameter, piece in zip(several, pieces, strict=True):
             parameter.grad = _sum([piece.view_as(parameter), plain[place[id(parameter)]]])
+
+    def _merged(self, jacobian: Tensor, *, masked: bool) -> Tensor:
+        """Return one gradient for all tasks'. In a supernet, filters of all groups are one weight: single entries tell whose they are."""
+        if not masked or not bool(jacobian.any(1).all()):  # a task without labels tells nothing
+            return self._aggregate(jacobian)
+        alone = (jacobian != 0).sum(0) == 1
+        common = jacobian.masked_fill(alone, 0.0)
+        merged = torch.where(alone, jacobian.sum(0), 0.0)
+        return merged + self._aggregate(common) if bool(common.any()) else merged
 
 
 def _gradients(loss: Tensor, parameters: Sequence[nn.Parameter]) -> Sequence[Tensor | None]:

@@ -118,6 +118,15 @@ def test_gradients_are_aggregated_where_tasks_meet_and_only_there(name: str) -> 
     torch.testing.assert_close(found["b"], alone["b"]["b"])
 
 
+def test_what_one_task_happens_not_to_move_is_aggregated_with_all_else() -> None:
+    """A batch without labels of a task halves the mean of two, as the aggregation has it."""
+    network = Two()
+    method = weighted(SupervisedMethod(network, TASKS), TASKS, "torchjd:Mean")
+    targets = {"a": TARGETS["a"], "b": torch.full_like(TARGETS["b"], torch.nan)}
+    found = gradients(network, method.loss(network, IMAGES, targets))
+    torch.testing.assert_close(found["shared"], task_gradients()["a"]["shared"] / 2)
+
+
 def test_a_task_has_its_whole_gradient_on_its_own_filters_of_a_supernet() -> None:
     """All filters of a layer are one weight there, whoever owns them."""
     torch.manual_seed(0)
