@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchmetrics.functional.regression import mean_absolute_error, mean_squared_error
 
 from sfg_nas.tasks.classes import refuse_class_weights
 from sfg_nas.tasks.heads import pooled_head
@@ -75,11 +74,12 @@ class Regression(TaskKind):
     def scores(self, task: TaskFields, output: Tensor, target: Tensor) -> dict[str, float]:
         """Return the mean absolute error and the root of the mean squared one, in the unit."""
         labelled = ~torch.isnan(target)
-        predicted, wanted = self.decode(task, output)[labelled].float(), target[labelled].float()
-        return {
-            "mae": float(mean_absolute_error(predicted, wanted)),
-            "rmse": float(mean_squared_error(predicted, wanted, squared=False)),
-        }
+        error = (self.decode(task, output.double()) - target.double())[labelled]
+        # Single precision has no squares of numbers below 1e-23 or above 1e19: of spreads these are only where a
+        # network diverged, of a unit anywhere.
+        spreads = (error / task.scale).float()
+        root = float(spreads.square().mean().sqrt())
+        return {"mae": float(error.abs().mean()), "rmse": task.scale * root}
 
     def imitation(
         self, task: TaskFields, output: Tensor, wanted: Tensor, temperature: float

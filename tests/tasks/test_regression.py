@@ -56,3 +56,12 @@ def test_numbers_that_single_precision_cannot_tell_apart_are_refused() -> None:
         task.measured(rounded)
     with pytest.raises(DataError, match="finite numbers"):
         task.targets(np.array([1.0, 1e39]), "table")
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e-9, 1.0, 1e9, 1e30])
+def test_errors_are_those_of_any_unit(unit: float) -> None:
+    task = Task("size", "regression", center=5 * unit, scale=2 * unit)
+    target = torch.tensor([6.0, float("nan"), 1.0]).double().mul(unit).float()
+    scores = task.evaluate(torch.tensor([[1.0], [0.0], [-1.0]]), target)
+    assert scores["mae"] / unit == pytest.approx((1 + 2) / 2)
+    assert scores["rmse"] / unit == pytest.approx(math.sqrt((1 + 4) / 2))
