@@ -133,7 +133,10 @@ def _cell(metric: str, values: Mapping[str, float], digits: int) -> str:
 
 
 def _digits(metric: str, summary: pd.DataFrame) -> int:
-    """Return how many decimals a column shows: two significant digits of its largest spread."""
+    """Return how many decimals a column shows: two significant digits of its largest spread.
+
+    No more than four, or than give four significant digits of the largest mean.
+    """
     if _scale(metric) != 1.0:
         return 2
     spreads = [float(spread) for spread in summary[f"{metric} sd"] if spread > 0]
@@ -141,7 +144,12 @@ def _digits(metric: str, summary: pd.DataFrame) -> int:
         abs(float(mean)) / 100 for mean in summary[metric] if mean != 0 and math.isfinite(mean)
     ]
     sizes = spreads or means
-    return min(4, max(0, 1 - math.floor(math.log10(max(sizes))))) if sizes else 2
+    return min(max(4, _decimals(means)), max(0, _decimals(sizes))) if sizes else 2
+
+
+def _decimals(sizes: Sequence[float]) -> int:
+    """Return how many decimals give two significant digits of the largest size; 0 where there is none."""
+    return 1 - math.floor(math.log10(max(sizes))) if sizes else 0
 
 
 def _number(value: float, digits: int, *, signed: bool = False) -> str:

@@ -79,6 +79,17 @@ def test_a_column_has_the_digits_of_its_largest_spread_and_zero_no_sign() -> Non
     assert [row[3] for row in results_table(frame).rows] == ["0.00 ± 1.00", "+5.00 ± 1.00"]
 
 
+def test_errors_in_a_large_unit_are_not_all_zero() -> None:
+    frame = summary()  # metres, of what is micrometres
+    frame["age/mae"], frame["age/mae sd"] = [6.04e-6, 5.9e-6], [1.5e-7, math.nan]
+    assert [row[1] for row in results_table(frame).rows] == [
+        "0.00000604 ± 0.00000015",
+        "0.00000590",
+    ]
+    frame["age/mae"], frame["age/mae sd"] = [0.9, 0.8], [1e-9, 0.0]
+    assert [row[1] for row in results_table(frame).rows] == ["0.9000 ± 0.0000", "0.8000 ± 0.0000"]
+
+
 def test_markdown_and_text_have_all_cells() -> None:
     table = results_table(summary(), TASKS)
     lines = table.markdown().splitlines()
