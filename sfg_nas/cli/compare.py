@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ from sfg_nas.cli.find import (
     warn_if_slow,
 )
 from sfg_nas.cli.options import Common, whole, with_common
-from sfg_nas.cli.output import json_result, note, quoted, result
+from sfg_nas.cli.output import json_result, note, quoted, records, result
 from sfg_nas.cli.search import resumable
 from sfg_nas.cli.watch import watching
 
@@ -103,10 +102,8 @@ def compare(
         json_result(
             {
                 "folder": str(found.folder),
-                "networks": json.loads(
-                    found.networks.to_json(orient="records", double_precision=10)
-                ),
-                "paired": json.loads(found.paired.to_json(orient="records", double_precision=10)),
+                "networks": records(found.networks),
+                "paired": records(found.paired),
                 "verdict": list(found.verdict),
                 "notes": list(found.notes),
             }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,7 +26,7 @@ from sfg_nas.cli.find import (
     warn_if_slow,
 )
 from sfg_nas.cli.options import Common, Found, number, whole, with_common
-from sfg_nas.cli.output import cell, json_result, note, quoted, result, table
+from sfg_nas.cli.output import cell, json_result, note, quoted, records, result, table
 from sfg_nas.cli.status import show_run
 from sfg_nas.cli.watch import watching
 from sfg_nas.errors import ConfigError, explain, without_password
@@ -190,8 +189,7 @@ def retrain(
                 device=device,
                 progress=progress,
             )
-    rows = json.loads(frame.reset_index().to_json(orient="records", double_precision=10))
-    _show_retrained(rows, ready, run, common)
+    _show_retrained(records(frame.reset_index()), ready, run, common)
 
 
 def _show_retrained(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections import Counter
@@ -13,7 +12,7 @@ import typer
 
 from sfg_nas.cli.find import open_run
 from sfg_nas.cli.options import Common, number, with_common
-from sfg_nas.cli.output import cell, json_result, result, table
+from sfg_nas.cli.output import cell, json_result, records, result, table
 from sfg_nas.errors import several
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ def show_run(run: Run, common: Common, *, words: bool = False) -> None:
         words: Whether to add what the trials say about the search.
     """
     frame = run.trials()
-    rows = json.loads(frame.to_json(orient="records", double_precision=10)) if len(frame) else []
+    rows = records(frame)
     states = [str(row["state"]) for row in rows]
     choices = _choices(run)
     counts = {state: states.count(state) for state in dict.fromkeys(states)}
