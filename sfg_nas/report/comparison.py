@@ -136,6 +136,10 @@ def _panel(axes: Axes, networks: pd.DataFrame, metric: str, methods: Sequence[st
             own["macs"], factor * own[column], s=42, color=colour, marker=mark, lw=0.6,
             edgecolor="white", label=method, zorder=3,
         )  # fmt: skip
+    if not networks[column].notna().any():  # a logarithmic axis needs its ends from something
+        axes.set_xlim(0.9 * networks["macs"].min(), 1.1 * networks["macs"].max())
+        axes.set_yticks([])
+        axes.text(0.5, 0.5, "no values", transform=axes.transAxes, ha="center", color=INK)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(EngFormatter(sep=" "))

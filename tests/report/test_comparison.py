@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import math
 
 import pandas as pd
 
@@ -30,3 +31,11 @@ def test_a_name_between_dollars_is_no_formula() -> None:
     figure = plot_comparison(pd.DataFrame([row]), [task])
     figure.savefig(io.BytesIO(), format="svg")
     assert figure.axes[0].get_ylabel() == r"$\x$: accuracy"
+
+
+def test_a_metric_without_any_value_has_a_panel_that_says_so() -> None:
+    task = Task("a", "classification", outputs=2)
+    row = {"method": "found", "scale": "own", "seed": 0, "macs": 60, f"test/{task.key}": math.nan}
+    figure = plot_comparison(pd.DataFrame([row]), [task])
+    figure.savefig(io.BytesIO(), format="svg")
+    assert [text.get_text() for text in figure.axes[0].texts] == ["no values"]
