@@ -123,7 +123,8 @@ class WidthPlan:
             if not wrong:
                 return result
             fault = fault or wrong
-        where, _, found = fault.partition("\n")
+        none = "none whose number of filters may change"
+        where, _, found = (fault or f"{type(backbone).__name__}\n{none}").partition("\n")
         raise ConversionError(
             explain(
                 where=f"scale_width: `{where}`",

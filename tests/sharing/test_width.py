@@ -277,6 +277,12 @@ def test_what_cannot_be_scaled_is_refused_by_its_module() -> None:
         scale_width(backbone, 0.5, torch.zeros(1, 3, 8, 8))
 
 
+def test_a_network_in_which_no_number_may_change_is_refused_by_its_name() -> None:
+    text = r"`Conv2d`: every layer .*found none whose number of filters may change;"
+    with pytest.raises(ConversionError, match=text):
+        scale_width(conv(3, 1), 0.5, torch.zeros(1, 3, 8, 8))
+
+
 @pytest.mark.parametrize("width", [0.0, -1.0, math.inf, math.nan])
 def test_widths_that_are_none(width: float) -> None:
     with pytest.raises(ConfigError, match="width: a finite number above 0 is needed"):
