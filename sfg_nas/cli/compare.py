@@ -19,7 +19,7 @@ from sfg_nas.cli.find import (
     warn_if_slow,
 )
 from sfg_nas.cli.options import Common, whole, with_common
-from sfg_nas.cli.output import json_result, note, quoted, records, result
+from sfg_nas.cli.output import json_result, note, quoted, result
 from sfg_nas.cli.search import resumable
 from sfg_nas.cli.watch import watching
 
@@ -99,6 +99,8 @@ def compare(
                 progress=progress,
             )
     if common.as_json:
+        from sfg_nas.study.table import records
+
         json_result(
             {
                 "folder": str(found.folder),

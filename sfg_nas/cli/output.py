@@ -7,12 +7,8 @@ import math
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from sfg_nas.cli.options import Common
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Row = Mapping[str, object]
 GAP = 2
@@ -46,16 +42,6 @@ def json_result(value: object) -> None:
     everything = (sys.stdout.encoding or "utf-8").lower() in ("utf-8", "utf8")
     text = json.dumps(_finite(value), indent=2, ensure_ascii=not everything, default=str)
     result(text)
-
-
-def records(frame: pd.DataFrame) -> list[dict[str, object]]:
-    """Return the rows of a frame with all digits of their numbers; what is missing or not finite is None.
-
-    Args:
-        frame: Its index is left out.
-    """
-    rows = frame.to_dict("records")
-    return [{str(key): _finite(value) for key, value in row.items()} for row in rows]
 
 
 def note(text: str, common: Common | None = None) -> None:

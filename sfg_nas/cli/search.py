@@ -26,7 +26,7 @@ from sfg_nas.cli.find import (
     warn_if_slow,
 )
 from sfg_nas.cli.options import Common, Found, number, whole, with_common
-from sfg_nas.cli.output import cell, json_result, note, quoted, records, result, table
+from sfg_nas.cli.output import cell, json_result, note, quoted, result, table
 from sfg_nas.cli.status import show_run
 from sfg_nas.cli.watch import watching
 from sfg_nas.errors import ConfigError, explain, without_password
@@ -178,6 +178,7 @@ def retrain(
         warn_if_slow(ready, common, device)
         how = _how(ready, common, init, teacher=teacher)
         from sfg_nas.study import retrain as run_retrain
+        from sfg_nas.study.table import records
 
         with watching(common) as progress:
             frame = run_retrain(

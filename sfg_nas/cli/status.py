@@ -12,7 +12,7 @@ import typer
 
 from sfg_nas.cli.find import open_run
 from sfg_nas.cli.options import Common, number, with_common
-from sfg_nas.cli.output import cell, json_result, records, result, table
+from sfg_nas.cli.output import cell, json_result, result, table
 from sfg_nas.errors import several
 
 if TYPE_CHECKING:
@@ -69,8 +69,9 @@ def show_run(run: Run, common: Common, *, words: bool = False) -> None:
         common: The shared options.
         words: Whether to add what the trials say about the search.
     """
-    frame = run.trials()
-    rows = records(frame)
+    from sfg_nas.study.table import records
+
+    rows = records(run.trials())
     states = [str(row["state"]) for row in rows]
     choices = _choices(run)
     counts = {state: states.count(state) for state in dict.fromkeys(states)}

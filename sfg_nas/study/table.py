@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -101,3 +102,19 @@ def paired_differences(
                 }
             )
     return pd.DataFrame(records)
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, object]]:
+    """Return the rows of a frame with all digits of their numbers; what is missing is None.
+
+    Args:
+        frame: Its index is left out.
+    """
+    rows = frame.to_dict("records")
+    return [
+        {str(key): None if _missing(value) else value for key, value in row.items()} for row in rows
+    ]
+
+
+def _missing(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)

@@ -4,11 +4,10 @@ import json
 import re
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from sfg_nas.cli.options import Common
-from sfg_nas.cli.output import cell, json_result, note, quoted, records, table
+from sfg_nas.cli.output import cell, json_result, note, quoted, table
 from sfg_nas.errors import several
 
 
@@ -56,17 +55,6 @@ def test_what_is_too_wide_for_a_terminal_goes_on_below(
 def test_json_has_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
     json_result({"a": float("nan"), "b": [float("inf"), 1.5]})
     assert json.loads(capsys.readouterr().out) == {"a": None, "b": [None, 1.5]}
-
-
-def test_the_rows_of_a_frame_have_all_digits(capsys: pytest.CaptureFixture[str]) -> None:
-    rate, error = 3.123456789e-9, 1.25e-13
-    frame = pd.DataFrame({"name": ["a", "b"], "rate": [rate, float("nan")], "a/mae": [error, 2.0]})
-    assert records(pd.DataFrame()) == []
-    json_result(records(frame.assign(macs=[3, 4])))
-    assert json.loads(capsys.readouterr().out) == [
-        {"name": "a", "rate": rate, "a/mae": error, "macs": 3},
-        {"name": "b", "rate": None, "a/mae": 2.0, "macs": 4},
-    ]
 
 
 def test_quiet_means_no_notes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from sfg_nas.study import paired_differences, summarise
+from sfg_nas.study.table import records
 from sfg_nas.tasks import Task
 
 TASKS = (Task("age", "regression"), Task("gender", "classification", outputs=2))
@@ -52,3 +53,15 @@ def test_pairs_are_compared_within_a_seed() -> None:
 def test_without_single_task_networks_there_is_no_delta() -> None:
     table = summarise(rows().query("method != 'single-task'"), TASKS)
     assert "delta" not in table.columns
+
+
+def test_the_rows_of_a_frame_have_all_digits() -> None:
+    rate, error = 3.123456789e-9, 1.25e-13
+    frame = pd.DataFrame({"name": ["a", "b"], "rate": [rate, float("nan")], "a/mae": [error, 2.0]})
+    assert records(pd.DataFrame()) == []
+    found = records(frame.assign(macs=[3, 4]))
+    assert found == [
+        {"name": "a", "rate": rate, "a/mae": error, "macs": 3},
+        {"name": "b", "rate": None, "a/mae": 2.0, "macs": 4},
+    ]
+    assert type(found[0]["macs"]) is int  # as JSON takes it
