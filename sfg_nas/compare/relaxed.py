@@ -11,6 +11,7 @@ from sfg_nas.baselines import ConstantProbabilities, resized
 from sfg_nas.compare.entrant import Entrant, Prepared, Setting
 from sfg_nas.compare.readings import expected, hard, monte_carlo, pass_macs
 from sfg_nas.config import SharingConfig
+from sfg_nas.errors import several
 from sfg_nas.fixed import distill
 from sfg_nas.sharing import Supernet
 from sfg_nas.study.networks import scaled_by
@@ -90,7 +91,7 @@ def supernet(setting: Setting, name: str, sharing: SharingConfig) -> Entrant:
         note=(shorter if cut else "")
         + "at equal MACs it is trained anew at the width at which the hard network that it learned would cost as "
         "much; what it then learns costs what the table says, and has no row if that is more than a tenth off; "
-        "Monte-Carlo prediction costs ten and more networks, so it has none",
+        f"Monte-Carlo prediction costs {several(setting.section.draws, 'network')} or more, so it has none",
     )
 
 
