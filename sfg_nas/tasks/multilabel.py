@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torchmetrics.functional.classification import binary_average_precision, binary_f1_score
 
 from sfg_nas.tasks.binary import divergence, masked_cross_entropy, mean_logits
 from sfg_nas.tasks.classes import check_names, name_of, refuse_class_weights
@@ -74,11 +73,11 @@ class MultiLabel(TaskKind):
         precisions, balances = [], []
         for k in range(task.outputs):
             known = target[:, k] >= 0
-            own, wanted = output[known, k].float(), target[known, k].long()
-            if bool((wanted == 1).any()):
-                # A logit that is no probability would be squashed by torchmetrics in single precision.
-                precisions.append(float(binary_average_precision(_ranks(own), wanted)))
-                balances.append(float(binary_f1_score((own > 0).long(), wanted)))
+            own, wanted = output[known, k], target[known, k] == 1
+            if bool(wanted.any()):
+                precisions.append(_average_precision(own, wanted))
+                both = int(((own > 0) & wanted).sum())
+                balances.append(2 * both / int((own > 0).sum() + wanted.sum()))
         known = target >= 0
         right = (self.decode(task, output) == target)[known].double().mean()
         return {
@@ -177,8 +176,11 @@ def split(text: str) -> list[str]:
     return [name.strip() for name in text.split(SEPARATORS[0]) if name.strip()]
 
 
-def _ranks(scores: Tensor) -> Tensor:
-    """Return numbers in [0, 1] in the order of the scores, equal where these are."""
-    values, places = torch.unique(scores, return_inverse=True)
-    ranks: Tensor = places.double() / max(1, len(values) - 1)
-    return ranks
+def _average_precision(scores: Tensor, wanted: Tensor) -> float:
+    """Return the mean of the precisions at each positive, those of equal scores counted together."""
+    order = scores.argsort(descending=True)
+    found, ranked = wanted[order].double().cumsum(0), scores[order]
+    last = torch.cat([ranked[1:] != ranked[:-1], ranked.new_ones(1, dtype=torch.bool)])
+    seen = torch.arange(1, len(ranked) + 1, dtype=torch.double, device=ranked.device)
+    hits, precisions = found[last], (found / seen)[last]
+    return float((hits.diff(prepend=hits.new_zeros(1)) * precisions).sum() / found[-1])

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from sfg_nas.compare.statistics import interval
 from sfg_nas.errors import ConfigError, DataError
 from sfg_nas.tasks import TASK_KINDS, Task
 
@@ -27,6 +28,20 @@ def test_balanced_weights_are_measured_on_training_labels() -> None:
     assert found.class_weights == pytest.approx((4 / 9, 1.0, 4 / 3))
     with pytest.raises(DataError, match="at least one label"):
         task.measured(torch.tensor([-1]))
+
+
+def test_as_many_images_more_are_the_same_difference_every_time() -> None:
+    """Else three seeds that agree would have a spread of rounding, and an interval that settles what they say."""
+    task, target = Task("kind", "classification", 2), torch.arange(30) % 2
+
+    def accuracy(right: int) -> float:
+        wrong = torch.arange(30) >= right
+        output = torch.nn.functional.one_hot(target ^ wrong, 2).float()
+        return task.evaluate(output, target)["accuracy"]
+
+    assert accuracy(19) == 19 / 30
+    differences = [accuracy(right + 1) - accuracy(right) for right in (18, 19, 22)]
+    assert math.isnan(interval(differences).low)
 
 
 @pytest.mark.parametrize("weights", [(1.0,), (1.0, 0.0), (1.0, math.nan), "even"])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from sklearn.metrics import average_precision_score, f1_score
 from torch import Tensor
 
 from sfg_nas.errors import ConfigError, DataError
@@ -41,6 +43,20 @@ def test_average_precision_does_not_saturate() -> None:
     )  # both probabilities are 1 in single precision
     target = torch.tensor([[0, -1], [1, -1]])
     assert TASK.evaluate(output, target)["average_precision"] == 1.0
+
+
+def test_average_precision_is_that_of_scikit_learn_and_exact() -> None:
+    rng = np.random.default_rng(0)
+    for count in (1, 2, 7, 60):
+        scores = rng.integers(-2, 3, (count, 2))  # many are equal
+        target = rng.integers(0, 2, (count, 2))
+        target[0] = 1
+        found = TASK.evaluate(torch.tensor(scores).float(), torch.tensor(target))
+        pairs = [(target[:, k], scores[:, k]) for k in range(2)]
+        wanted = np.mean([average_precision_score(*pair) for pair in pairs])
+        assert found["average_precision"] == pytest.approx(wanted, rel=1e-12)
+        wanted = np.mean([f1_score(truth, own > 0) for truth, own in pairs])
+        assert found["f1"] == pytest.approx(wanted, rel=1e-12)
 
 
 def test_lists() -> None:
