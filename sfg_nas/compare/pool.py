@@ -30,7 +30,7 @@ from sfg_nas.study import (
     RunFiles,
     Study,
     is_searched,
-    search,
+    search_to_the_end,
 )
 from sfg_nas.study.interrupts import unheard_by_children
 from sfg_nas.training import History, read_rows
@@ -114,13 +114,13 @@ class Team:
         return self._entrants[name]
 
     def search(self) -> None:
-        """Search until there are the study's trials, all workers on one run.
+        """Search until the study's trials have ended, all workers on one run, also those that other processes run.
 
         A search that is over is left alone: it may have had another storage than the run's own file.
         """
         if is_searched(self.setting.study, self.setting.files):
             return
-        search(
+        search_to_the_end(
             self.setting.study,
             runs=self._place.runs,
             device=self._place.device,

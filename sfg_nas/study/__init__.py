@@ -11,7 +11,7 @@ from sfg_nas.study.redistill import redistill
 from sfg_nas.study.references import References
 from sfg_nas.study.retrain import retrain
 from sfg_nas.study.run import Run
-from sfg_nas.study.search import check_networks, is_searched, search
+from sfg_nas.study.search import check_networks, is_searched, search, search_to_the_end
 from sfg_nas.study.shared import all_shared, shares_everything, trunk
 from sfg_nas.study.slices import SliceView, slice_views
 from sfg_nas.study.study import Study, as_study, load_again, load_study
@@ -52,6 +52,7 @@ __all__ = [
     "redistill",
     "retrain",
     "search",
+    "search_to_the_end",
     "shares_everything",
     "slice_views",
     "summarise",

@@ -113,6 +113,38 @@ def search(  # noqa: PLR0913 (the public face: each is a choice of its own)
     return Run.load(place.files.root)
 
 
+def search_to_the_end(
+    study: Study,
+    *,
+    runs: Path,
+    device: str = "cpu",
+    workers: int = 1,
+    progress: ProgressCallback = silent,
+) -> None:
+    """Search in the run's own file until no trial runs: not here, nor in another process of this machine.
+
+    `search` leaves the last trials to whoever runs them; the best of a run is known once these have ended, too.
+
+    Args:
+        study: The study.
+        runs: The folder of run directories.
+        device: Where to train.
+        workers: Processes on this machine that take trials.
+        progress: Called with each report.
+    """
+    while True:
+        search(study, runs=runs, device=device, workers=workers, progress=progress)
+        with open_place(study, runs, None) as place:
+            counts, running = place.store.counts(), place.store.running()
+            if not running:
+                return
+            text = f"waiting for trial {running[0]}, which runs elsewhere"
+            total = sum(counts.values())
+            progress(Progress("search", total - len(running), total, text=text))
+            with place.locks.hold(f"trial-{running[0]}"):
+                pass  # its holder has ended it, or died: then the next round goes on with it
+
+
 def check_networks(study: Study) -> Choices:
     """Return what the network of a study's own values leaves to search for; what these cannot build, no trial can.
 

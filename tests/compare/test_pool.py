@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import pytest
 from sfg_nas.compare import Setting, Workers, compare
 from sfg_nas.compare.pool import Place, Team, _loaded
 from sfg_nas.errors import ConfigError
-from sfg_nas.study import Run, Study, search
+from sfg_nas.study import Progress, Run, Study, search
+from sfg_nas.study.place import open_place
 from sfg_nas.study.progress import silent
 
 Make = Callable[..., Study]
@@ -69,3 +71,21 @@ def test_a_search_that_is_over_is_left_alone_whatever_its_storage_was(
     candidate.write_text(json.dumps(other))  # as several workers may have proposed
     Team(Setting(study, run.files), Place(tmp_path, "cpu"), Workers(), silent).search()
     assert not run.files.database.exists()
+
+
+def test_trials_that_another_process_runs_are_waited_for(make_study: Make, tmp_path: Path) -> None:
+    study = make_study({"search.trials": 2})
+    run = search(study, runs=tmp_path, trials=1)
+    said: list[str] = []
+    with open_place(study, tmp_path, None) as other, ExitStack() as busy:
+        assert other.store.ask().number == 1
+        busy.enter_context(other.locks.hold("trial-1"))
+
+        def hear(report: Progress) -> None:
+            said.append(report.text)
+            if "elsewhere" in report.text:
+                busy.close()  # the other process dies
+
+        Team(Setting(study, run.files), Place(tmp_path, "cpu"), Workers(), hear).search()
+    assert said.count("waiting for trial 1, which runs elsewhere") == 1
+    assert [trial.number for trial in Run.load(run.path).complete] == [0, 1]
