@@ -208,7 +208,7 @@ def _write_images(
 
 def _short(value: object) -> object:
     """Return a number without the digits that single precision does not have."""
-    return float(f"{value:.7g}") if isinstance(value, float) else value
+    return float(f"{value:.8g}") if isinstance(value, float) else value
 
 
 def _csv(rows: Sequence[Row]) -> str:

@@ -113,7 +113,7 @@ class Regression(TaskKind):
 
     def describe(self, task: TaskFields, output: Tensor) -> dict[str, list[object]]:
         """Return the number."""
-        return {"": list(self.decode(task, output).tolist())}
+        return {"": list(self.decode(task, output.double()).tolist())}
 
     def strata(self, task: TaskFields, target: Tensor) -> Tensor:
         """Return the fifth of the known numbers that an example lies in, -1 where it is not known."""

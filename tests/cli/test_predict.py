@@ -57,6 +57,20 @@ def test_it_says_what_the_network_says(
         assert row["left"] == int(torch.tensor(shares).argmax())
 
 
+def test_numbers_far_from_zero_keep_what_tells_them_apart(
+    call: Callable, network: Path, photos: Path
+) -> None:
+    path = network / "prediction.json"
+    plain = json.loads(call("predict", network, photos, "--json", "--device", "cpu").out)
+    content = json.loads(path.read_text())
+    (task,) = (task for task in content["tasks"] if task["name"] == "sum")
+    task["center"] += 1.2e6 + 0.4
+    path.write_text(json.dumps(content))
+    moved = json.loads(call("predict", network, photos, "--json", "--device", "cpu").out)
+    for near, far in zip(plain["predictions"], moved["predictions"], strict=True):
+        assert far["sum"] - 1.2e6 - 0.4 == pytest.approx(near["sum"], abs=0.051)
+
+
 def test_files_folders_tables_and_what_cannot_be_read(
     call: Callable, network: Path, photos: Path, tmp_path: Path
 ) -> None:
