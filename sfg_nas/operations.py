@@ -85,7 +85,7 @@ view reshape flatten.using_ints unflatten.int permute transpose.int t squeeze sq
 unsqueeze expand expand_as view_as reshape_as chunk split.Tensor split.sizes split_with_sizes
 tensor_split.sections slice.Tensor select.int narrow cat concat stack pixel_shuffle pixel_unshuffle
 flip roll channel_shuffle constant_pad_nd pad movedim.int movedim.intlist swapaxes repeat unbind.int mT
-moveaxis.int moveaxis.intlist
+moveaxis.int moveaxis.intlist numpy_T
 index_select repeat_interleave.self_int hstack unsafe_chunk unsafe_split.Tensor
 native_channel_shuffle swapdims contiguous clone detach alias rot90 slice_scatter
 select_scatter diagonal tile unfold

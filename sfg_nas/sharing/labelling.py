@@ -44,6 +44,7 @@ class Labeller:
         tasks = range(len(groups.tasks)) if several else ()
         self.units = Units(frozenset(groups.owner_of_head(t) for t in tasks))
         self.banks: dict[str, Tensor] = {}  # key of a weight or operation -> its units
+        self.numbers: dict[str, Tensor] = {}  # what filters have in common, see `tie_users`
         self.inputs: dict[str, Tensor] = {}  # key of a weight -> units of its input channels
         self.layers: dict[str, Tensor] = {}
         self.weights: dict[str, str] = {}
@@ -81,7 +82,7 @@ class Labeller:
         if op.operation in ("read", "constant"):
             return self._read(op) if op.operation == "read" else self._constant(op)
         layout = self.rules[vocabulary()[op.operation].kind](op)
-        tie_users(self.units, self.banks, layout, self.limits.common.get(op.name, ()))
+        tie_users(self.units, self.numbers, op.name, layout, self.limits.common)
         if op.free in layout.axes and not is_repeated(layout, op.free):
             layout = self._keep(layout, None)
         return layout.under(self.units)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from sfg_nas.sharing.common import Common
 
 
 @dataclass(frozen=True)
@@ -14,13 +15,13 @@ class Limits:
         mixed: Keys of weights whose filters depend on one another (see `mixed_weights`).
         called: Keys of weights that are masked where they are used (see `called_weights`).
         hidden: Operations that cannot be replaced (see `hidden_operations`).
-        common: What operations have in common with others along an axis (see `common_values`).
+        common: What operations have in common with others (see `common_values`).
     """
 
     mixed: frozenset[str] = frozenset()
     called: frozenset[str] = frozenset()
     hidden: frozenset[str] = frozenset()
-    common: Mapping[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
+    common: Common = field(default_factory=Common)
 
 
 NO_LIMITS = Limits()
