@@ -70,14 +70,16 @@ class MultiLabel(TaskKind):
         A label without a positive among the examples has no average precision and is left out of
         the first two; they are NaN if that is every label.
         """
+        from sklearn.metrics import average_precision_score, f1_score  # late: half a second
+
         precisions, balances = [], []
         for k in range(task.outputs):
             known = target[:, k] >= 0
-            own, wanted = output[known, k], target[known, k] == 1
-            if bool(wanted.any()):
-                precisions.append(_average_precision(own, wanted))
-                both = int(((own > 0) & wanted).sum())
-                balances.append(2 * both / int((own > 0).sum() + wanted.sum()))
+            own = output[known, k].nan_to_num().double().cpu().numpy()
+            wanted = (target[known, k] == 1).cpu().numpy()
+            if wanted.any():
+                precisions.append(float(average_precision_score(wanted, own)))
+                balances.append(float(f1_score(wanted, own > 0)))
         known = target >= 0
         right = (self.decode(task, output) == target)[known].double().mean()
         return {
@@ -174,13 +176,3 @@ def split(text: str) -> list[str]:
     for separator in SEPARATORS[1:]:
         text = text.replace(separator, SEPARATORS[0])
     return [name.strip() for name in text.split(SEPARATORS[0]) if name.strip()]
-
-
-def _average_precision(scores: Tensor, wanted: Tensor) -> float:
-    """Return the mean of the precisions at each positive, those of equal scores counted together."""
-    order = scores.argsort(descending=True)
-    found, ranked = wanted[order].double().cumsum(0), scores[order]
-    last = torch.cat([ranked[1:] != ranked[:-1], ranked.new_ones(1, dtype=torch.bool)])
-    seen = torch.arange(1, len(ranked) + 1, dtype=torch.double, device=ranked.device)
-    hits, precisions = found[last], (found / seen)[last]
-    return float((hits.diff(prepend=hits.new_zeros(1)) * precisions).sum() / found[-1])

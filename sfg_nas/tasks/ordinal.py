@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchmetrics.functional.classification import multiclass_cohen_kappa
 
 from sfg_nas.tasks.binary import divergence, masked_cross_entropy
 from sfg_nas.tasks.classes import (
@@ -68,14 +68,19 @@ class Ordinal(TaskKind):
 
     def scores(self, task: TaskFields, output: Tensor, target: Tensor) -> dict[str, float]:
         """Return the mean absolute error in levels, the accuracy, and Cohen's kappa with squared weights."""
+        from sklearn.metrics import cohen_kappa_score  # late: half a second
+
         labelled = target >= 0
         predicted, wanted = self.decode(task, output)[labelled], target[labelled].long()
-        error = (predicted - wanted).abs().double().mean()
-        kappa = multiclass_cohen_kappa(predicted, wanted, task.outputs, weights="quadratic")
+        kappa = math.nan  # as for one level alone
+        if len(torch.unique(torch.cat([predicted, wanted]))) > 1:
+            levels = range(task.outputs)
+            pair = (wanted.cpu().numpy(), predicted.cpu().numpy())
+            kappa = float(cohen_kappa_score(*pair, labels=levels, weights="quadratic"))
         return {
-            "mae": float(error),
+            "mae": float((predicted - wanted).abs().double().mean()),
             "accuracy": float((predicted == wanted).double().mean()),
-            "kappa": float(kappa),
+            "kappa": kappa,
         }
 
     def imitation(
