@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sfg_nas.data import DataBundle, OwnData
 from sfg_nas.data.checks import check_integer
-from sfg_nas.errors import ArchitectureError, TrainingError, explain
+from sfg_nas.errors import ArchitectureError, explain
 from sfg_nas.sharing import Choices
 from sfg_nas.study.finals import conclude, entered, is_over, trainings
 from sfg_nas.study.hard_curve import check_curve
@@ -22,7 +22,7 @@ from sfg_nas.study.ray_elsewhere import Cluster
 from sfg_nas.study.ray_workers import run_on_ray
 from sfg_nas.study.references import References, ensure_references
 from sfg_nas.study.run import Run
-from sfg_nas.study.storage import STORAGE_ERRORS
+from sfg_nas.study.storage import STORAGE_ERRORS, lost
 from sfg_nas.study.study import Study, as_study
 from sfg_nas.study.transfer import transfer
 from sfg_nas.study.workers import Errand, run_workers, work
@@ -102,14 +102,7 @@ def search(  # noqa: PLR0913 (the public face: each is a choice of its own)
             if study.config.search.finals.trials:
                 _finals(errand, place, references, send_out, progress)
     except (LostLockError, *STORAGE_ERRORS) as error:
-        raise TrainingError(
-            explain(
-                where=f"storage of {study.config.name}",
-                rule="it must answer as long as the search runs",
-                found=f"{type(error).__name__}: {error}".splitlines()[0],
-                do="bring it back and call the same command; finished epochs are kept",
-            )
-        ) from error
+        raise lost(study.config.name, error) from error
     return Run.load(place.files.root)
 
 

@@ -14,6 +14,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from sfg_nas.errors import TrainingError, explain
 from sfg_nas.search_space import Candidate, SearchSpace
 from sfg_nas.study.opened import close_storage, quiet_optuna
 from sfg_nas.study.pruning import RungPruner
@@ -26,6 +27,26 @@ COURSE = "course"
 """Attribute of a trial: its objectives after each epoch, smaller is better."""
 
 Value = str | int | float | bool | None
+
+
+def lost(name: str, error: Exception) -> TrainingError:
+    """Return what ends a search whose storage no longer answers: what that said itself, such as that its disk is full.
+
+    Args:
+        name: The study's.
+        error: One of `STORAGE_ERRORS`, or a lock that was lost.
+    """
+    # Optuna's own error speaks of invalid data, whatever its cause.
+    hides = isinstance(error, optuna.exceptions.StorageInternalError)
+    said = (error.__cause__ if hides else None) or error
+    return TrainingError(
+        explain(
+            where=f"storage of {name}",
+            rule="it must answer as long as the search runs",
+            found=f"{type(said).__name__}: {said}".splitlines()[0],
+            do="bring it back and call the same command; finished epochs are kept",
+        )
+    )
 
 
 @dataclass(frozen=True)

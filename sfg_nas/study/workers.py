@@ -23,7 +23,7 @@ from sfg_nas.study.interrupts import unheard_by_children
 from sfg_nas.study.place import Place, open_place
 from sfg_nas.study.progress import Clock, Progress, ProgressCallback
 from sfg_nas.study.references import load_references
-from sfg_nas.study.storage import Ended
+from sfg_nas.study.storage import STORAGE_ERRORS, Ended, lost
 from sfg_nas.study.study import Study
 from sfg_nas.study.trial import run_trial
 from sfg_nas.study.worker import Runner, Worker
@@ -256,6 +256,8 @@ def _work(errand: Errand, mouth: Connection, threads: int) -> None:
             work(errand, place, mouth.send)
     except (SfgNasError, OSError) as error:  # a full disk is no fault of the trial's
         mouth.send(error)
+    except STORAGE_ERRORS as error:  # nor is it where the storage says so
+        mouth.send(lost(errand.study.config.name, error))
     os._exit(0)  # all is stored; to take down torch and its like would last a second more
 
 

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import optuna
 import pytest
+import sqlalchemy
 
 from sfg_nas.study import sqlite
 from sfg_nas.study.opened import close_storage, open_storage
+from sfg_nas.study.storage import STORAGE_ERRORS, lost
 
 
 def mode(database: Path) -> str:
@@ -67,6 +69,18 @@ def test_the_file_lies_where_its_path_says_whatever_signs_it_has(mounts: Path) -
     storage = open_storage(f"sqlite:///{database}", database)
     assert storage.get_study_id_from_name("a") == study._study_id
     close_storage(storage)
+
+
+def test_a_full_disk_is_said(mounts: Path) -> None:
+    storage = open_storage(None, mounts / "study.db")
+    study = optuna.create_study(storage=storage, study_name="a")
+    close_storage(storage)
+    full = "pragma max_page_count = 1"  # no more than there are
+    sqlalchemy.event.listen(storage.engine, "connect", lambda opened, _: opened.execute(full))  # type: ignore[attr-defined]
+    with pytest.raises(STORAGE_ERRORS, match="invalid data") as caught:
+        study.set_user_attr("long", "x" * 100_000)
+    close_storage(storage)
+    assert "(sqlite3.OperationalError) database or disk is full" in str(lost("a", caught.value))
 
 
 def test_a_file_that_is_gone_is_not_made_anew(mounts: Path) -> None:

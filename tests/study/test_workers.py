@@ -6,6 +6,7 @@ import errno
 import multiprocessing
 import os
 import signal
+import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,11 +14,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
+import torch
+from optuna.exceptions import StorageInternalError
 from torch import nn
 
 from sfg_nas.config import BackboneConfig
-from sfg_nas.errors import ConfigError
-from sfg_nas.study import Progress, Run, Study, search
+from sfg_nas.errors import ConfigError, TrainingError
+from sfg_nas.study import Progress, Run, Study, search, workers
 from sfg_nas.study.progress import silent
 from sfg_nas.study.workers import Errand, _Crew, devices_for
 
@@ -184,6 +187,30 @@ def test_what_the_system_refuses_a_worker_ends_the_search_and_fails_no_trial(
         search(study, runs=tmp_path, workers=2)
     assert {trial.state for trial in Run.load(tmp_path / "tiny").all} == {"running"}
     assert not children()
+
+
+def test_a_storage_that_does_not_answer_a_worker_ends_the_search_and_fails_no_trial(
+    make_study: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = sqlite3.OperationalError("database or disk is full")
+
+    def refuse(*_: object) -> None:
+        raise StorageInternalError("invalid data in the commit") from full
+
+    monkeypatch.setattr(workers, "open_place", refuse)
+    monkeypatch.setattr(workers, "keep_freed_memory", lambda: None)
+    monkeypatch.setattr(os, "_exit", lambda _: None)
+    ears, mouth = multiprocessing.Pipe(duplex=False)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        workers._work(
+            Errand(make_study(), tmp_path, "cpu", None, 9), mouth, torch.get_num_threads()
+        )
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    crew = _Crew(None, 1, None, silent)  # type: ignore[arg-type]
+    with pytest.raises(TrainingError, match="found OperationalError: database or disk is full"):
+        crew._hear(workers._Member(0, None, ears))  # type: ignore[arg-type]
 
 
 def test_what_cannot_be_pickled_is_said(make_study: Make, tmp_path: Path) -> None:
