@@ -47,11 +47,17 @@ def _attention_flops(
     return 2 * math.prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
 
 
-_UNCOUNTED = (
-    "_scaled_dot_product_flash_attention_for_cpu",
-    "_scaled_dot_product_attention_math_for_mps",
-)
-"""Kernels of attention that PyTorch's FLOP counter does not know."""
+def _vector_flops(matrix: tuple[int, ...], *_: object, **__: object) -> int:
+    """Return the FLOPs of a product of a matrix and a vector."""
+    return 2 * math.prod(matrix)
+
+
+_UNCOUNTED = {
+    "_scaled_dot_product_flash_attention_for_cpu": _attention_flops,
+    "_scaled_dot_product_attention_math_for_mps": _attention_flops,
+    "mv": _vector_flops,
+}
+"""What PyTorch's FLOP counter does not know."""
 
 
 @contextmanager
@@ -75,8 +81,8 @@ def count_macs(module: nn.Module, example_input: Tensor) -> int:
         module: Any network; its mode and its statistics are left as they were.
         example_input: `[N, ...]`; the first example is used.
     """
-    kernels = (getattr(torch.ops.aten, name, None) for name in _UNCOUNTED)
-    more = {kernel: _attention_flops for kernel in kernels if kernel is not None}
+    kernels = {getattr(torch.ops.aten, name, None): flops for name, flops in _UNCOUNTED.items()}
+    more = {kernel: flops for kernel, flops in kernels.items() if kernel is not None}
     counting = FlopCounterMode(display=False, custom_mapping=more)
     # with gradients on: the counter's module hooks trip over views made without them
     with evaluating(module), torch.enable_grad(), _step_by_step(), counting as counter:

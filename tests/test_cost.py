@@ -40,6 +40,18 @@ def test_attention_costs_its_two_products_in_every_kernel(heads: int) -> None:
         assert count_macs(Itself(), tokens) == 4 * 7 * 12 * 12 + 2 * 7 * 7 * 12
 
 
+def test_a_product_with_a_vector_costs_what_a_linear_layer_does() -> None:
+    class Gate(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(8))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.movedim(1, -1) @ self.weight
+
+    assert count_macs(Gate(), torch.randn(2, 8, 5, 3)) == 5 * 3 * 8
+
+
 def test_counting_changes_nothing() -> None:
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout())
     module[2].eval()
