@@ -11,7 +11,7 @@ from pathlib import Path
 from sfg_nas.data.guess_images import guess_label_images
 from sfg_nas.data.label_images import base_of
 from sfg_nas.data.table_parts import PARTS
-from sfg_nas.data.tables import IMAGES, Table, listed
+from sfg_nas.data.tables import IMAGES, Table, is_number, listed
 from sfg_nas.data.unseen import usual_columns
 from sfg_nas.errors import DataError, explain
 from sfg_nas.tasks import TASK_KINDS, WrongLabelError
@@ -227,10 +227,7 @@ def _named_apart(guesses: Sequence[ColumnGuess]) -> tuple[ColumnGuess, ...]:
 
 
 def _numbers(cells: Sequence[str]) -> list[float] | None:
-    try:
-        return [float(cell) for cell in cells]
-    except ValueError:
-        return None
+    return [float(cell) for cell in cells] if all(map(is_number, cells)) else None
 
 
 def _within(cells: Sequence[str], words: set[str]) -> bool:

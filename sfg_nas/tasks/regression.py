@@ -100,6 +100,8 @@ class Regression(TaskKind):
             value = float(cell) if cell.strip() else math.nan
         except ValueError:
             value = math.inf
+        if "_" in cell:  # Python leaves it out: 1_5 would be 15
+            value = math.inf
         if math.isinf(value):
             raise WrongLabelError("a finite number, or nothing, is needed", repr(cell))
         return value

@@ -77,6 +77,7 @@ def test_what_is_no_label_is_said_why(tmp_path: Path) -> None:
         "age": ["unknown" if i == 3 else str(20 + i) for i in rows],
         "taken": [f"2020-01-{1 + i % 28:02}" for i in rows],
         "kind": [("a", "b")[i % 2] for i in rows],
+        "plate": [f"{i}_{i}" for i in rows],
     }
     found = guess(tmp_path, table)
     assert found.image == "File"
@@ -85,6 +86,7 @@ def test_what_is_no_label_is_said_why(tmp_path: Path) -> None:
     assert "a name, not a label" in why[""]
     assert "also 'unknown': empty these cells" in why["age"]
     assert "dates" in why["taken"]
+    assert "classes that occur more than once" in why["plate"]
 
 
 def test_tables_without_images_or_labels(tmp_path: Path) -> None:

@@ -9,7 +9,14 @@ import pytest
 import torch
 
 from sfg_nas.errors import ConfigError, DataError
-from sfg_nas.tasks import Task
+from sfg_nas.tasks import Task, WrongLabelError
+
+
+@pytest.mark.parametrize("cell", ["1_5", "1e400", "red", "1,5"])
+def test_cells_that_hold_no_number_are_refused(cell: str) -> None:
+    task = Task("size", "regression")
+    with pytest.raises(WrongLabelError, match="a finite number, or nothing, is needed"):
+        task.rules.parse(task, cell)
 
 
 @pytest.mark.parametrize(
