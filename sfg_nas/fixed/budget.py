@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linprog
 from scipy.sparse import coo_matrix, vstack
 
 Array = NDArray[np.float64]
@@ -237,6 +236,8 @@ def relaxed(connections: Connections, scores: Array, limit: float) -> tuple[floa
     group (the reformulation-linearization of Sherali and Adams 1992): a linear program, not below
     McCormick's envelopes of each product.
     """
+    from scipy.optimize import linprog  # late: half a second
+
     count, groups = scores.shape
     owners = scores.size
     layers = [

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_matrix
 
 from sfg_nas.fixed.budget import Array, Index
@@ -52,6 +51,8 @@ class Program:
 
     def solve(self, values: Array) -> tuple[list[int], float] | None:
         """Return the option of each place, and by how much another choice could be better."""
+        from scipy.optimize import Bounds, LinearConstraint, milp  # late: half a second
+
         rows, columns, numbers = zip(*self.entries, strict=True)
         matrix = coo_matrix((numbers, (rows, columns)), (len(self.low), self.columns))
         weights = np.zeros(self.columns)
@@ -73,6 +74,8 @@ class Program:
 
 def filled(scores: Array, layers: Sequence[Index]) -> Index | None:
     """Return the best choice `[V]` of columns such that each layer has every one; None if it cannot."""
+    from scipy.optimize import Bounds, LinearConstraint, milp  # late: half a second
+
     count, branches = scores.shape
     each = np.arange(count * branches)
     simplex = coo_matrix((np.ones(count * branches), (each // branches, each)))
