@@ -50,7 +50,9 @@ class FixedNetwork(nn.Module):
         self.architecture = architecture
         self.layers = nn.ModuleDict()
         self.module_of: dict[str, str] = {}
-        self._tied: dict[Hashable, str] = {}  # tensor -> first node that has it
+        self._tied: dict[
+            Hashable, tuple[str, str]
+        ] = {}  # tensor -> first node that has it, and as what
         self._steps: list[Step] = []
         self._lean: list[Step] = []
         self._outputs: dict[str, int] = {}
@@ -206,23 +208,23 @@ class FixedNetwork(nn.Module):
         architecture = self.architecture
         node = architecture.node(name)
         ties = {label: tied(architecture, name, label) for label in node["params"]}
-        first = next((self._tied[tie] for tie in ties.values() if tie in self._tied), None)
+        first = next((self._tied[tie][0] for tie in ties.values() if tie in self._tied), None)
         if first is not None and self._is_called_again(name, first, ties):
             self.module_of[name] = self.module_of[first]
             return self.layers[self.module_of[name]]
         self.layers[self._key(name)] = module
         for label, tie in ties.items():
-            holder = self._tied.setdefault(tie, name)
+            holder, called = self._tied.setdefault(tie, (name, label))
             value = getattr(module, label, None)
             if holder != name and isinstance(value, nn.Parameter):
-                setattr(module, label, getattr(self.layers[self.module_of[holder]], label))
+                setattr(module, label, getattr(self.layers[self.module_of[holder]], called))
         return module
 
     def _is_called_again(self, name: str, first: str, ties: Mapping[str, Hashable]) -> bool:
         """Return whether a node is a further call of the layer of another."""
         one, other = self.architecture.node(first), self.architecture.node(name)
         return (
-            all(self._tied.get(tie) == first for tie in ties.values())
+            all(self._tied.get(tie) == (first, label) for label, tie in ties.items())
             and ties.keys() == one["params"].keys()
             and all(one[part] == other[part] for part in ("op", "settings", "repeats"))
             and (one["op"] != "constant" or one["shape"] == other["shape"])

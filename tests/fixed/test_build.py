@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from sfg_nas.architecture import Architecture
 from sfg_nas.errors import ArchitectureError
 from sfg_nas.fixed import build, build_network, distill
 from sfg_nas.fixed.network import FixedNetwork
 from sfg_nas.sharing import convert, random_allocation
-from tests.conversions import pair
-from tests.networks import CASES, conv
+from tests.conversions import pair, pair_of
+from tests.networks import CASES, Net, Sample, conv, pooled
+from tests.properties import three_ways_equal
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
@@ -67,3 +69,19 @@ def test_weights_of_a_narrower_network_do_not_fit() -> None:
     )
     with pytest.raises(ArchitectureError, match="from this supernet; found too few in shape"):
         build_network(distill(wide), weights=narrow)
+
+
+def test_a_parameter_that_is_something_else_the_next_time() -> None:
+    """The scale of one norm is the shift of the next; what a sum adds is chosen from, too."""
+
+    def run(net: Net, x: Tensor) -> Tensor:
+        x = functional.group_norm(net.first(x), 2, net.one, net.two)
+        x = functional.group_norm(x, 2, net.two, net.one)
+        one = net.one.view(1, -1, 1, 1)
+        return torch.where(x > 0, one, x + one)
+
+    one, two = nn.Parameter(torch.rand(6)), nn.Parameter(torch.rand(6))
+    backbone = Net(run, first=conv(3, 6), one=one, two=two)
+    heads = {task: pooled(6)(2) for task in ("age", "sex")}
+    both = pair_of(Sample(backbone, heads, torch.randn(2, 3, 4, 4), "specialists"))
+    three_ways_equal(both, random_allocation(both.connections, seed=3))
