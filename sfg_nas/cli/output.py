@@ -92,7 +92,10 @@ def cell(value: object, column: str = "") -> str:
         return str(value)
     if isinstance(value, int) or (value.is_integer() and abs(value) >= 1000):
         return f"{int(value):,}"
-    return f"{value:+.4f}" if column == "delta" else f"{value:.4g}"
+    if column != "delta":
+        return f"{value:.4g}"
+    text = f"{value:+.4f}"
+    return text if float(text) else text[1:]  # no sign before a zero
 
 
 def _rich_table(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:

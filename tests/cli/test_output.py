@@ -21,6 +21,7 @@ from sfg_nas.errors import several
         (1234567.0, "macs", "1,234,567"),
         (0.123456, "", "0.1235"),
         (0.123456, "delta", "+0.1235"),
+        (-3.7e-17, "delta", "0.0000"),
         ("complete", "", "complete"),
     ],
 )
