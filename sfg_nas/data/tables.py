@@ -19,6 +19,7 @@ IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".n
 _CONTENT = "(no text)"
 """What stands in cells that hold files or records."""
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+_QUOTED = re.compile(r'"[^"]*"')
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 
 
@@ -75,7 +76,7 @@ def read_table(path: Path) -> Table:
     """Return a table with a header.
 
     Commas, semicolons, tabs and bars may separate the cells of a text file; whichever the header
-    holds most of does. Where it is not the comma, numbers may have a decimal comma; a column
+    holds most of, outside of quotation marks, does. Where it is not the comma, numbers may have a decimal comma; a column
     with commas that part thousands stays text. Columns without name and content are left out.
 
     Args:
@@ -90,8 +91,8 @@ def read_table(path: Path) -> Table:
         with path.open(newline="", encoding=_encoding(path)) as stream:
             header = next((line for line in stream if line.strip("\r\n")), "")
             stream.seek(0)
-            delimiter = max(DELIMITERS, key=header.count)
-            reader = csv.reader(stream, delimiter=delimiter, strict=True)
+            delimiter = max(DELIMITERS, key=_QUOTED.sub("", header).count)
+            reader = csv.reader(stream, delimiter=delimiter, skipinitialspace=True, strict=True)
             lines = [(reader.line_num, tuple(row)) for row in reader if any(row)]
     except UnicodeError as error:
         found, do = f"other characters ({error})", "save it as UTF-8 (in Excel: CSV UTF-8)"

@@ -99,6 +99,15 @@ def test_commas_between_thousands_are_no_decimal_commas(tmp_path: Path) -> None:
     assert table.column("c") == ["72.350", "61.005"]
 
 
+def test_quotation_marks_hold_what_separates(tmp_path: Path) -> None:
+    table = read_table(written(tmp_path, '"place, street, town";file;age\n"a; b";a.png;1,5\n'))
+    assert table.columns == ("place, street, town", "file", "age")
+    assert table.rows == (("a; b", "a.png", "1.5"),)
+    table = read_table(written(tmp_path, 'file, kind, age\n"a.png", "cat, grey", "1"\n'))
+    assert table.column("kind") == ["cat, grey"]
+    assert table.column("age") == ["1"]
+
+
 def test_what_spreadsheets_write(tmp_path: Path) -> None:
     (tmp_path / "wide.csv").write_text("file\tage\na\t1\n", encoding="utf-16")
     assert read_table(tmp_path / "wide.csv").column("age") == ["1"]
