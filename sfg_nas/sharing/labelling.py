@@ -10,7 +10,7 @@ from torch import Tensor
 from sfg_nas.groups import Groups
 from sfg_nas.operations import Kind, vocabulary
 from sfg_nas.sharing.common import tie_users
-from sfg_nas.sharing.exported import refusal
+from sfg_nas.sharing.exported import refusal, shared_heads
 from sfg_nas.sharing.limits import NO_LIMITS, Limits
 from sfg_nas.sharing.movement import gathered, move, padding_of, reduced_dims
 from sfg_nas.sharing.over_places import OverPlacesError, reads_places
@@ -135,6 +135,8 @@ class Labeller:
         key = op.statics.get("weight", op.name)
         owner = SEARCHABLE if op.head is None else self.groups.owner_of_head(op.head)
         units = self._bank(f"filters of {key}", count, owner, filters=True)
+        if op.head is not None and self.units.owners_of(units) & self.units.heads - {owner}:
+            raise shared_heads([self.network.tasks[op.head]])
         if key not in self.weights:
             target = self.network.static_target(key) if "weight" in op.statics else None
             name = op.name
@@ -290,8 +292,7 @@ class Labeller:
             units = units[-before : len(units) + after]
             return Layout.along(units, axis, op.shape)
         if before < 0 or after < 0:
-            what = f"{op.operation} with padding and cropping of channels in one step"
-            raise refusal(op.path, what)
+            raise refusal(op.path, f"{op.operation} that pads and crops channels in one step")
         units = layout.units_along(axis)
         owner = SEARCHABLE if op.head is None else self.groups.owner_of_head(op.head)
         fresh = self._bank(f"padding of {op.name}", before + after, owner)

@@ -426,8 +426,14 @@ def one_module() -> dict[str, nn.Module]:
     return dict.fromkeys(("age", "gender"), pooled(12)(2))
 
 
+def one_layer_in_both() -> dict[str, nn.Module]:
+    neck = nn.Linear(12, 4)
+    means = nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    return {t: nn.Sequential(*means, neck, nn.ReLU(), nn.Linear(4, 2)) for t in ("age", "gender")}
+
+
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("heads", [same_weights, one_module])
+@pytest.mark.parametrize("heads", [same_weights, one_module, one_layer_in_both])
 @pytest.mark.parametrize("relaxation", ["connections", "streams"])
 def test_one_head_for_two_tasks_is_refused(
     heads: Callable[[], dict[str, nn.Module]], relaxation: Relaxation
