@@ -44,10 +44,12 @@ def test_running_fills_in_defaults_and_settings() -> None:
 def test_dropout_and_batch_norm_follow_the_mode() -> None:
     x = torch.randn(8, 3, 4, 4)
     dropout = vocabulary()["dropout"]
-    assert run_operation(dropout, {"input": x}, {"p": 0.5, "train": True}) is x
-    dropped = run_operation(dropout, {"input": x}, {"p": 0.5, "train": False}, training=True)
-    assert isinstance(dropped, torch.Tensor)
-    assert bool((dropped == 0).any())
+    assert run_operation(dropout, {"input": x}, {"p": 0.5, "train": False}) is x
+    for always, training in ((False, True), (True, False)):
+        given = {"p": 0.5, "train": always}
+        dropped = run_operation(dropout, {"input": x}, given, training=training)
+        assert isinstance(dropped, torch.Tensor)
+        assert bool((dropped == 0).any())
     norm = nn.BatchNorm2d(3)
     tensors = {"running_mean": norm.running_mean, "running_var": norm.running_var, "input": x}
     given = {"training": False, "momentum": 0.1, "eps": 1e-5, "cudnn_enabled": True}
