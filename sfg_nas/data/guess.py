@@ -11,10 +11,10 @@ from pathlib import Path
 from sfg_nas.data.guess_images import guess_label_images
 from sfg_nas.data.label_images import base_of
 from sfg_nas.data.table_parts import PARTS
-from sfg_nas.data.tables import IMAGES, Table, is_number, listed
+from sfg_nas.data.tables import IMAGES, Table, listed
 from sfg_nas.data.unseen import usual_columns
 from sfg_nas.errors import DataError, explain
-from sfg_nas.tasks import TASK_KINDS, WrongLabelError
+from sfg_nas.tasks import TASK_KINDS, WrongLabelError, number_in
 
 _SPLITS = ("split", "part", "subset", "partition", "set", "fold", "usage")
 _GROUPS = re.compile(
@@ -227,7 +227,8 @@ def _named_apart(guesses: Sequence[ColumnGuess]) -> tuple[ColumnGuess, ...]:
 
 
 def _numbers(cells: Sequence[str]) -> list[float] | None:
-    return [float(cell) for cell in cells] if all(map(is_number, cells)) else None
+    numbers = [number for cell in cells if (number := number_in(cell)) is not None]
+    return numbers if len(numbers) == len(cells) else None
 
 
 def _within(cells: Sequence[str], words: set[str]) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sfg_nas.errors import DataError, explain
+from sfg_nas.tasks import number_in
 
 MISSING = ("", "na", "n/a", "nan", "null", "#n/a", "<na>", "nat")
 """Cells that say nothing, in lower case."""
@@ -129,24 +130,11 @@ def _with_points(cells: Sequence[str]) -> Sequence[str]:
     """Return a column of numbers with points for its decimal commas; any other column as it is."""
     known = [cell.strip() for cell in cells if cell.strip().lower() not in MISSING]
     commas = [cell for cell in known if _DECIMAL_COMMA.fullmatch(cell)]
-    if not commas or not all(cell in commas or is_number(cell) for cell in set(known)):
+    if not commas or not all(cell in commas or number_in(cell) is not None for cell in set(known)):
         return cells
     if len(commas) < len(known) and all(map(_THOUSANDS.fullmatch, commas)):
         return cells  # 987 beside 13,423: these commas part thousands
     return [cell.replace(",", ".") for cell in cells]
-
-
-def is_number(cell: str) -> bool:
-    """Return whether a cell holds a number; `1_5`, which Python takes for 15, is none.
-
-    Args:
-        cell: Of a table.
-    """
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return "_" not in cell
 
 
 def _parquet(path: Path) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sfg_nas.tasks.classification import MISSING_CLASS
 from sfg_nas.tasks.encoding import Encoding
 from sfg_nas.tasks.gain import check_references, mean_quality, relative_gain
-from sfg_nas.tasks.kind import Cell, TaskKind, WrongLabelError
+from sfg_nas.tasks.kind import Cell, TaskKind, WrongLabelError, number_in
 from sfg_nas.tasks.pixels import channels_last, encoding_of
 from sfg_nas.tasks.registry import TASK_KINDS
 from sfg_nas.tasks.task import Task
@@ -22,5 +22,6 @@ __all__ = [
     "check_references",
     "encoding_of",
     "mean_quality",
+    "number_in",
     "relative_gain",
 ]

@@ -17,6 +17,18 @@ Labels = NDArray[np.float64]
 Cell = float | tuple[float, ...]
 
 
+def number_in(cell: str) -> float | None:
+    """Return the number in a cell, None for other text; `1_5`, which Python takes for 15, is none.
+
+    Args:
+        cell: Of a table.
+    """
+    try:
+        return None if "_" in cell else float(cell)
+    except ValueError:
+        return None
+
+
 class TaskFields(Protocol):
     """The fields of a task that its kind may read; `Task` has them all."""
 

@@ -12,7 +12,14 @@ from torch.nn import functional
 
 from sfg_nas.tasks.classes import refuse_class_weights
 from sfg_nas.tasks.heads import pooled_head
-from sfg_nas.tasks.kind import Labels, TaskFields, TaskKind, WrongFieldError, WrongLabelError
+from sfg_nas.tasks.kind import (
+    Labels,
+    TaskFields,
+    TaskKind,
+    WrongFieldError,
+    WrongLabelError,
+    number_in,
+)
 
 _SINGLE = torch.finfo(torch.float32)
 _TINY = _SINGLE.tiny
@@ -96,13 +103,8 @@ class Regression(TaskKind):
     def parse(self, task: TaskFields, cell: str) -> float:
         """Return the number in a cell."""
         del task
-        try:
-            value = float(cell) if cell.strip() else math.nan
-        except ValueError:
-            value = math.inf
-        if "_" in cell:  # Python leaves it out: 1_5 would be 15
-            value = math.inf
-        if math.isinf(value):
+        value = number_in(cell) if cell.strip() else math.nan
+        if value is None or math.isinf(value):
             raise WrongLabelError("a finite number, or nothing, is needed", repr(cell))
         return value
 
