@@ -77,12 +77,11 @@ def _in_question(
 ) -> list[str]:
     """Return the keys of the parameters that are used in several ways, or several times in one value."""
     users: dict[str, set[str]] = {}
+    moved = {key for key in state.keys() & set(trained) if state[key].numel() > 1}
     for op in ops:
         for argument, key in op.statics.items():
             source = traced.statics[key]
-            for target in traced.static_targets(key) & state.keys() & set(trained):
-                if state[target].numel() < 2:
-                    continue
+            for target in traced.static_targets(key) & moved:
                 own = users.setdefault(target, set())
                 own.add(key if _is_weight(op, argument) else f"{op.name} {argument}")
                 if isinstance(source, fx.Node) and (

@@ -132,13 +132,14 @@ class GradientAggregated(_Wrapped):
         """
         super().__init__(method, tasks)
         self._aggregate = aggregate
+        self._masked = any(isinstance(part, Supernet) for part in method.module.modules())
 
     def loss(self, network: nn.Module, images: Tensor, targets: Mapping[str, Tensor]) -> Loss:
         """Return the plain loss, with the aggregation as its way back."""
         loss, own, rest = self._parts(network, images, targets)
-        return Loss(loss.total, loss.parts, backward=lambda: self._backward(network, own, rest))
+        return Loss(loss.total, loss.parts, backward=lambda: self._backward(own, rest))
 
-    def _backward(self, network: nn.Module, own: Sequence[Tensor], rest: Tensor) -> None:
+    def _backward(self, own: Sequence[Tensor], rest: Tensor) -> None:
         groups = self._method.parameter_groups()
         parameters = [p for group in groups for p in group.parameters if p.requires_grad]
         rows = [_gradients(loss, parameters) for loss in own]
@@ -151,8 +152,7 @@ class GradientAggregated(_Wrapped):
             else:
                 parameter.grad = _sum([*theirs, plain[place]])
         if several:
-            masked = any(isinstance(module, Supernet) for module in network.modules())
-            self._aggregated(several, parameters, rows, plain, masked=masked)
+            self._aggregated(several, parameters, rows, plain)
 
     def _aggregated(
         self,
@@ -160,8 +160,6 @@ class GradientAggregated(_Wrapped):
         parameters: Sequence[nn.Parameter],
         rows: Sequence[Sequence[Tensor | None]],
         plain: Sequence[Tensor | None],
-        *,
-        masked: bool,
     ) -> None:
         place = {id(parameter): index for index, parameter in enumerate(parameters)}
         jacobian = torch.stack(
@@ -173,14 +171,16 @@ class GradientAggregated(_Wrapped):
             where, do = "training.weighting", "lower the learning rate or set training.clip"
             rule, found = "every gradient must be finite", f"one that is not, of {', '.join(bad)}"
             raise TrainingError(explain(where=where, rule=rule, found=found, do=do))
-        merged = self._merged(jacobian, masked=masked)
+        merged = self._merged(jacobian)
         pieces: Sequence[Tensor] = torch.split_with_sizes(merged, [p.numel() for p in several])
         for parameter, piece in zip(several, pieces, strict=True):
             parameter.grad = _sum([piece.view_as(parameter), plain[place[id(parameter)]]])
 
-    def _merged(self, jacobian: Tensor, *, masked: bool) -> Tensor:
+    def _merged(self, jacobian: Tensor) -> Tensor:
         """Return one gradient for all tasks'. In a supernet, filters of all groups are one weight: single entries tell whose they are."""
-        if not masked or not bool(jacobian.any(1).all()):  # a task without labels tells nothing
+        if not self._masked or not bool(
+            jacobian.any(1).all()
+        ):  # a task without labels tells nothing
             return self._aggregate(jacobian)
         alone = (jacobian != 0).sum(0) == 1
         common = jacobian.masked_fill(alone, 0.0)
