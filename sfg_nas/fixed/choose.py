@@ -160,16 +160,26 @@ def choose_within(
     if cost == "microseconds":
         return _in_time(supernet, connections, scores, budget, granularity, clock or Stopwatch())
     limit = budget * connections.everything if budget <= 1 else budget
-    of_filters = granularity == "filters"
-    found = reaching(supernet, connections, scores, limit) if of_filters else None
-    if found is None:  # of filters, too: layers are few, so that what fits is found
-        whole = "layers" if of_filters else granularity
-        found = _tree(supernet, connections, scores, whole, 0.0).solve(limit)
-        if found is not None and of_filters:
-            found = found[0], min(relaxed(connections, scores, limit)[0], scores.max(1).sum())
+    if granularity == "filters":
+        found = _of_filters(supernet, connections, scores, limit)
+    else:
+        found = _tree(supernet, connections, scores, granularity, 0.0).solve(limit)
     if not budget > 0 or found is None:
         raise _nothing_fits(limit, cost)
     return _choice(supernet, connections, scores, *found)
+
+
+def _of_filters(
+    supernet: Supernet, connections: Connections, scores: NDArray[np.float64], limit: float
+) -> tuple[Index, float] | None:
+    """Return a choice and a bound on all others; of whole layers, which are few, where no other that was tried fits."""
+    found = reaching(supernet, connections, scores, limit)
+    if found is not None:
+        return found
+    whole = _tree(supernet, connections, scores, "layers", 0.0).solve(limit)
+    if whole is None:
+        return None
+    return whole[0], min(relaxed(connections, scores, limit)[0], scores.max(1).sum())
 
 
 def _in_time(

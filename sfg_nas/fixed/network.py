@@ -50,9 +50,8 @@ class FixedNetwork(nn.Module):
         self.architecture = architecture
         self.layers = nn.ModuleDict()
         self.module_of: dict[str, str] = {}
-        self._tied: dict[
-            Hashable, tuple[str, str]
-        ] = {}  # tensor -> first node that has it, and as what
+        # tensor -> first node that has it, and as what
+        self._tied: dict[Hashable, tuple[str, str]] = {}
         self._steps: list[Step] = []
         self._lean: list[Step] = []
         self._outputs: dict[str, int] = {}

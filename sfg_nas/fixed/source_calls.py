@@ -96,8 +96,8 @@ def _call(node: Node, given: dict[str, str], settings: dict[str, object]) -> str
         if kind == "dropout2d" and len(node["shape"]) != 3:
             kind = "dropout3d" if len(node["shape"]) == 4 else "feature_alpha_dropout"
         if kind != "feature_alpha_dropout":
-            when = "True" if settings.get("train") is True else "self.training"
-            return f"F.{kind}({inputs[0]}, {literal(settings.get('p', 0.5))}, {when})"
+            p = literal(settings.get("p", 0.5))
+            return f"F.{kind}({inputs[0]}, {p}, {_mode(settings.get('train'))})"
     if name in _INFIX and not set(settings) - {"other"} and order[0] in given:
         other = given.get("other") or literal(settings["other"])
         return f"{given[order[0]]} {_INFIX[name]} {other}"
@@ -110,6 +110,11 @@ def _call(node: Node, given: dict[str, str], settings: dict[str, object]) -> str
         first = order[1] if len(order) > 1 else ""
         return f"{inputs[0]}.{_METHODS[name]}({_plain(settings, first)})"
     return _operator(node, given, settings)
+
+
+def _mode(always: object) -> str:
+    """Return the mode that an operation runs in: its network's, or training where it is always on."""
+    return "True" if always is True else "self.training"
 
 
 def _plain(settings: dict[str, object], first: str) -> str:
@@ -127,8 +132,8 @@ def _operator(node: Node, given: dict[str, str], settings: dict[str, object]) ->
     for argument in vocabulary()[node["op"]].call._schema.arguments:
         key = argument.name
         value = given.get(key)
-        if value is None and key in ("train", "training") and settings.get(key) is not True:
-            value = "self.training"
+        if value is None and key in ("train", "training"):
+            value = _mode(settings.get(key))
         elif value is None and key in settings:
             value = literal(settings[key])
         elif value is None and not argument.has_default_value():
