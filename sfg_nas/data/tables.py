@@ -8,9 +8,15 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from sfg_nas.errors import DataError, explain
 from sfg_nas.tasks import number_in
+
+if TYPE_CHECKING:
+    import pyarrow
 
 MISSING = ("", "na", "n/a", "nan", "null", "#n/a", "<na>", "nat")
 """Cells that say nothing, in lower case."""
@@ -21,6 +27,7 @@ _CONTENT = "(no text)"
 """What stands in cells that hold files or records."""
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 _QUOTED = re.compile(r'"[^"]*"')
+_TOLD = re.compile(r'"?sep=([^"\s]|\t)"?', re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 
 
@@ -77,7 +84,7 @@ def read_table(path: Path) -> Table:
     """Return a table with a header.
 
     Commas, semicolons, tabs and bars may separate the cells of a text file; whichever the header
-    holds most of, outside of quotation marks, does. Where it is not the comma, numbers may have a decimal comma; a column
+    holds most of, outside of quotation marks, does, unless a first line of `sep=;` names another, as Excel has it. Where it is not the comma, numbers may have a decimal comma; a column
     with commas that part thousands stays text. Columns without name and content are left out.
 
     Args:
@@ -92,9 +99,10 @@ def read_table(path: Path) -> Table:
         with path.open(newline="", encoding=_encoding(path)) as stream:
             header = next((line for line in stream if line.strip("\r\n")), "")
             stream.seek(0)
-            delimiter = max(DELIMITERS, key=_QUOTED.sub("", header).count)
+            told = _TOLD.fullmatch(header.strip("\r\n"))
+            delimiter = told[1] if told else max(DELIMITERS, key=_QUOTED.sub("", header).count)
             reader = csv.reader(stream, delimiter=delimiter, skipinitialspace=True, strict=True)
-            lines = [(reader.line_num, tuple(row)) for row in reader if any(row)]
+            lines = [(reader.line_num, tuple(row)) for row in reader if any(row)][bool(told) :]
     except UnicodeError as error:
         found, do = f"other characters ({error})", "save it as UTF-8 (in Excel: CSV UTF-8)"
         raise unusable(path, found, "text in UTF-8 is needed", do) from error
@@ -146,7 +154,7 @@ def _parquet(path: Path) -> Table:
         raise DataError(text) from error
     try:
         content = pyarrow.parquet.read_table(path)
-        columns = {name: content.column(name).to_pylist() for name in content.column_names}
+        columns = {name: _shortest(content.column(name)) for name in content.column_names}
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise unusable(path, str(error).splitlines()[0]) from error
     if not content.num_rows:
@@ -155,6 +163,13 @@ def _parquet(path: Path) -> Table:
     cells = [[_text(value) for value in values] for values in columns.values()]
     rows = tuple(zip(*cells, strict=True))
     return Table(path, tuple(columns), rows, tuple(range(1, len(rows) + 1)), "row")
+
+
+def _shortest(column: pyarrow.ChunkedArray) -> Sequence[object]:
+    """Return the values of a column, those in single or half precision by their shortest digits: 0.1, not 0.10000000149011612."""
+    values: list[float | None] = column.to_pylist()
+    kind = {"float": np.float32, "halffloat": np.float16}.get(str(column.type))
+    return values if kind is None else [v if v is None else float(str(kind(v))) for v in values]
 
 
 def _text(value: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sfg_nas.data.tables import listed, read_table
@@ -22,6 +23,9 @@ def test_separators(tmp_path: Path, separator: str) -> None:
     table = read_table(written(tmp_path, "\ufeff" + text))
     assert table.columns == ("file", "age", "note")
     assert table.rows == (("a b.png", "3", "x"),)
+    told = read_table(written(tmp_path, f"\ufeffsep={separator}\n" + text))
+    assert (told.columns, told.rows) == (table.columns, table.rows)
+    assert told.where(0).endswith("line 3")
 
 
 def test_quotes_lines_gaps_and_what_says_nothing(tmp_path: Path) -> None:
@@ -59,6 +63,8 @@ def test_parquet_cells_are_those_of_a_csv(tmp_path: Path) -> None:
     columns = {
         "whole": [1, None, 3],
         "number": [1.0, float("nan"), 2.5],
+        "single": pyarrow.array([0.1, None, 1e-7], pyarrow.float32()),
+        "half": pyarrow.array([np.float16(0.1), None, np.float16(2)], pyarrow.float16()),
         "truth": [True, False, None],
         "text": ["a", None, " b "],
         "list": [["x", "y"], [], None],
@@ -69,6 +75,8 @@ def test_parquet_cells_are_those_of_a_csv(tmp_path: Path) -> None:
     table = read_table(tmp_path / "t.parquet")
     assert table.column("whole") == ["1", "", "3"]
     assert table.column("number") == ["1", "", "2.5"]
+    assert table.column("single") == ["0.1", "", "1e-07"]
+    assert table.column("half") == ["0.1", "", "2"]
     assert table.column("truth") == ["1", "0", ""]
     assert table.column("text") == ["a", "", "b"]
     assert table.column("list") == ["x;y", "none", ""]
