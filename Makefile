@@ -40,11 +40,10 @@ $(STAMP): $(PLAIN)
 	@touch "$@"
 
 # One thread: on several, sums round otherwise, and the same search ends with another network on another machine.
-demo: export OMP_NUM_THREADS = 1
 demo: $(PLAIN)
-	"$(BIN)/sfg-nas" search studies/digits.yaml --runs "$(RUNS)"
-	"$(BIN)/sfg-nas" export "$(RUNS)/digits" --to "$(RUNS)/digits/export" --format json,graphml,png
-	"$(BIN)/sfg-nas" retrain "$(RUNS)/digits"
+	OMP_NUM_THREADS=1 "$(BIN)/sfg-nas" search studies/digits.yaml --runs "$(RUNS)"
+	OMP_NUM_THREADS=1 "$(BIN)/sfg-nas" export "$(RUNS)/digits" --to "$(RUNS)/digits/export" --format json,graphml,png
+	OMP_NUM_THREADS=1 "$(BIN)/sfg-nas" retrain "$(RUNS)/digits"
 	@echo
 	@echo "The run, with every trial:        $(RUNS)/digits"
 	@echo "The architecture (JSON, GraphML)"
