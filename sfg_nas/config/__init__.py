@@ -39,10 +39,12 @@ from sfg_nas.config.sections import (
     TrainingConfig,
 )
 from sfg_nas.config.shipped import SCHEMA_LINE, find_file, published_schema, shipped
+from sfg_nas.config.values import UNSCALED
 from sfg_nas.config.write import dump_study, flow, smoke, smoke_overrides, study_schema
 
 __all__ = [
     "SCHEMA_LINE",
+    "UNSCALED",
     "BackboneConfig",
     "CompareConfig",
     "ConstantPConfig",

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from sfg_nas.config.problems import Problem, describe, did_you_mean
 from sfg_nas.config.reader import KeyPath, Value
 from sfg_nas.config.sections import TrainingConfig
+from sfg_nas.config.values import UNSCALED
 
 Finding = tuple[KeyPath, str, str, str]
 """Key path, rule, found, do."""
@@ -229,9 +230,12 @@ def _offered_tasks(raw: Mapping[str, Value], names: Names) -> tuple[str, ...] | 
 
 def _weighting(raw: Mapping[str, Value], names: Names) -> Iterator[Finding]:
     value = _section(raw, "training").get("weighting")
-    if not isinstance(value, str) or not value.startswith("torchjd:") or not names.aggregators:
+    if not isinstance(value, str) or not value.startswith("torchjd:"):
         return
     name = value.removeprefix("torchjd:")
-    if name not in names.aggregators:
+    if names.aggregators and name not in names.aggregators:
         do = did_you_mean(name, names.aggregators, what="aggregators")
         yield ("training", "weighting"), "an aggregator of torchjd is needed", describe(name), do
+    if _section(raw, "retrain").get("precision") == "16-mixed":
+        found = f"training.weighting {value}"
+        yield ("retrain", "precision"), UNSCALED, found, "take 32 or bf16-mixed"

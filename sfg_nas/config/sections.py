@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from sfg_nas.config.values import (
+    UNSCALED,
     GroupSpec,
     Part,
     Precision,
@@ -225,9 +226,8 @@ class TrainingConfig(Section):
     @model_validator(mode="after")
     def _gradients_are_plain(self) -> TrainingConfig:
         if self.weighting.startswith("torchjd:") and self.precision == "16-mixed":
-            rule = "gradients are aggregated as they are, without the scaling of 16-mixed"
             do = "take 32 or bf16-mixed, or another weighting"
-            raise broken_rule("weighting", rule, self.weighting, do)
+            raise broken_rule("weighting", UNSCALED, self.weighting, do)
         return self
 
     @model_validator(mode="after")

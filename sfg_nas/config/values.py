@@ -15,6 +15,8 @@ _MOST_PIXELS = 8192
 """Of a side: an image of more does not fit into memory with its activations, and such a number is a slip."""
 _Side = Annotated[int, Field(gt=0, le=_MOST_PIXELS)]
 WEIGHTINGS = ("equal", "uncertainty")
+UNSCALED = "gradients are aggregated as they are, without the scaling of 16-mixed"
+"""The rule where torchjd aggregates."""
 
 
 def broken_rule(key: str, rule: str, found: str, do: str) -> PydanticCustomError:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from torch import nn
 
-from sfg_nas.config import RetrainConfig
+from sfg_nas.config import UNSCALED, RetrainConfig
 from sfg_nas.cost import count_params
 from sfg_nas.data import PREPARATION_FILE, Preparation
 from sfg_nas.errors import ConfigError, enough_memory, explain, within
@@ -76,9 +76,8 @@ class TrainingJob:
     def __post_init__(self) -> None:
         weighting = self.study.config.training.weighting
         if weighting.startswith(TORCHJD) and self.precision == "16-mixed":
-            rule = "gradients are aggregated as they are, without the scaling of 16-mixed"
             found, do = f"training.weighting {weighting}", "take 32 or bf16-mixed"
-            raise ConfigError(explain(where="retrain.precision", rule=rule, found=found, do=do))
+            raise ConfigError(explain(where="retrain.precision", rule=UNSCALED, found=found, do=do))
 
     @property
     def settings(self) -> Settings:

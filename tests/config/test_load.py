@@ -150,6 +150,11 @@ def test_a_good_study_has_its_values_and_the_defaults(tmp_path: Path) -> None:
             "  weighting: torchjd:UpGrad",
             ["s.yaml:7: training.weighting", "an aggregator", "did you mean `UPGrad`"],
         ),
+        (
+            "  epochs: 3",
+            "  weighting: torchjd:UPGrad\nretrain: {precision: 16-mixed}",
+            ["s.yaml:8: retrain.precision", "torchjd:UPGrad", "take 32 or bf16-mixed"],
+        ),
         ("training:", "compare: {trial: 7}\ntraining:", ["s.yaml:6: compare.trial: no; found 7"]),
     ],
 )
