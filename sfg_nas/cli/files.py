@@ -140,19 +140,23 @@ def validate(
 
 
 def _what_it_holds(study: Study) -> dict[str, Any]:
-    """Return the sizes of the parts, and for each task how many images of each have a label, and which."""
+    """Return the sizes of the parts, and for each task how many images (subjects) of each have a label, and which."""
     parts = {name: getattr(study.data, name) for name in ("train", "validation", "test")}
     tasks = []
     for task in study.tasks:
         row: dict[str, object] = {"task": task.name, "kind": task.kind}
         for name, part in parts.items():
-            if hasattr(part, "targets"):  # volumes give theirs patch by patch
+            if hasattr(part, "targets"):
                 row[name] = int(task.labelled(part.targets[task.name]).sum())
+            elif hasattr(part, "subjects_with"):  # volumes give their targets patch by patch
+                row[name] = part.subjects_with(task.name)
         if hasattr(parts["train"], "targets"):
             row["labels to train on"] = _values(task, parts["train"].targets[task.name])
         tasks.append(row)
-    sizes = {name: len(part) for name, part in parts.items()}
-    return {"parts": sizes, "image_shape": list(study.data.image_shape), "tasks": tasks}
+    found: dict[str, Any] = {"parts": {name: len(part) for name, part in parts.items()}}
+    if all(hasattr(part, "subjects") for part in parts.values()):
+        found["subjects"] = {name: len(part.subjects) for name, part in parts.items()}
+    return found | {"image_shape": list(study.data.image_shape), "tasks": tasks}
 
 
 def _values(task: Task, targets: Tensor) -> str:
@@ -170,9 +174,17 @@ def _values(task: Task, targets: Tensor) -> str:
 
 
 def _show_data(found: dict[str, Any]) -> None:
-    sizes = ", ".join(f"{count} {name}" for name, count in found["parts"].items())
-    result(f"images: {sizes}; shape {' x '.join(map(str, found['image_shape']))}")
-    table(found["tasks"], title="images with a label:")
+    def sizes(key: str) -> str:
+        return ", ".join(f"{count} {name}" for name, count in found[key].items())
+
+    shape = " x ".join(map(str, found["image_shape"]))
+    if "subjects" in found:
+        result(f"subjects: {sizes('subjects')}")
+        result(f"patches: {sizes('parts')}; shape {shape}")
+        table(found["tasks"], title="subjects with labels:")
+    else:
+        result(f"images: {sizes('parts')}; shape {shape}")
+        table(found["tasks"], title="images with a label:")
 
 
 def _checked(study: str, common: Common, *, data: bool) -> tuple[StudyConfig, Study | None]:

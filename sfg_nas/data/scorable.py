@@ -55,7 +55,7 @@ def _trouble(data: DataBundle, name: str, task: Task) -> str:
 
 def _any(part: Examples, task: Task, known: Known) -> bool:
     if isinstance(part, Patches):
-        return part.labelled(task.name)
+        return part.subjects_with(task.name) > 0
     return any(bool(known(targets).any()) for targets in _targets(part, task.name))
 
 

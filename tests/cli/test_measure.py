@@ -106,6 +106,17 @@ def test_all_windows_of_training_volumes_are_scored_and_counted(
         "backbone": {"kind": "highresnet"},
     }
     (tmp_path / "scans.yaml").write_text(json.dumps(study), encoding="utf-8")
+    (tmp_path / "volumes" / "phantom-01" / "ct.nii.gz").unlink()
+    checked = ("validate", tmp_path / "scans.yaml", "--data", "--data-root", tmp_path)
+    said = json.loads(call(*checked, "--json").out)["data"]
+    assert said["subjects"] == {"train": 1, "validation": 1, "test": 2}
+    with_labels = {row["task"]: [row[part] for part in said["subjects"]] for row in said["tasks"]}
+    assert sum(with_labels["ct"]) == 3
+    assert with_labels["organs"] == [1, 1, 2]
+    plain = call(*checked)
+    assert "subjects: 1 train, 1 validation, 2 test" in plain.out
+    assert "patches: 5 train" in plain.out
+    assert "images" not in plain.out
     place = ("--study", tmp_path / "scans.yaml", "--data-root", tmp_path, "--device", "cpu")
     counted = {
         part: json.loads(call("evaluate", network, "--split", part, "--json", *place).out)["images"]

@@ -75,9 +75,9 @@ class Patches:
         """Return the part with the targets of these tasks only."""
         return replace(self, tasks=tuple(tasks))
 
-    def labelled(self, task: str) -> bool:
-        """Return whether any subject has labels of a task."""
-        return any(_LABELS[task](subject) is not None for subject in self.subjects)
+    def subjects_with(self, task: str) -> int:
+        """Return how many subjects have labels of a task."""
+        return sum(_LABELS[task](subject) is not None for subject in self.subjects)
 
     def warnings(self) -> list[str]:
         """Return a warning if there are label maps, and none of them holds some of the organs."""

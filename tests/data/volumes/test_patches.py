@@ -107,9 +107,9 @@ def test_tasks_can_be_left_out(flat: Patches) -> None:
     assert set(next(flat.keep(["organs"]).batches(2, seed=0))[1]) == {"organs"}
 
 
-def test_a_task_is_labelled_if_one_subject_has_its_file(flat: Patches) -> None:
+def test_the_subjects_that_have_a_file_of_a_task_are_counted(flat: Patches) -> None:
     first, *others = flat.subjects
     bare = [replace(subject, ct=None) for subject in others]
-    assert replace(flat, subjects=(first, *bare)).labelled("ct")
-    assert not replace(flat, subjects=tuple(bare)).labelled("ct")
-    assert replace(flat, subjects=tuple(bare)).labelled("organs")
+    assert replace(flat, subjects=(first, *bare)).subjects_with("ct") == 1
+    assert replace(flat, subjects=tuple(bare)).subjects_with("ct") == 0
+    assert replace(flat, subjects=tuple(bare)).subjects_with("organs") == len(bare)
