@@ -211,7 +211,9 @@ def _checked(
 
 
 def _task_name(column: str) -> str:
-    return re.sub(r"[/+.\s\"\\]+", "_", column).strip("_") or "task"
+    """Return a name that a task may bear: `all` is the group of all of them."""
+    name = re.sub(r"[/+@.\s\"\\]+", "_", column).strip("_") or "task"
+    return "all_" if name == "all" else name
 
 
 def _named_apart(guesses: Sequence[ColumnGuess]) -> tuple[ColumnGuess, ...]:

@@ -9,6 +9,7 @@ import pytest
 from sfg_nas.data import guess_table, read_table
 from sfg_nas.data.guess import TableGuess
 from sfg_nas.errors import DataError
+from sfg_nas.groups import Groups
 
 COUNT = 60
 
@@ -109,10 +110,11 @@ def test_rows_of_one_person_are_kept_together(tmp_path: Path, name: str) -> None
 
 def test_no_two_tasks_have_one_name(tmp_path: Path) -> None:
     numbers = [f"{i / 7:.3f}" for i in range(COUNT)]
-    names = ["a.b", "a b", "a_b", "a_b_2", "labels"]
+    names = ["a.b", "a b", "a_b", "a_b_2", "labels", "all", "a@b"]
     flags = {name: [str(i % 2) for i in range(COUNT)] for name in "pqrs"}
     table = {"file": [f"{i}.png" for i in range(COUNT)], **dict.fromkeys(names, numbers), **flags}
     found = guess(tmp_path, table).tasks
-    wanted = ["labels", "a_b", "a_b_2", "a_b_3", "a_b_2_2", "labels_2"]
+    wanted = ["labels", "a_b", "a_b_2", "a_b_3", "a_b_2_2", "labels_2", "all_", "a_b_4"]
     assert [task.name for task in found] == wanted
+    assert Groups.specialists(wanted).tasks == tuple(wanted)  # a study refuses other names
     assert [task.entry["column"] for task in found[1:]] == names
