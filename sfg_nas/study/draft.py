@@ -89,6 +89,7 @@ def draft_study(table: Path, folder: Path, *, schema: str, data_root: Path | Non
     said += [f"rows with the same `{guess.group}` stay in one part"] if guess.group else []
     said += why
     text = _HEAD.format(schema=schema, name=name, rows=len(content), file=table.name)
+    text += f"name: {flow(name)}\n\n"  # quoted where YAML takes it for a number or nothing
     dense = any(own.entry["kind"] in _ON_PIXELS for own in guess.tasks[:_MOST_TASKS])
     backbone = _DENSE if dense else _FLAT
     text += _data(guess, path, pixels)
@@ -164,8 +165,6 @@ _HEAD = """\
 # Command:  sfg-nas validate {name}.yaml --data     reads the images, says what cannot be read
 #           sfg-nas search {name}.yaml --smoke      a minute, to see that all of it runs
 #           sfg-nas search {name}.yaml
-
-name: {name}
 
 """
 

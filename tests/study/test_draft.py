@@ -198,6 +198,9 @@ def test_images_below_another_folder_are_found_and_said(folder: Path) -> None:
 
 def test_images_that_are_nowhere_are_said(folder: Path) -> None:
     (folder / "pics").rename(folder / "others")
-    draft = draft_study(folder / "labels.csv", folder, schema="s.json")
+    table = folder / "2024.csv"
+    (folder / "labels.csv").rename(table)
+    draft = draft_study(table, folder, schema="s.json")
+    assert "\nname: '2024'\n" in draft.text  # a text, not a number
     assert f"none of the images was found below {folder}: check their paths" in draft.said
     assert not any("--data-root" in line for line in draft.said)
