@@ -177,14 +177,18 @@ class Team:
     def _wait(self, work: Work, waiting: dict[Future[None], Job], total: int, clock: Clock) -> None:
         """Wait for a job to end, for a while, and report what ended or how far the others are."""
         ended, _ = wait(waiting, timeout=_WATCH_SECONDS, return_when=FIRST_COMPLETED)
-        for future in ended:
+        jobs = [waiting.pop(future) for future in ended]
+        behind = [rows for job in waiting.values() if (rows := _epochs_of(job, self.setting))]
+        epochs = self.setting.epochs
+        begun = [rows for rows in behind if rows < epochs]
+        # trained by an earlier call, and not yet come to: done as well, which is not to be said of tests
+        over = len(behind) - len(begun) if work == "train" else 0
+        done = total - len(waiting) + over
+        for future, job in zip(ended, jobs, strict=True):
             future.result()
-            text = f"{_words(work, waiting.pop(future))}: done"
-            self._progress(Progress("compare", total - len(waiting), total, text=text))
+            self._progress(Progress("compare", done, total, text=f"{_words(work, job)}: done"))
         if ended or work == "test":
             return
-        done, epochs = total - len(waiting), self.setting.epochs
-        begun = [rows for job in waiting.values() if (rows := _epochs_of(job, self.setting))]
         report = Progress("compare", done, total, sum(begun), len(begun) * epochs)
         left = clock.seconds_left(done + sum(begun) / epochs, total)
         self._progress(replace(report, seconds_left=left, workers=self._count))

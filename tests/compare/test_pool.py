@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pandas as pd
 import pytest
 
-from sfg_nas.compare import Setting, Workers, compare
+from sfg_nas.compare import Setting, Workers, compare, pool
+from sfg_nas.compare.job import Job
 from sfg_nas.compare.pool import Place, Team, _loaded
 from sfg_nas.errors import ConfigError
-from sfg_nas.study import Progress, Run, Study, search
+from sfg_nas.study import Clock, Progress, Run, Study, search
 from sfg_nas.study.place import open_place
 from sfg_nas.study.progress import silent
 
@@ -89,3 +93,22 @@ def test_trials_that_another_process_runs_are_waited_for(make_study: Make, tmp_p
         Team(Setting(study, run.files), Place(tmp_path, "cpu"), Workers(), hear).search()
     assert said.count("waiting for trial 1, which runs elsewhere") == 1
     assert [trial.number for trial in Run.load(run.path).complete] == [0, 1]
+
+
+def test_what_an_earlier_call_trained_counts_as_done_before_it_is_come_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    behind = {"trained": 4, "running": 1, "waiting": 0}
+    monkeypatch.setattr(pool, "_WATCH_SECONDS", 0.0)
+    monkeypatch.setattr(pool, "_epochs_of", lambda job, _: behind[job.entrant])
+    reports: list[Progress] = []
+    setting = cast("Setting", SimpleNamespace(epochs=4))
+    team = Team(setting, Place(Path(), "cpu"), Workers(1), reports.append)
+    waiting: dict[Future[None], Job] = {Future(): Job(name, "own", 0, 1.0, 0.1) for name in behind}
+    team._wait("train", waiting, 5, Clock())
+    assert (reports[0].done, reports[0].epoch, reports[0].epochs) == (3, 1, 4)
+    next(iter(waiting)).set_result(None)
+    team._wait("train", waiting, 5, Clock())
+    assert (reports[1].done, reports[1].text) == (3, "training trained (own), seed 0: done")
+    team._wait("test", waiting, 5, Clock())
+    assert len(reports) == 2
