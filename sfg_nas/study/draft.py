@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -76,8 +77,9 @@ def draft_study(table: Path, folder: Path, *, schema: str, data_root: Path | Non
     if missing and elsewhere is None:
         said.append(f"none of the images was found below {base}: check their paths")
     elif missing:
+        root = shlex.quote(str(elsewhere))
         said.append(
-            f"the images lie below {elsewhere}: give every command `--data-root {elsewhere}`, or set SFG_NAS_DATA"
+            f"the images lie below {elsewhere}: give every command `--data-root {root}`, or set SFG_NAS_DATA"
         )
     said += [
         f"{own.name}: {own.entry['kind']}, because {own.why}"
@@ -88,7 +90,8 @@ def draft_study(table: Path, folder: Path, *, schema: str, data_root: Path | Non
     said += [f"parts are read from `{guess.split}`"] if guess.split else []
     said += [f"rows with the same `{guess.group}` stay in one part"] if guess.group else []
     said += why
-    text = _HEAD.format(schema=schema, name=name, rows=len(content), file=table.name)
+    file, typed = table.name, shlex.quote(table.name)
+    text = _HEAD.format(schema=schema, name=name, rows=len(content), file=file, typed=typed)
     text += f"name: {flow(name)}\n\n"  # quoted where YAML takes it for a number or nothing
     dense = any(own.entry["kind"] in _ON_PIXELS for own in guess.tasks[:_MOST_TASKS])
     backbone = _DENSE if dense else _FLAT
@@ -160,7 +163,7 @@ def _data(guess: TableGuess, path: str, pixels: Sequence[str]) -> str:
 
 _HEAD = """\
 # yaml-language-server: $schema={schema}
-# {file}: {rows} rows; written by `sfg-nas init --from {file}`, which guessed: look at the tasks.
+# {file}: {rows} rows; written by `sfg-nas init --from {typed}`, which guessed: look at the tasks.
 #
 # Command:  sfg-nas validate {name}.yaml --data     reads the images, says what cannot be read
 #           sfg-nas search {name}.yaml --smoke      a minute, to see that all of it runs

@@ -181,14 +181,17 @@ def test_the_same_with_label_images(tmp_path: Path, ask: Ask) -> None:
 
 
 def test_images_below_another_folder_are_found_and_said(folder: Path) -> None:
-    moved = folder / "photos" / "2024"
+    moved = folder / "photos" / "of 2024"
     moved.mkdir(parents=True)
     (folder / "pics").rename(moved / "pics")
-    draft = draft_study(folder / "labels.csv", folder, schema="s.json")
+    table = folder / "the labels.csv"
+    (folder / "labels.csv").rename(table)
+    draft = draft_study(table, folder, schema="s.json")
     assert (
-        f"the images lie below {moved}: give every command `--data-root {moved}`, or set SFG_NAS_DATA"
+        f"the images lie below {moved}: give every command `--data-root '{moved}'`, or set SFG_NAS_DATA"
         in draft.said
     )
+    assert "`sfg-nas init --from 'the labels.csv'`" in draft.text
     assert "size: 16" in draft.text
     path = folder / "x.yaml"
     path.write_text(draft.text, encoding="utf-8")
