@@ -24,6 +24,8 @@ from sfg_nas.sharing.units import SEARCHABLE, Layout
 
 _FEW = 8
 """A convolution of fewer conv-groups than this keeps their number, and each of them grows."""
+_LARGEST = ("amax", "amin", "max.dim", "min.dim")
+"""Reductions that a channel which is there twice does not change."""
 
 
 @dataclass(frozen=True)
@@ -211,7 +213,9 @@ class _CountLabeller(Labeller):
 
     def _reduce(self, op: TracedOp) -> Layout:
         layout = self._operand(op)
-        if not reduced_dims(op, len(layout.shape)) & set(layout.axes):
+        reduced, axes = reduced_dims(op, len(layout.shape)), set(layout.axes)
+        # the largest of a few channels (maxout): each few are one, and there may be more or fewer such
+        if not reduced & axes or (op.operation in _LARGEST and axes - reduced):
             return super()._reduce(op)
         unit = self._bank(f"reduced {op.name}", 1, self.groups.owner_of_image())
         return Layout(unit.view([1] * len(op.shape)), op.shape)

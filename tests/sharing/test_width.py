@@ -148,6 +148,26 @@ def test_new_weights_have_the_spread_of_the_old_and_their_own_values() -> None:
         )
 
 
+@pytest.mark.parametrize("largest", [lambda x: x.amax(2), lambda x: x.max(2).values])
+def test_the_largest_of_each_few_filters_is_one_channel(
+    largest: Callable[[Tensor], Tensor],
+) -> None:
+    def run(net: Net, x: Tensor) -> Tensor:
+        for layer in (net.first, net.second):
+            x = layer(x)
+            x = largest(x.view(len(x), x.shape[1] // 2, 2, *x.shape[2:]))
+        return x
+
+    backbone, example = Net(run, first=conv(3, 16), second=conv(8, 12)), torch.randn(2, 3, 8, 8)
+    assert filters(scale_width(backbone, 0.5, example)) == {"first": 8, "second": 6}
+    wider = scale_width(backbone, 2.0, example, keep_weights=True)
+    assert filters(wider) == {"first": 32, "second": 24}
+    with torch.no_grad():
+        expected = backbone(example).repeat_interleave(2, 1)
+        # the noise that parts doubled filters
+        assert float((wider(example) - expected).std() / expected.std()) < 0.03
+
+
 def trained() -> nn.Sequential:
     torch.manual_seed(0)
     network = nn.Sequential(
