@@ -141,21 +141,24 @@ def validate(
 
 def _what_it_holds(study: Study) -> dict[str, Any]:
     """Return the sizes of the parts, and for each task how many images (subjects) of each have a label, and which."""
+    from sfg_nas.data import Patches
+
     parts = {name: getattr(study.data, name) for name in ("train", "validation", "test")}
+    volumes = {name: part for name, part in parts.items() if isinstance(part, Patches)}
     tasks = []
     for task in study.tasks:
         row: dict[str, object] = {"task": task.name, "kind": task.kind}
         for name, part in parts.items():
             if hasattr(part, "targets"):
                 row[name] = int(task.labelled(part.targets[task.name]).sum())
-            elif hasattr(part, "subjects_with"):  # volumes give their targets patch by patch
-                row[name] = part.subjects_with(task.name)
+            elif name in volumes:  # they give their targets patch by patch
+                row[name] = volumes[name].subjects_with(task.name)
         if hasattr(parts["train"], "targets"):
             row["labels to train on"] = _values(task, parts["train"].targets[task.name])
         tasks.append(row)
     found: dict[str, Any] = {"parts": {name: len(part) for name, part in parts.items()}}
-    if all(hasattr(part, "subjects") for part in parts.values()):
-        found["subjects"] = {name: len(part.subjects) for name, part in parts.items()}
+    if volumes:
+        found["subjects"] = {name: len(part.subjects) for name, part in volumes.items()}
     return found | {"image_shape": list(study.data.image_shape), "tasks": tasks}
 
 

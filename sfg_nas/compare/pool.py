@@ -178,17 +178,16 @@ class Team:
         """Wait for a job to end, for a while, and report what ended or how far the others are."""
         ended, _ = wait(waiting, timeout=_WATCH_SECONDS, return_when=FIRST_COMPLETED)
         jobs = [waiting.pop(future) for future in ended]
-        behind = [rows for job in waiting.values() if (rows := _epochs_of(job, self.setting))]
         epochs = self.setting.epochs
-        begun = [rows for rows in behind if rows < epochs]
-        # trained by an earlier call, and not yet come to: done as well, which is not to be said of tests
-        over = len(behind) - len(begun) if work == "train" else 0
-        done = total - len(waiting) + over
+        behind = [_epochs_of(job, self.setting) for job in waiting.values() if work == "train"]
+        # what an earlier call trained is done, too, before a worker comes to it
+        done = total - len(waiting) + sum(rows >= epochs for rows in behind)
         for future, job in zip(ended, jobs, strict=True):
             future.result()
             self._progress(Progress("compare", done, total, text=f"{_words(work, job)}: done"))
         if ended or work == "test":
             return
+        begun = [rows for rows in behind if 0 < rows < epochs]
         report = Progress("compare", done, total, sum(begun), len(begun) * epochs)
         left = clock.seconds_left(done + sum(begun) / epochs, total)
         self._progress(replace(report, seconds_left=left, workers=self._count))

@@ -14,6 +14,7 @@ from sfg_nas.data.table_parts import PARTS
 from sfg_nas.data.tables import IMAGES, Table, listed
 from sfg_nas.data.unseen import usual_columns
 from sfg_nas.errors import DataError, explain
+from sfg_nas.groups import RESERVED
 from sfg_nas.tasks import TASK_KINDS, WrongLabelError, number_in
 
 _SPLITS = ("split", "part", "subset", "partition", "set", "fold", "usage")
@@ -34,6 +35,8 @@ _LEVELS = (
     ("bad", "ok", "good"),
     ("small", "medium", "large"),
 )
+_UNUSUAL = re.compile(rf"[/.\s\"\\{re.escape(RESERVED)}]+")
+"""What names of tasks do without: groups, files or columns of theirs could not be told apart."""
 _DATE = re.compile(r"\d{1,4}([-/.:])\d{1,2}\1\d{1,4}")
 _FEW = 10
 """Different whole numbers up to which a column counts as one of classes."""
@@ -212,7 +215,7 @@ def _checked(
 
 def _task_name(column: str) -> str:
     """Return a name that a task may bear: `all` is the group of all of them."""
-    name = re.sub(r"[/+@.\s\"\\]+", "_", column).strip("_") or "task"
+    name = _UNUSUAL.sub("_", column).strip("_") or "task"
     return "all_" if name == "all" else name
 
 

@@ -28,6 +28,7 @@ _CONTENT = "(no text)"
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 _QUOTED = re.compile(r'"[^"]*"')
 _TOLD = re.compile(r'"?sep=([^"\s]|\t)"?', re.IGNORECASE)
+"""The line before the header by which Excel is told what separates."""
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 
 
@@ -84,8 +85,9 @@ def read_table(path: Path) -> Table:
     """Return a table with a header.
 
     Commas, semicolons, tabs and bars may separate the cells of a text file; whichever the header
-    holds most of, outside of quotation marks, does, unless a first line of `sep=;` names another, as Excel has it. Where it is not the comma, numbers may have a decimal comma; a column
-    with commas that part thousands stays text. Columns without name and content are left out.
+    holds most of, outside of quotation marks, does, unless a first line such as `sep=;` names another, as
+    Excel has it. Where it is not the comma, numbers may have a decimal comma; a column with commas that
+    part thousands stays text. Columns without name and content are left out.
 
     Args:
         path: A Parquet file if its name ends so, else text in UTF-8, or UTF-16 with its mark.

@@ -25,7 +25,8 @@ from sfg_nas.sharing.units import SEARCHABLE, Layout
 _FEW = 8
 """A convolution of fewer conv-groups than this keeps their number, and each of them grows."""
 _LARGEST = ("amax", "amin", "max.dim", "min.dim")
-"""Reductions that a channel which is there twice does not change."""
+"""Reductions over each few channels that give one. Sums and means may be those of an attention, each over a head,
+and the number of heads stands in the user's code."""
 
 
 @dataclass(frozen=True)
