@@ -123,9 +123,15 @@ def test_the_verdict_of_the_first_screen_is_that_of_the_stored_results() -> None
         question = "at-found" if name == "found" else "single-task"
         row = rows[rows["question"] == question].loc[name]
         assert form.format(*(100 * row[["mean", "low", "high"]])) in text, name
+    pair = 100 * rows[rows["question"] == "at-found"].loc["found", ["mean", "low", "high"]]
+    said = "(Δ {:+.2f} %, 95 % interval {:+.2f} to {:+.2f})".format(*pair)
+    assert said in read("notebooks/05_reproduce_the_paper.ipynb")
     single = rows[rows["question"] == "single-task"]
     assert set(single.index[single["high"] >= 0]) == {"cross-stitch", "tree-split-4"}
     assert not (single["low"] > 0).any()
+    together = {"constant-mask", "sfg-corrected (Monte-Carlo)", "constant-p (expected)"}
+    together |= {"constant-p (Monte-Carlo)", "sfg-iccv2019 (hard)", "sfg-iccv2019 (Monte-Carlo)"}
+    assert set(single.index[single["high_all"] < 0]) == together
     rise = pd.read_csv(ROOT / "studies/results/utkface_compare_24.csv")["flatness"]
     assert f"still rose by {rise.median():.3f} in the last quarter" in text
 
