@@ -215,7 +215,8 @@ def _checked(
 
 def _task_name(column: str) -> str:
     """Return a name that a task may bear: `all` is the group of all of them."""
-    name = _UNUSUAL.sub("_", column).strip("_") or "task"
+    seen = "".join(sign for sign in _UNUSUAL.sub("_", column) if sign.isprintable())
+    name = seen.strip("_") or "task"
     return "all_" if name == "all" else name
 
 

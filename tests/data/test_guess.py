@@ -110,11 +110,11 @@ def test_rows_of_one_person_are_kept_together(tmp_path: Path, name: str) -> None
 
 def test_no_two_tasks_have_one_name(tmp_path: Path) -> None:
     numbers = [f"{i / 7:.3f}" for i in range(COUNT)]
-    names = ["a.b", "a b", "a_b", "a_b_2", "labels", "all", "a@b"]
+    names = ["a.b", "a b", "a_b", "a_b_2", "labels", "all", "a@b", "weight\u200b"]
     flags = {name: [str(i % 2) for i in range(COUNT)] for name in "pqrs"}
     table = {"file": [f"{i}.png" for i in range(COUNT)], **dict.fromkeys(names, numbers), **flags}
     found = guess(tmp_path, table).tasks
-    wanted = ["labels", "a_b", "a_b_2", "a_b_3", "a_b_2_2", "labels_2", "all_", "a_b_4"]
+    wanted = ["labels", "a_b", "a_b_2", "a_b_3", "a_b_2_2", "labels_2", "all_", "a_b_4", "weight"]
     assert [task.name for task in found] == wanted
     assert Groups.specialists(wanted).tasks == tuple(wanted)  # a study refuses other names
     assert [task.entry["column"] for task in found[1:]] == names
