@@ -38,7 +38,7 @@ def predict_volumes(
         network: In eval mode.
         settings: How its volumes are prepared.
         tasks: Its tasks.
-        sources: Files, and folders whose NIfTI files are meant.
+        sources: Files, and folders whose NIfTI files are meant; a pair `.hdr` and `.img` is one.
         to: The folder to write to, or None for `predicted`.
         common: The shared options.
 
@@ -91,7 +91,7 @@ def predict_volumes(
 
 def _planned(sources: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
     """Yield each file with the path, below the output folder, that its predictions' names begin with."""
-    from sfg_nas.data import is_volume, volume_stem
+    from sfg_nas.data import is_volume, named_once, volume_stem
 
     found: list[tuple[Path, Path]] = []
     for source in sources:
@@ -99,7 +99,7 @@ def _planned(sources: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
             below = sorted(p for p in source.rglob("*") if p.is_file() and is_volume(p))
             found += [(p, p.relative_to(source).parent / volume_stem(p)) for p in below]
         else:
-            found.append((source, Path(volume_stem(source))))
+            found.append((named_once(source), Path(volume_stem(source))))
     often = Counter(stem for _, stem in found)
     # Files of the same name go into folders named as those they lie in.
     chosen = [

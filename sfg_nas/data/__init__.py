@@ -43,6 +43,7 @@ from sfg_nas.data.volumes import (
     Patches,
     Scan,
     is_volume,
+    named_once,
     read_scan,
     write_phantoms,
 )
@@ -169,6 +170,7 @@ __all__ = [
     "label_image",
     "load_data",
     "lost_values",
+    "named_once",
     "photos_of_folder",
     "photos_of_table",
     "random_splits",

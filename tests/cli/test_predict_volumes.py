@@ -108,6 +108,16 @@ def test_a_window_over_all_is_the_network_itself(call: Call, tmp_path: Path) -> 
     classes = output["organs"].argmax(1)[0].numpy()
     classes[~scan.prepared.body] = 0
     labels = np.asarray(nibabel.load(tmp_path / "out" / "mr_organs.nii.gz").dataobj)
+    pair = tmp_path / "pair"
+    pair.mkdir()
+    volume = nibabel.load(mr)
+    nibabel.save(nibabel.Nifti1Pair(volume.dataobj, volume.affine, volume.header), pair / "mr.img")
+    (pair / "notes.hdr").write_text("of no volume")
+    for named in ([pair], [pair / "mr.img", pair / "mr.hdr"]):  # one volume in two files
+        said = call("predict", network, *named, "--to", tmp_path / "of-pair", "--json")
+        (row,) = json.loads(said.out)["predictions"]
+        assert Path(row["file"]).name == "mr.hdr"
+        assert np.array_equal(labels, np.asarray(nibabel.load(row["organs"]).dataobj))
     assert np.array_equal(labels[::-1, ::-1], np.array([0, *ORGANS.values()])[classes])
 
 

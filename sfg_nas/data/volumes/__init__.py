@@ -2,7 +2,7 @@
 
 from sfg_nas.data.volume_settings import VolumeSettings
 from sfg_nas.data.volumes.augment import VOLUME_AUGMENTATIONS
-from sfg_nas.data.volumes.files import is_volume, stem, write_volume
+from sfg_nas.data.volumes.files import is_volume, named_once, stem, write_volume
 from sfg_nas.data.volumes.load import load
 from sfg_nas.data.volumes.patches import Patches
 from sfg_nas.data.volumes.restore import Scan, read_scan
@@ -15,6 +15,7 @@ __all__ = [
     "VolumeSettings",
     "is_volume",
     "load",
+    "named_once",
     "read_scan",
     "stem",
     "write_phantoms",

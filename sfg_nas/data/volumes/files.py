@@ -15,6 +15,8 @@ Floats = NDArray[np.float32]
 Affine = NDArray[np.float64]
 
 SUFFIXES = (".nii", ".nii.gz")
+PAIR = (".hdr", ".img")
+"""What a NIfTI volume in two files ends in; the header speaks for both."""
 MOST_VOXELS = 1 << 30
 """Of a volume."""
 _MM = {"meter": 1e3, "micron": 1e-3}
@@ -22,14 +24,28 @@ _MM = {"meter": 1e3, "micron": 1e-3}
 
 
 def is_volume(path: Path) -> bool:
-    """Return whether a file's name is that of a NIfTI file."""
-    return path.name.lower().endswith(SUFFIXES)
+    """Return whether a file's name is that of a NIfTI file; of a pair only the header's is."""
+    header = path.suffix.lower() == PAIR[0] and _partner(path) is not None
+    return header or path.name.lower().endswith(SUFFIXES)
+
+
+def named_once(path: Path) -> Path:
+    """Return the header of a pair whose values were named, and any other file as it is."""
+    partner = _partner(path) if path.suffix.lower() == PAIR[1] else None
+    return path if partner is None else partner
+
+
+def _partner(path: Path) -> Path | None:
+    """Return the other file of a pair, if it is there, in letters of either size."""
+    other = PAIR[path.suffix.lower() == PAIR[0]]
+    names = (path.with_suffix(other), path.with_suffix(other.upper()))
+    return next((name for name in names if name.is_file()), None)
 
 
 def stem(path: Path) -> str:
     """Return a NIfTI file's name without its suffix."""
     name = path.name
-    for suffix in sorted(SUFFIXES, key=len, reverse=True):
+    for suffix in (*sorted(SUFFIXES, key=len, reverse=True), *PAIR):
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]
     return name
