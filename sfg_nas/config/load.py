@@ -159,9 +159,9 @@ def _copy(value: Value) -> typing.Any:  # noqa: ANN401 (a copy of whatever the Y
 
 
 def _put(raw: dict[str, Value], key: str, value: Value) -> list[Problem]:
-    """Set a dotted key in place; sections that are missing are made."""
-    *sections, last = key.split(".")
+    """Set a dotted key in place; sections that are missing are made, and keys with dots in them found."""
     here = raw
+    *sections, last = _steps(raw, key.split("."))
     for depth, name in enumerate(sections):
         inner = here.get(name)
         if inner is None:
@@ -173,6 +173,19 @@ def _put(raw: dict[str, Value], key: str, value: Value) -> list[Problem]:
         here = inner
     here[last] = value
     return []
+
+
+def _steps(raw: Mapping[str, Value], parts: Sequence[str]) -> list[str]:
+    """Return the keys from section to section: of those that are there the longest, such as `sharing.lambda3` of a space."""
+    here: Value = dict(raw)
+    steps: list[str] = []
+    while parts:
+        there = here if isinstance(here, dict) else {}
+        lengths = range(len(parts), 0, -1)
+        length = next((n for n in lengths if ".".join(parts[:n]) in there), 1)
+        steps.append(".".join(parts[:length]))
+        here, parts = there.get(steps[-1]), parts[length:]
+    return steps
 
 
 class _Where:

@@ -197,6 +197,15 @@ def test_overrides_are_yaml_and_win(tmp_path: Path) -> None:
     assert study.data.options == {"overlap": 0.25}
 
 
+def test_overrides_reach_below_keys_with_dots(tmp_path: Path) -> None:
+    space = "search: {space: {sharing.lambda3: {type: float, low: 0.1, high: 0.3}}}\n"
+    pairs = ["search.space.sharing.lambda3.low=0.2", "sharing.lambda3=0.25"]
+    study = load_study_config(written(tmp_path, GOOD + space), parse_overrides(pairs), NAMES)
+    wanted = {"type": "float", "low": 0.2, "high": 0.3}
+    assert study.search.space == {"sharing.lambda3": wanted}
+    assert study.sharing.lambda3 == 0.25
+
+
 @pytest.mark.parametrize(
     ("pair", "part"),
     [
