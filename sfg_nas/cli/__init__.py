@@ -1,6 +1,7 @@
 """The command line: the only place that prints, exits, reads the environment and chooses a device.
 
-Exit codes: 0 done; 1 ran and failed; 2 the user's input is wrong; 130 interrupted, and what to call to go on.
+Exit codes: 0 done; 1 ran and failed; 2 the user's input is wrong; 130 interrupted (Ctrl-C, or told to end),
+and what to call to go on.
 """
 
 from __future__ import annotations
@@ -8,8 +9,10 @@ from __future__ import annotations
 import errno
 import io
 import os
+import signal
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from sfg_nas.allocator import keep_freed_memory
 from sfg_nas.cli.app import app
@@ -22,6 +25,7 @@ def main() -> None:
     """Run the command in `sys.argv` and leave with its exit code."""
     keep_freed_memory()
     _open_streams()
+    signal.signal(signal.SIGTERM, _as_ctrl_c)
     sys.exit(run(sys.argv[1:]))
 
 
@@ -49,6 +53,11 @@ def run(arguments: list[str]) -> int:
         _complain(f"{where}the system refused; found {error.strerror or error}; {do}")
         return FAILED
     return 0
+
+
+def _as_ctrl_c(*_: object) -> NoReturn:
+    """Take the end that a cluster or `kill` asks for as Ctrl-C: workers are ended, and how to go on is said."""
+    raise KeyboardInterrupt
 
 
 def _open_streams() -> None:

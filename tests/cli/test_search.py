@@ -178,7 +178,10 @@ RATES = "{type: float, low: 1.0e+30, high: 1.0e+32}\nreferences: {epochs: 1}\n# 
 
 
 @pytest.mark.slow
-def test_ctrl_c_says_how_to_go_on_and_the_same_call_does(study: Path) -> None:
+@pytest.mark.parametrize("heard", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_says_how_to_go_on_and_the_same_call_does(
+    study: Path, heard: signal.Signals
+) -> None:
     study.write_text(study.read_text().replace("epochs: 1", "epochs: 30"))
     runs = study.parent / "runs"
     # A process that was started in the background may have been told to ignore Ctrl-C.
@@ -191,7 +194,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_call_does(study: Path) -> None:
     metrics, started = runs / "small/trials/0/metrics.csv", time.monotonic()
     while process.poll() is None and not metrics.exists() and time.monotonic() - started < 120:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(heard)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert f"sfg-nas search {study} --runs {runs}" in err
