@@ -159,33 +159,26 @@ def _copy(value: Value) -> typing.Any:  # noqa: ANN401 (a copy of whatever the Y
 
 
 def _put(raw: dict[str, Value], key: str, value: Value) -> list[Problem]:
-    """Set a dotted key in place; sections that are missing are made, and keys with dots in them found."""
-    here = raw
-    *sections, last = _steps(raw, key.split("."))
-    for depth, name in enumerate(sections):
+    """Set a dotted key in place; sections that are missing are made.
+
+    Where a section has keys with dots, such as `sharing.lambda3` of a space, the longest that fits is meant.
+    """
+    here, rest = raw, key.split(".")
+    while True:
+        lengths = range(len(rest), 0, -1)
+        length = next((n for n in lengths if ".".join(rest[:n]) in here), 1)
+        name, rest = ".".join(rest[:length]), rest[length:]
+        if not rest:
+            here[name] = value
+            return []
         inner = here.get(name)
         if inner is None:
             inner = here[name] = {}
         if not isinstance(inner, dict):
-            found = f"`{'.'.join(sections[: depth + 1])}`: {describe(inner)}"
+            found = f"`{key.removesuffix('.' + '.'.join(rest))}`: {describe(inner)}"
             rule = "only keys of sections can be set"
             return [Problem(f"--set {key}", rule, found, "set that key as a whole")]
         here = inner
-    here[last] = value
-    return []
-
-
-def _steps(raw: Mapping[str, Value], parts: Sequence[str]) -> list[str]:
-    """Return the keys from section to section: of those that are there the longest, such as `sharing.lambda3` of a space."""
-    here: Value = dict(raw)
-    steps: list[str] = []
-    while parts:
-        there = here if isinstance(here, dict) else {}
-        lengths = range(len(parts), 0, -1)
-        length = next((n for n in lengths if ".".join(parts[:n]) in there), 1)
-        steps.append(".".join(parts[:length]))
-        here, parts = there.get(steps[-1]), parts[length:]
-    return steps
 
 
 class _Where:
