@@ -25,20 +25,21 @@ _MM = {"meter": 1e3, "micron": 1e-3}
 
 def is_volume(path: Path) -> bool:
     """Return whether a file's name is that of a NIfTI file; of a pair only the header's is."""
-    header = path.suffix.lower() == PAIR[0] and _partner(path) is not None
-    return header or path.name.lower().endswith(SUFFIXES)
+    header, values = PAIR
+    if path.suffix.lower() == header:
+        return _beside(path, values) is not None
+    return path.name.lower().endswith(SUFFIXES)
 
 
 def named_once(path: Path) -> Path:
     """Return the header of a pair whose values were named, and any other file as it is."""
-    partner = _partner(path) if path.suffix.lower() == PAIR[1] else None
-    return path if partner is None else partner
+    header, values = PAIR
+    return (path.suffix.lower() == values and _beside(path, header)) or path
 
 
-def _partner(path: Path) -> Path | None:
-    """Return the other file of a pair, if it is there, in letters of either size."""
-    other = PAIR[path.suffix.lower() == PAIR[0]]
-    names = (path.with_suffix(other), path.with_suffix(other.upper()))
+def _beside(path: Path, suffix: str) -> Path | None:
+    """Return the file of the same name with another suffix, in letters of either size, if it is there."""
+    names = (path.with_suffix(suffix), path.with_suffix(suffix.upper()))
     return next((name for name in names if name.is_file()), None)
 
 
