@@ -14,10 +14,16 @@ from sfg_nas.report.verdict import interval
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ["README.md", "CONTRIBUTING.md"]
+RESULTS = "studies/results/README.md"
 
 
 def read(page: str) -> str:
     return (ROOT / page).read_text(encoding="utf-8")
+
+
+def words(page: str) -> str:
+    """Return a page as one line, since sentences are broken anywhere."""
+    return " ".join(read(page).split())
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -109,7 +115,7 @@ def test_the_table_of_the_first_screen_is_that_of_the_stored_results() -> None:
 
 
 def test_the_verdict_of_the_first_screen_is_that_of_the_stored_results() -> None:
-    text = " ".join(read("README.md").split())
+    text = words("README.md")
     frame = pd.read_csv(ROOT / "studies/results/utkface_compare_24_paired.csv")
     rows = frame.query("metric == 'delta'").set_index("method")
     assert (rows["seeds"] == 3).all()
@@ -144,7 +150,7 @@ def test_the_verdict_of_the_first_screen_is_that_of_the_stored_results() -> None
     "study", ["utkface_compare", "utkface_compare_10pct", "utkface_compare_10pct_48"]
 )
 def test_no_method_beats_hard_sharing_at_equal_macs_on_the_faces(study: str) -> None:
-    """The README says so; `better` is the sign of a better value."""
+    """The index of the results says so; `better` is the sign of a better value."""
     frame = pd.read_csv(ROOT / f"studies/results/{study}_paired.csv")
     rows = frame.query(
         "question == 'equal-macs' and metric == 'delta' and against == 'hard-sharing'"
@@ -155,7 +161,7 @@ def test_no_method_beats_hard_sharing_at_equal_macs_on_the_faces(study: str) -> 
 
 
 def test_a_tenth_of_the_faces_is_as_its_table_says() -> None:
-    text = " ".join(read("README.md").split())
+    text = words("README.md")
     frame = pd.read_csv(ROOT / "studies/results/utkface_compare_10pct_48_paired.csv")
     rows = frame.query("question == 'single-task' and metric == 'delta'").set_index("method")
     for name, form in (
@@ -179,9 +185,6 @@ def test_nor_does_any_that_ran_later_on_a_tenth_of_them() -> None:
     assert set(rows.index[rows["high"] < 0]) == {"sfg-iccv2019 (hard)"}
 
 
-RESULTS = "studies/results/README.md"
-
-
 def test_the_index_of_the_results_has_every_table_and_its_found_network() -> None:
     text = read(RESULTS)
     pages = {path.stem for path in (ROOT / "studies/results").glob("*.md")} - {"README"}
@@ -203,7 +206,7 @@ def test_the_papers_systems_on_all_faces_are_as_their_table_says() -> None:
     frame = pd.read_csv(ROOT / "studies/results/utkface_compare_systems_paired.csv")
     rows = frame.query("question == 'single-task' and metric == 'delta'").set_index("method")
     assert (rows["seeds"] == 3).all()
-    words = " ".join(read(RESULTS).split())
+    text = words(RESULTS)
     for method, form in (
         ("sfg-corrected (hard)", "the stated model is at Δ {:+.2f} % ({:+.2f} to {:+.2f})"),
         ("hard-sharing", "hard sharing at {:+.2f} % ({:+.2f} to {:+.2f})"),
@@ -211,7 +214,7 @@ def test_the_papers_systems_on_all_faces_are_as_their_table_says() -> None:
         ("constant-mask", "constant thirds at {:+.2f} % ({:+.2f} to {:+.2f})"),
     ):
         row = rows.loc[method]
-        assert form.format(*(100 * row[["mean", "low", "high"]])) in words, method
+        assert form.format(*(100 * row[["mean", "low", "high"]])) in text, method
     assert (rows["high_all"] > 0).all()
     assert (rows["low_all"] < 0).all()
     assert set(rows.index[rows["high"] >= 0]) == {"cross-stitch"}
@@ -220,16 +223,16 @@ def test_the_papers_systems_on_all_faces_are_as_their_table_says() -> None:
 def test_the_papers_systems_with_a_hundred_epochs_are_as_their_table_says() -> None:
     frame = pd.read_csv(ROOT / "studies/results/utkface_compare_10pct_systems_paired.csv")
     rows = frame.query("question == 'single-task' and metric == 'delta'").set_index("method")
-    words = " ".join(read(RESULTS).split())
+    text = words(RESULTS)
     for name, row in rows.iterrows():
         numbers = [100 * row[key] for key in ("mean", "low", "high")]
         forms = ("{:+.2f} % ({:+.2f} to {:+.2f})", "{:+.2f} %, {:+.2f} to {:+.2f}")
-        assert any(form.format(*numbers) in words for form in forms), name
+        assert any(form.format(*numbers) in text for form in forms), name
     own = pd.read_csv(ROOT / "studies/results/utkface_compare_10pct_systems.csv")
     stated = own["method"].str.startswith("sfg-corrected")
     rises = [own[chosen]["flatness"].max() for chosen in (stated, ~stated)]
-    text = "by up to {:.3f} in the last quarter, the others by {:.3f} at most"
-    assert text.format(*rises) in words
+    form = "by up to {:.3f} in the last quarter, the others by {:.3f} at most"
+    assert form.format(*rises) in text
     assert set(rows.index[rows["high"] < 0]) == {"hard-sharing"}
     assert not (rows["low"] > 0).any()
 
@@ -247,11 +250,11 @@ def test_what_stands_off_hard_sharing_in_32_bits_is_what_the_index_says() -> Non
     for name in ("tree-split-6", *sorted(below)):
         row = rows.loc[name]
         shown = "{:+.2f} % ({:+.2f} to {:+.2f}".format(*(100 * row[["mean", "low", "high"]]))
-        assert shown in " ".join(read(RESULTS).split())
+        assert shown in words(RESULTS)
 
 
 def test_the_intervals_of_the_first_screen_are_the_stored_ones() -> None:
-    text = " ".join(read("README.md").split())
+    text = words("README.md")
     for name, shown in {
         "utkface_compare_advantage": "Δ {:+.2f} %, 95 % interval {:+.2f} to {:+.2f}",
         "utkface_compare_long": "Δ {:+.2f} %, 95 % interval {:+.2f} to {:+.2f}",
@@ -273,7 +276,7 @@ def test_the_intervals_of_the_first_screen_are_the_stored_ones() -> None:
 
 
 def test_what_24_epochs_gave_is_what_the_first_screen_says() -> None:
-    text = " ".join(read("README.md").split())
+    text = words("README.md")
     frame = pd.read_csv(ROOT / "studies/results/utkface_compare_long.csv")
     deltas = frame.query("metric == 'delta' and scale == 'own'")
     by_seed = 100 * deltas.pivot_table(index="seed", columns="method", values="test")
@@ -289,7 +292,7 @@ def test_what_was_found_on_a_tenth_of_the_faces_is_no_better_than_a_plain_tree()
     apart = by_seed["found"] - by_seed["tree-split-2"]
     low, high = interval(apart.mean(), apart.std(), len(apart))
     shown = f"({apart.mean():+.2f} %, {low:+.2f} to {high:+.2f})"
-    assert shown in " ".join(read("README.md").split())
+    assert shown in words("README.md")
 
 
 @pytest.mark.parametrize(
@@ -309,6 +312,6 @@ def test_the_mean_over_searches_is_that_of_the_stored_ones(
         means.append(100 * row["mean"])
     found = pd.Series(means)
     low, high = interval(found.mean(), found.std(), len(found))
-    text = " ".join(read(f"studies/results/{name}.md").split())
+    text = words(f"studies/results/{name}.md")
     assert f"{found.mean():+.2f} %" in text
     assert f"{low:+.2f} to {high:+.2f}" in text
